@@ -1,0 +1,43 @@
+// What an operator (command line, HTTP API, config file) can ask of the engine. Each command answers with one
+// `reply` effect, which hangs on the commit of what it changed.
+
+import type { ReservationSettings, ScopeSettings, ServerSettings, Fault } from '../lease/settings.js';
+
+export type Command =
+  /** Make, replace or remove scopes and server settings as one edit. All faults are found before anything changes. */
+  | { readonly kind: 'edit'; readonly edits: readonly Edit[]; readonly force: boolean; readonly dryRun: boolean }
+  | { readonly kind: 'release-lease'; readonly address: string }
+  | { readonly kind: 'pause' }
+  | { readonly kind: 'resume'; readonly acceptClock: boolean };
+
+export type Edit =
+  | { readonly kind: 'server'; readonly settings: ServerSettings }
+  | { readonly kind: 'scope-add'; readonly scope: ScopeSettings }
+  | { readonly kind: 'scope-set'; readonly scope: ScopeSettings; readonly ifRevision?: number }
+  | { readonly kind: 'scope-remove'; readonly scopeId: string; readonly ifRevision?: number }
+  | { readonly kind: 'reservation-add'; readonly scopeId: string; readonly reservation: ReservationSettings }
+  | { readonly kind: 'reservation-remove'; readonly scopeId: string; readonly address: string }
+  /** Remember the config file as last applied (the base of the next three-way merge). */
+  | { readonly kind: 'declared'; readonly value: unknown };
+
+/** Stable codes of refusals; the admin room maps them to HTTP statuses, the command line to sentences on stderr. */
+export type RefusalCode =
+  | 'malformed' // 400
+  | 'scope-not-found' // 404
+  | 'reservation-not-found' // 404
+  | 'lease-not-found' // 404
+  | 'scope-exists' // 409
+  | 'reservation-exists' // 409
+  | 'revision-mismatch' // 412
+  | 'invalid' // 422: faults say where
+  | 'would-strand-leases' // 422: needs force
+  | 'overloaded'; // 503
+
+export type CommandResult =
+  | { readonly ok: true; readonly value: unknown }
+  | {
+      readonly ok: false;
+      readonly code: RefusalCode;
+      readonly message: string; // one sentence: what, why, what to do
+      readonly faults: readonly Fault[];
+    };

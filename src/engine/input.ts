@@ -1,0 +1,32 @@
+// Everything that can happen to the engine. Inputs are plain data: the recorder writes them down as they are, and a
+// replay or the simulator feeds them back. `at` (see engine.ts) travels beside them.
+
+import type { Command } from './command.js';
+
+/** One network interface as the shell sees it now. */
+export interface InterfaceState {
+  readonly name: string; // "eth0", or the address itself for a socket bound to one address
+  readonly addresses: readonly { readonly address: number; readonly prefixLength: number }[]; // primary first
+  readonly hardwareAddress: Uint8Array | null;
+  readonly canBroadcast: boolean; // false: bound to one address, only relayed and unicast traffic
+}
+
+export type Input =
+  | {
+      readonly kind: 'datagram';
+      readonly interface: string;
+      readonly bytes: Uint8Array;
+      readonly from: number; // source address
+      readonly fromPort: number;
+    }
+  /** The whole set of usable interfaces, at start and whenever it changes. */
+  | { readonly kind: 'interfaces'; readonly interfaces: readonly InterfaceState[] }
+  /** Answer to a `probe` effect: somebody uses the address, or nobody answered within the wait. */
+  | { readonly kind: 'probed'; readonly token: number; readonly inUse: boolean; readonly by: string }
+  /** The instant of `nextDeadline()` has come. */
+  | { readonly kind: 'deadline' }
+  /** The commit is on disk. Commits finish in the order they were asked for. */
+  | { readonly kind: 'committed'; readonly id: number }
+  /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
+  | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
+  | { readonly kind: 'command'; readonly id: number; readonly actor: string; readonly command: Command };

@@ -1,0 +1,115 @@
+// What others may read of the engine: values made on demand, in the JSON shapes of the API. Reading never changes
+// anything, and a page is bounded, so that no question can hold up the answering of clients.
+
+import type { LeaseState } from '../lease/lease.js';
+import type { ScopeSettings, ServerSettings } from '../lease/settings.js';
+
+/** A scope as the API shows it. `ranges` etc. as in ScopeSettings; `relationship` is its name or null. */
+export interface ScopeView extends ScopeSettings {
+  readonly scopeId: string;
+  readonly relationship: string | null;
+  readonly revision: number;
+}
+
+/** A lease as the API shows it; instants are RFC 3339 UTC, null = none or infinite (`infinite` tells them apart). */
+export interface LeaseView {
+  readonly address: string;
+  readonly scopeId: string;
+  readonly hardwareAddress: string;
+  readonly clientId: string | null; // hex
+  readonly hostname: string | null;
+  readonly state: LeaseState | 'offered';
+  readonly owner: string; // name of the owning server
+  readonly start: string | null;
+  readonly end: string | null;
+  readonly infinite: boolean;
+  readonly potentialExpiration: string | null;
+  readonly ackedPotentialExpiration: string | null;
+  readonly lastTransaction: string | null;
+  readonly relayInfo: string | null; // hex
+  readonly vendorClass: string | null;
+  readonly reserved: boolean;
+}
+
+export interface LeaseQuery {
+  readonly scopeId?: string;
+  readonly state?: LeaseState | 'offered';
+  readonly includeFree?: boolean;
+  readonly hardwareAddress?: string;
+  readonly clientId?: string;
+  readonly hostname?: string;
+  readonly after?: number; // address of the last item of the page before
+  readonly limit: number; // 1..1000
+}
+
+export interface LeasePage {
+  readonly items: readonly LeaseView[];
+  readonly next: number | null; // `after` of the next page
+}
+
+/** Something an operator should know now; in `status`, in metrics, and `tandem status --check` exits 1 on any. */
+export interface Alarm {
+  readonly code: string; // stable, a row of engine/alarms.ts
+  readonly since: string;
+  readonly message: string; // one sentence: what, and what to do
+  readonly scopeId?: string;
+  readonly relationship?: string;
+  readonly address?: string;
+}
+
+export interface PoolCounts {
+  readonly total: number; // allocatable addresses
+  readonly free: number;
+  readonly active: number;
+  readonly offered: number;
+  readonly other: number; // expired, released, declined, reset
+  readonly reserved: number; // reservations, outside the split
+}
+
+export interface ScopeStatus extends PoolCounts {
+  readonly scopeId: string;
+  readonly name: string;
+  readonly active_: boolean; // is the scope activated (PoolCounts.active counts leases)
+  /** Seconds until no address is free, at the rate of the last minutes; null = not foreseeable. */
+  readonly exhaustedInSeconds: number | null;
+}
+
+/** The engine's own part of `GET /status`; the admin room adds version, digests and the store's figures. */
+export interface StatusView {
+  readonly name: string;
+  readonly id: string; // store id
+  readonly paused: boolean;
+  readonly clockHeld: boolean; // silent because the wall clock is behind the last operation
+  readonly at: string;
+  readonly alarms: readonly Alarm[];
+  readonly relationships: readonly unknown[];
+  readonly scopes: readonly ScopeStatus[];
+  readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+}
+
+/** Monotonic counts since the start of the process. Keys of the maps are label values, see admin/metrics.ts. */
+export interface Counters {
+  readonly received: ReadonlyMap<string, number>; // "operation interface" → count
+  readonly sent: ReadonlyMap<string, number>; // operation → count
+  readonly dropped: ReadonlyMap<string, number>; // reason → count
+  readonly exhausted: ReadonlyMap<string, number>; // scope id → DISCOVERs not served for want of an address
+  readonly probes: number;
+  readonly probeConflicts: number;
+  readonly commits: number;
+}
+
+export interface EngineView {
+  status(): StatusView;
+  server(): ServerSettings;
+  /** The config file as last applied, or null. */
+  declared(): unknown;
+  scopes(): readonly ScopeView[];
+  scope(scopeId: string): ScopeView | undefined;
+  lease(address: number): LeaseView | undefined;
+  leases(query: LeaseQuery): LeasePage;
+  /** Why this lease has this length, who owns it, what happens next: sentences. */
+  explain(address: number): { readonly lease: LeaseView | null; readonly story: readonly string[] };
+  counters(): Counters;
+  /** Raised with every change to any lease; equal values mean equal tables. */
+  leaseRevision(): number;
+}

@@ -1,0 +1,65 @@
+// What the daemon needs of a lease store. `lmdb.ts` is the real one; the interface's own tests
+// (test/shell/store-contract.ts) run against every implementation. Nothing here knows DHCP.
+
+import type { JournalEvent, Write } from '../engine/effect.js';
+
+/** Who this store is (failover.md §3 "Lost or rolled-back store", §5 "Identity"). */
+export interface StoreIdentity {
+  readonly storeId: string; // random, 32 hex digits, made with the store
+  readonly startCounter: number; // raised and on disk before the first socket opens
+  readonly restored: boolean; // came from `tandem restore` and has not been accepted yet
+  readonly created: boolean; // made just now: there was no store
+}
+
+/** Written at least every second (failover.md §3 "Starting without contact", §5 "Time"). */
+export interface LastOperation {
+  readonly at: number; // engine time, ms
+  readonly wallAheadMs: number; // wall clock minus engine time
+  readonly bootId: string; // /proc/sys/kernel/random/boot_id
+  readonly bootMs: number; // CLOCK_BOOTTIME at that instant
+}
+
+/** Each commit extends a running hash; the pair names a point in this store's history. */
+export interface CommitPoint {
+  readonly sequence: number;
+  readonly hash: string; // 16 hex digits
+}
+
+export interface StoreSink {
+  lease(address: number, record: Uint8Array): void; // record is valid only during the call
+  setting(key: string, value: unknown): void;
+}
+
+/** A store that cannot be used: damaged, of another version, in use, not writable. The message says what to do. */
+export class StoreError extends Error {
+  constructor(
+    readonly code: 'in-use' | 'other-version' | 'damaged' | 'not-writable' | 'full' | 'failed',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface Store {
+  readonly identity: StoreIdentity;
+  readonly lastOperation: LastOperation | null; // as found at opening
+  /** Feed every lease and setting to the sink, and return the next free journal sequence number. */
+  load(sink: StoreSink): { readonly nextEventSeq: number };
+  /**
+   * Make these writes durable, together or not at all. Resolves when they are on disk, in the order asked for;
+   * rejects with StoreError, after which the store must not be used again. Calls made while one is under way, or
+   * within the commit window, share a transaction.
+   */
+  commit(writes: readonly Write[]): Promise<void>;
+  readonly point: CommitPoint; // newest durable
+  /** Remember the instant; rides on the next commit or makes its own within a second. */
+  touch(last: LastOperation): void;
+  /** Journal entries from `seq` on, oldest first, at most `limit`. Bounded and synchronous. */
+  events(fromSeq: number, limit: number): readonly JournalEvent[];
+  /** Drop journal entries older than `before` (engine ms), a bounded number a call; returns how many. */
+  trimEvents(before: number): Promise<number>;
+  /** Consistent copy while running. The file carries a mark that it is a backup. */
+  backup(file: string): Promise<void>;
+  stats(): { readonly commits: number; readonly fileBytes: number; readonly mapBytes: number };
+  close(): Promise<void>;
+}
