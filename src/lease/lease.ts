@@ -17,6 +17,7 @@ export interface Lease {
   readonly handover: number; // raised by one with each acknowledged handover of ownership
   readonly relationship: number; // local index of the relationship the marks below belong to; 0 = none
   readonly revision: number; // this server's own count of changes to this record
+  readonly sentRevision: number; // newest that may have left for the partner (§2 E: "known not to have been sent")
   readonly ackedRevision: number; // newest revision that the partner acknowledged
   readonly startAt: number; // when the present client was bound
   readonly endToldAt: number; // greatest instant this server told the client
@@ -34,7 +35,43 @@ export interface Lease {
   readonly relayInfo: Uint8Array | null; // option 82 as received, newest
   readonly vendorClass: Uint8Array | null; // option 60
   readonly userClass: Uint8Array | null; // option 77
+  readonly dnsFlags: number; // state of DNS updates, the 16 flags of draft-ietf-dhc-failover-12 §12.9; 0 = none
+  readonly dnsName: string; // the name used in them, which may differ from the host name; '' = none
 }
+
+/** The record of an address of which nothing is known: free, side 1's, no client. Spread it and set what differs. */
+export function blankLease(address: number): Lease {
+  return {
+    address,
+    state: 'free',
+    owner: 1,
+    handover: 0,
+    relationship: 0,
+    revision: 0,
+    sentRevision: 0,
+    ackedRevision: 0,
+    startAt: 0,
+    endToldAt: 0,
+    endPartnerAt: 0,
+    sentPetAt: 0,
+    ackedPetAt: 0,
+    receivedPetAt: 0,
+    lastTransactionAt: 0,
+    stateSinceAt: 0,
+    quarantineUntilAt: 0,
+    htype: 1,
+    hardwareAddress: NO_BYTES,
+    clientId: null,
+    hostname: '',
+    relayInfo: null,
+    vendorClass: null,
+    userClass: null,
+    dnsFlags: 0,
+    dnsName: '',
+  };
+}
+
+const NO_BYTES = new Uint8Array(0);
 
 /** The binding's end: the later of what either server told the client (failover.md §2 D). */
 export function endAt(lease: Lease): number {
