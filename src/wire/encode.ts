@@ -53,9 +53,9 @@ const OVERLOAD_BYTES = 3;
 
 /** Options no reply goes without, first in every message and in this order; never left out for want of room. */
 const LEADING: readonly number[] = [
-  OptionCode.DHCP_MESSAGE_TYPE,
-  OptionCode.DHCP_SERVER_IDENTIFIER,
-  OptionCode.DHCP_LEASE_TIME,
+  OptionCode.dhcpMessageType,
+  OptionCode.dhcpServerIdentifier,
+  OptionCode.dhcpLeaseTime,
 ];
 
 /**
@@ -95,8 +95,8 @@ function checkSpec(spec: MessageSpec): void {
     if (
       code < 1 ||
       code > 254 ||
-      code === OptionCode.DHCP_OPTION_OVERLOAD ||
-      code === OptionCode.DHCP_AGENT_OPTIONS
+      code === OptionCode.dhcpOptionOverload ||
+      code === OptionCode.relayAgentInformation
     ) {
       throw new RangeError(`option ${code} is not for the caller to send`);
     }
@@ -180,13 +180,13 @@ function write(spec: MessageSpec, optionBytes: number, plan: Plan | null): Uint8
       if (!LEADING.includes(code)) at = writeOption(out, at, code, value);
   } else {
     if (plan.overload !== 0) {
-      at = writeOption(out, at, OptionCode.DHCP_OPTION_OVERLOAD, Uint8Array.of(plan.overload));
+      at = writeOption(out, at, OptionCode.dhcpOptionOverload, Uint8Array.of(plan.overload));
     }
     at = writeField(out, at, plan.main);
     if ((plan.overload & 1) !== 0) out[writeField(out, FILE_AT, plan.file)] = END;
     if ((plan.overload & 2) !== 0) out[writeField(out, SNAME_AT, plan.sname)] = END;
   }
-  if (spec.relayInfo !== null) at = writeOption(out, at, OptionCode.DHCP_AGENT_OPTIONS, spec.relayInfo);
+  if (spec.relayInfo !== null) at = writeOption(out, at, OptionCode.relayAgentInformation, spec.relayInfo);
   out[at] = END;
   return out;
 }

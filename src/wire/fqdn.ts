@@ -10,7 +10,7 @@ const O = 0x02;
 const E = 0x04;
 const N = 0x08;
 
-export interface ClientFqdn {
+export interface Fqdn {
   readonly serverUpdates: boolean; // S: the server does (client: shall do) the A record
   readonly overridden: boolean; // O: the server did not follow the client's S
   readonly noUpdates: boolean; // N: the server does (shall do) no update at all
@@ -20,7 +20,7 @@ export interface ClientFqdn {
 }
 
 /** Option 81's octets → its value, or Malformed. Flags that must be zero are ignored (RFC 4702 §2.1). */
-export function parseClientFqdn(bytes: Uint8Array): ClientFqdn | Malformed {
+export function parseFqdn(bytes: Uint8Array): Fqdn | Malformed {
   if (bytes.length < 3) return new Malformed('option 81 is shorter than its 3 fixed octets');
   const flags = bytes[0]!;
   const canonical = (flags & E) !== 0;
@@ -69,7 +69,7 @@ function parseAscii(bytes: Uint8Array): Name | Malformed {
  * Value → option 81's octets as a server sends them: the client's encoding, RCODEs 255 (RFC 4702 §2.2), the MBZ flags
  * clear. Malformed when the name is no domain name and the encoding is the canonical one.
  */
-export function encodeClientFqdn(fqdn: ClientFqdn): Uint8Array | Malformed {
+export function encodeFqdn(fqdn: Fqdn): Uint8Array | Malformed {
   const flags =
     (fqdn.serverUpdates ? S : 0) |
     (fqdn.overridden ? O : 0) |

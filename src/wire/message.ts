@@ -154,14 +154,14 @@ class OptionReader {
 
   /** Option 52 of the options field as bits (1 file, 2 sname), taken out; 0 when absent. */
   takeOverload(): number {
-    const value = this.options.get(OptionCode.DHCP_OPTION_OVERLOAD);
+    const value = this.options.get(OptionCode.dhcpOptionOverload);
     if (value === undefined) return 0;
     const bits = value[0];
-    const repeated = this.repeats?.has(OptionCode.DHCP_OPTION_OVERLOAD) === true;
+    const repeated = this.repeats?.has(OptionCode.dhcpOptionOverload) === true;
     if (repeated || value.length !== 1 || bits === undefined || bits < 1 || bits > 3) {
       throw new DecodeError('overload-malformed', value.byteOffset - this.bytes.byteOffset);
     }
-    this.options.delete(OptionCode.DHCP_OPTION_OVERLOAD);
+    this.options.delete(OptionCode.dhcpOptionOverload);
     return bits;
   }
 
@@ -169,7 +169,7 @@ class OptionReader {
     this.repeats?.forEach((parts, code) => {
       this.options.set(code, concatBytes(parts));
     });
-    this.options.delete(OptionCode.DHCP_OPTION_OVERLOAD); // one that stood in file or sname
+    this.options.delete(OptionCode.dhcpOptionOverload); // one that stood in file or sname
     return this.options;
   }
 }
@@ -241,7 +241,7 @@ export function readText(message: DhcpMessage, code: number): string | undefined
 
 /** Option 53. Absent means BOOTP with vendor extensions (RFC 1534 §2); types nobody defined come as they are. */
 export function readMessageType(message: DhcpMessage): number | undefined | Malformed {
-  return readU8(message, OptionCode.DHCP_MESSAGE_TYPE);
+  return readU8(message, OptionCode.dhcpMessageType);
 }
 
 /**
@@ -249,7 +249,7 @@ export function readMessageType(message: DhcpMessage): number | undefined | Malf
  * one Ethernet frame. Absent and malformed count as the least.
  */
 export function readMaxMessageSize(message: DhcpMessage): number {
-  const size = readU16(message, OptionCode.DHCP_MAX_MESSAGE_SIZE);
+  const size = readU16(message, OptionCode.dhcpMaxMessageSize);
   return typeof size === 'number'
     ? Math.min(Math.max(size, MIN_MESSAGE_SIZE), MAX_MESSAGE_SIZE)
     : MIN_MESSAGE_SIZE;

@@ -84,7 +84,7 @@ export const ROWS = [
   [58, 'dhcp-renewal-time', 'u32', 'RFC 2132 §9.11', 'T1: seconds until the client renews', { not: 'set renewTime of the scope' }],
   [59, 'dhcp-rebinding-time', 'u32', 'RFC 2132 §9.12', 'T2: seconds until the client rebinds', { not: 'set rebindTime of the scope' }],
   [60, 'vendor-class-identifier', 'text', 'RFC 2132 §9.13', 'kind of client; PXE servers answer "PXEClient"'],
-  [61, 'dhcp-client-identifier', 'bytes', 'RFC 2132 §9.14, RFC 4361 §6.1', 'who the client is', { not: 'the server echoes what the client sent (RFC 6842 §3)' }],
+  [61, 'client-identifier', 'bytes', 'RFC 2132 §9.14, RFC 4361 §6.1', 'who the client is', { aliases: ['dhcp-client-identifier'], not: 'the server echoes what the client sent (RFC 6842 §3)' }],
   [62, 'nwip-domain', 'text', 'RFC 2242 §2', 'NetWare/IP domain', { aliases: ['nwip-domain-name'] }],
   [63, 'nwip-suboptions', 'bytes', 'RFC 2242 §3', 'NetWare/IP sub-options'],
   [64, 'nisplus-domain', 'text', 'RFC 2132 §8.11', 'NIS+ domain', { aliases: ['nisplus-domain-name'] }],
@@ -104,8 +104,8 @@ export const ROWS = [
   [78, 'slp-directory-agent', 'flag-addresses', 'RFC 2610 §3', 'SLP directory agents: [mandatory, ADDRESS, …]'],
   [79, 'slp-service-scope', 'flag-text', 'RFC 2610 §4', 'SLP scopes: [mandatory, "scope,scope"]'],
   [80, 'rapid-commit', 'empty', 'RFC 4039 §4', 'two-message exchange', { not: 'set rapidCommit of the scope' }],
-  [81, 'fqdn', 'bytes', 'RFC 4702 §2', 'the client\'s full name and who updates DNS', { not: 'the server answers what the client sent' }],
-  [82, 'dhcp-agent-options', 'bytes', 'RFC 3046 §2', 'what a relay knows of the client', { aliases: ['relay-agent-information'], not: 'relays add it and the server echoes it' }],
+  [81, 'client-fqdn', 'bytes', 'RFC 4702 §2', 'the client\'s full name and who updates DNS', { aliases: ['fqdn'], not: 'the server answers what the client sent' }],
+  [82, 'relay-agent-information', 'bytes', 'RFC 3046 §2', 'what a relay knows of the client', { aliases: ['dhcp-agent-options'], not: 'relays add it and the server echoes it' }],
   [83, 'isns', 'bytes', 'RFC 4174 §2', 'iSNS servers and their functions'],
   [85, 'nds-servers', 'addresses', 'RFC 2241 §2', 'Novell directory servers'],
   [86, 'nds-tree-name', 'text', 'RFC 2241 §3', 'Novell directory tree'],
@@ -172,14 +172,16 @@ export const ROWS = [
   [252, 'wpad-url', 'text', 'draft-ietf-wrec-wpad-01 §4.4.1', 'URL of the proxy configuration file', { aliases: ['wpad', 'proxy-autodiscovery'] }],
 ] as const satisfies readonly RowSource[];
 
-type Constant<Name extends string> = Name extends `${infer Head}-${infer Tail}`
-  ? `${Uppercase<Head>}_${Constant<Tail>}`
-  : Uppercase<Name>;
+type Camel<Name extends string> = Name extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Name;
 
-/** 'dhcp-message-type' → DHCP_MESSAGE_TYPE: 53, for every row. */
-export type OptionCodes = { readonly [Row in (typeof ROWS)[number] as Constant<Row[1]>]: Row[0] };
+/** 'dhcp-message-type' → dhcpMessageType: 53, for every row. */
+export type OptionCodes = { readonly [Row in (typeof ROWS)[number] as Camel<Row[1]>]: Row[0] };
 
-/** Option codes by their rows' names in capitals: OptionCode.DHCP_MESSAGE_TYPE is 53. */
+/** Option codes by their rows' names in camel case: OptionCode.dhcpMessageType is 53. */
 export const OptionCode = Object.freeze(
-  Object.fromEntries(ROWS.map((row) => [row[1].toUpperCase().replaceAll('-', '_'), row[0]])),
+  Object.fromEntries(
+    ROWS.map((row) => [row[1].replace(/-(.)/g, (_, next: string) => next.toUpperCase()), row[0]]),
+  ),
 ) as OptionCodes;
