@@ -1,0 +1,95 @@
+// The command line's front door: argv in, exit code out. 0 done, 1 refused or failed, 2 wrong usage. What went wrong
+// is one sentence on standard error; faults follow, one a line. Never calls process.exit.
+
+import { AdminClient, DEFAULT_SERVER, parseServer, type ServerAddress } from './client.js';
+import { type Call, type LocalCommands, Refusal, UsageError } from './command.js';
+import { COMMANDS, LATER } from './commands.js';
+import { helpText } from './help.js';
+import { type Parsed, parse } from './parse.js';
+import { printable } from './print.js';
+import { Closed, openTerminal, ownSurroundings, type Surroundings, type Terminal } from './terminal.js';
+
+/** Runs one command and resolves with the exit code; never rejects. `argv` is without node and script. */
+export async function runCli(
+  argv: readonly string[],
+  local: LocalCommands,
+  around: Surroundings = ownSurroundings(),
+): Promise<number> {
+  const terminal = openTerminal(around);
+  try {
+    return await dispatch(argv, local, terminal);
+  } catch (error) {
+    return report(error, terminal);
+  }
+}
+
+async function dispatch(argv: readonly string[], local: LocalCommands, terminal: Terminal): Promise<number> {
+  const request = parse(argv, COMMANDS, LATER);
+  switch (request.kind) {
+    case 'version':
+      await terminal.write(`tandem ${local.version}\n`);
+      return 0;
+    case 'help': {
+      const text = helpText(request.words, terminal.columns);
+      if (text === undefined)
+        throw new UsageError(`there is no command \`${request.words.join(' ')}\`; see \`tandem help\``);
+      await terminal.write(text);
+      return 0;
+    }
+    case 'later':
+      terminal.complain(`tandem: ${request.says}.`);
+      return 2;
+    case 'run':
+      return (await request.parsed.row.run(callOf(request.parsed, local, terminal))) ?? 0;
+  }
+}
+
+function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal): Call {
+  const { flags, args } = parsed;
+  const address = serverOf(flags.text('server'), terminal.env['TANDEM_SERVER']);
+  return {
+    arg: (name) => args.get(name),
+    flags,
+    json: flags.on('json'),
+    terminal,
+    client: new AdminClient(address, terminal.env['TANDEM_TOKEN'] || undefined),
+    local,
+    confirm: (question) => confirm(terminal, flags.on('yes'), question),
+  };
+}
+
+function serverOf(flag: string | undefined, variable: string | undefined): ServerAddress {
+  if (flag !== undefined) return parseServer(flag);
+  return parseServer(variable || DEFAULT_SERVER);
+}
+
+async function confirm(terminal: Terminal, yes: boolean, question: string): Promise<boolean> {
+  if (yes) return true;
+  if (!terminal.interactive) {
+    throw new Refusal(`${question} There is no terminal to ask at: say --yes if that is what you want.`);
+  }
+  return /^\s*y(es)?\s*$/i.test(await terminal.ask(`${printable(question)} [y/N] `));
+}
+
+function report(error: unknown, terminal: Terminal): number {
+  if (error instanceof Closed) return 0;
+  if (error instanceof UsageError) {
+    const sentence = `${error.message.startsWith('tandem') ? '' : 'tandem: '}${error.message}`;
+    terminal.complain(printable(/[?.]$/.test(sentence) ? sentence : `${sentence}.`));
+    return 2;
+  }
+  if (error instanceof Refusal) {
+    terminal.complain(`tandem: ${printable(error.message)}`);
+    for (const fault of error.faults)
+      terminal.complain(`  ${printable(fault.path)}: ${printable(fault.message)}`);
+    return 1;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  // What answers may be another version of the daemon, whose bodies have other shapes than ours.
+  const strange =
+    error instanceof TypeError
+      ? ' (the daemon answered what this command does not know: are both of one version?)'
+      : '';
+  terminal.complain(`tandem: ${printable(message)}${strange}`);
+  return 1;
+}
