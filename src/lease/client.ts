@@ -6,7 +6,11 @@ export const BY_HARDWARE = 0;
 export const BY_CLIENT_ID = 1;
 
 /** The client's key, a fresh array: kind, then the client identifier or htype and hardware address. */
-export function clientKey(clientId: Uint8Array | null, htype: number, hardwareAddress: Uint8Array): Uint8Array {
+export function clientKey(
+  clientId: Uint8Array | null,
+  htype: number,
+  hardwareAddress: Uint8Array,
+): Uint8Array {
   if (clientId !== null) {
     const key = new Uint8Array(1 + clientId.length);
     key[0] = BY_CLIENT_ID;
