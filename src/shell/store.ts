@@ -1,6 +1,7 @@
 // What the daemon needs of a lease store. `lmdb.ts` is the real one; the interface's own tests
 // (test/shell/store-contract.ts) run against every implementation. Nothing here knows DHCP.
 
+import type { ClockMark } from '../engine/clock.js';
 import type { JournalEvent, Write } from '../engine/effect.js';
 
 /** Who this store is (failover.md §3 "Lost or rolled-back store", §5 "Identity"). */
@@ -12,12 +13,7 @@ export interface StoreIdentity {
 }
 
 /** Written at least every second (failover.md §3 "Starting without contact", §5 "Time"). */
-export interface LastOperation {
-  readonly at: number; // engine time, ms
-  readonly wallAheadMs: number; // wall clock minus engine time
-  readonly bootId: string; // /proc/sys/kernel/random/boot_id
-  readonly bootMs: number; // CLOCK_BOOTTIME at that instant
-}
+export type LastOperation = ClockMark;
 
 /** Each commit extends a running hash; the pair names a point in this store's history. */
 export interface CommitPoint {
@@ -33,7 +29,7 @@ export interface StoreSink {
 /** A store that cannot be used: damaged, of another version, in use, not writable. The message says what to do. */
 export class StoreError extends Error {
   constructor(
-    readonly code: 'in-use' | 'other-version' | 'damaged' | 'not-writable' | 'full' | 'failed',
+    readonly code: 'in-use' | 'other-version' | 'damaged' | 'not-writable' | 'full' | 'failed' | 'exists',
     message: string,
   ) {
     super(message);
@@ -43,6 +39,7 @@ export class StoreError extends Error {
 export interface Store {
   readonly identity: StoreIdentity;
   readonly lastOperation: LastOperation | null; // as found at opening
+  readonly warnings: readonly string[]; // sentences about a place that is no good for leases (tmpfs, NFS)
   /** Feed every lease and setting to the sink, and return the next free journal sequence number. */
   load(sink: StoreSink): { readonly nextEventSeq: number };
   /**
@@ -52,6 +49,10 @@ export interface Store {
    */
   commit(writes: readonly Write[]): Promise<void>;
   readonly point: CommitPoint; // newest durable
+  /** Is this a point of our own history? A partner's memory of one that is not means that the store was rolled back. */
+  knows(point: CommitPoint): boolean;
+  /** The restored store was brought up to date or accepted by the operator: `identity.restored` is over. */
+  acceptRestored(): Promise<void>;
   /** Remember the instant; rides on the next commit or makes its own within a second. */
   touch(last: LastOperation): void;
   /** Journal entries from `seq` on, oldest first, at most `limit`. Bounded and synchronous. */
