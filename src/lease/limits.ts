@@ -38,6 +38,4 @@ export const LEASE_LIMITS = {
   nameCharacters: 128,
   /** Octets of one match value: a whole option. */
   patternOctets: 255,
-  /** Combinations of classes, policy and reservation of a scope whose merged options are kept for reuse. */
-  mergedOptionSets: 4_096,
 } as const;
