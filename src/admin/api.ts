@@ -113,7 +113,7 @@ export interface Tenure {
   readonly clientId: string | null;
   readonly hostname: string | null;
   readonly from: string | null; // null: before the journal begins
-  readonly until: string | null; // null: still holds it
+  readonly until: string | null; // null: still holds it, or (with endedBy) the journal does not tell
   readonly end: string | null; // while it holds it: when the lease runs out; null = infinite or not known
   readonly endedBy: TenureEnd | null; // null: still holds it
 }

@@ -43,7 +43,11 @@ export interface Daemon {
   stats(): ShellStats;
   backup(file: string): Promise<void>;
   /** Read the config file again and apply what changed in it; the value tells the plan. */
-  reload(options: { readonly dryRun: boolean; readonly force: boolean; readonly actor: string }): Promise<CommandResult>;
+  reload(options: {
+    readonly dryRun: boolean;
+    readonly force: boolean;
+    readonly actor: string;
+  }): Promise<CommandResult>;
   /** Running settings against the config file, line by line. */
   diff(): Promise<CommandResult>;
   /** Sockets bound and store open. */
