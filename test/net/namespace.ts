@@ -9,7 +9,7 @@ import { findTool } from '../setup/debian.js';
 
 const PREFIX = 'tandem';
 const STATE_PARENT = '/var/tmp'; // a disk, where /tmp may be memory: the store's syncs must be real
-const KEEP_OUTPUT_BYTES = 1 << 20;
+const KEEP_OUTPUT_CHARS = 1 << 25;
 
 let labsOpened = 0;
 const openLabs = new Set<Lab>();
@@ -87,7 +87,7 @@ export interface CommandOutput {
   readonly stderr: string;
 }
 
-/** A program running in a host. Its output is kept (the newest megabyte) and can be waited for. */
+/** A program running in a host. The newest of its output is kept and can be waited for. */
 export class Running {
   readonly exited: Promise<number | null>; // exit code; null: ended by a signal
   private text = '';
@@ -99,7 +99,8 @@ export class Running {
     readonly child: ChildProcess,
   ) {
     const keep = (chunk: Buffer): void => {
-      this.text = (this.text + chunk.toString()).slice(-KEEP_OUTPUT_BYTES);
+      this.text += chunk.toString();
+      if (this.text.length > KEEP_OUTPUT_CHARS) this.text = this.text.slice(-KEEP_OUTPUT_CHARS / 2);
       for (const look of this.watchers) look();
     };
     child.stdout?.on('data', keep);
@@ -149,6 +150,19 @@ export class Running {
       this.watchers.add(look);
       look();
     });
+  }
+
+  /** Its whole output once it has ended by itself; rejects at the limit. */
+  async finished(limitMs: number): Promise<string> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.child.kill('SIGKILL');
+    }, limitMs);
+    await this.exited;
+    clearTimeout(timer);
+    if (late) throw new Error(`${this.what}: still running after ${limitMs} ms\n${this.text.slice(-3000)}`);
+    return this.text;
   }
 
   /** Signals it and waits for its end; SIGKILL after the limit. */
@@ -234,7 +248,7 @@ export class Host {
     this.run(['sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward']);
   }
 
-  /** Runs a program to its end. */
+  /** Runs a short program to its end. Everything else waits meanwhile, so a daemon under load must not need us. */
   run(
     argv: readonly string[],
     options: { readonly timeoutMs?: number; readonly input?: string } = {},

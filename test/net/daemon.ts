@@ -1,0 +1,119 @@
+// The daemon under test: writes its config file, starts it in a host, speaks to its admin socket, kills it.
+// It is the built program as users run it; nothing is replaced inside it.
+
+import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Host, type Lab, type Running, until } from './namespace.js';
+
+const MAIN = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'src/main.js');
+
+export interface ScopeOrder {
+  readonly subnet: string;
+  readonly [key: string]: unknown; // the other keys of a scope in the config file
+}
+
+export interface DaemonOrder {
+  readonly interfaces: readonly string[];
+  readonly scopes: readonly ScopeOrder[];
+  readonly server?: Readonly<Record<string, unknown>>; // more keys of `server`
+}
+
+/** A lease as `GET /leases` shows it; only what tests look at. */
+export interface LeaseJson {
+  readonly address: string;
+  readonly scopeId: string;
+  readonly hardwareAddress: string;
+  readonly state: string;
+  readonly start: string | null;
+  readonly end: string | null;
+  readonly hostname: string | null;
+}
+
+export class Daemon {
+  readonly configFile: string;
+  readonly socket: string;
+  private running: Running | undefined;
+
+  constructor(
+    lab: Lab,
+    readonly host: Host,
+    order: DaemonOrder,
+  ) {
+    const folder = lab.scratch(`${host.name}-daemon`);
+    this.configFile = join(folder, 'tandem.yaml');
+    this.socket = join(folder, 'admin.sock');
+    const server = {
+      name: host.name,
+      interfaces: order.interfaces,
+      stateDir: join(folder, 'state'),
+      admin: { socket: this.socket },
+      log: { level: 'info' },
+      ...order.server,
+    };
+    // JSON is YAML, so no YAML writer is needed here.
+    writeFileSync(this.configFile, JSON.stringify({ server, scopes: order.scopes }, null, 2));
+  }
+
+  get process(): Running {
+    if (this.running === undefined) throw new Error('the daemon was not started');
+    return this.running;
+  }
+
+  /** Starts it and waits until it is ready to answer clients. */
+  async start(limitMs = 20_000): Promise<void> {
+    const running = this.host.start([process.execPath, MAIN, 'serve', '-c', this.configFile]);
+    this.running = running;
+    await until('the daemon to be ready', limitMs, async () => {
+      if (!running.alive) throw new Error(`the daemon ended at its start:\n${running.output.slice(-4000)}`);
+      return (await this.get('/readyz').catch(() => undefined))?.status === 200;
+    });
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    return this.process.stop(signal, 10_000);
+  }
+
+  async get(path: string): Promise<{ readonly status: number; readonly body: string }> {
+    return new Promise((resolve, reject) => {
+      const asked = request({ socketPath: this.socket, path, timeout: 5000 }, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+        response.on('error', reject);
+      });
+      asked.on('timeout', () => asked.destroy(new Error(`${path}: no answer`)));
+      asked.on('error', reject);
+      asked.end();
+    });
+  }
+
+  async json<T>(path: string): Promise<T> {
+    const { status, body } = await this.get(`/api/v1${path}`);
+    if (status !== 200) throw new Error(`GET ${path}: ${status} ${body}`);
+    return JSON.parse(body) as T;
+  }
+
+  /** Every lease that is not free. */
+  async leases(): Promise<readonly LeaseJson[]> {
+    const all: LeaseJson[] = [];
+    let cursor: string | number | null = null;
+    do {
+      const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+      const page: { items: LeaseJson[]; next: string | number | null } = await this.json(
+        `/leases?limit=1000${query}`,
+      );
+      all.push(...page.items);
+      cursor = page.next;
+    } while (cursor !== null);
+    return all;
+  }
+
+  async leaseOf(mac: string): Promise<LeaseJson | undefined> {
+    return (await this.leases()).find((lease) => lease.hardwareAddress === mac);
+  }
+}
