@@ -1,11 +1,16 @@
 // What an operator (command line, HTTP API, config file) can ask of the engine. Each command answers with one
 // `reply` effect, which hangs on the commit of what it changed.
 
-import type { ReservationSettings, ScopeSettings, ServerSettings, Fault } from '../lease/settings.js';
+import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 
 export type Command =
   /** Make, replace or remove scopes and server settings as one edit. All faults are found before anything changes. */
-  | { readonly kind: 'edit'; readonly edits: readonly Edit[]; readonly force: boolean; readonly dryRun: boolean }
+  | {
+      readonly kind: 'edit';
+      readonly edits: readonly Edit[];
+      readonly force: boolean;
+      readonly dryRun: boolean;
+    }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume'; readonly acceptClock: boolean };

@@ -18,6 +18,7 @@ export interface JournalEvent {
 /** One change to the store. A commit's writes become durable together or not at all. */
 export type Write =
   | { readonly table: 'lease'; readonly address: number; readonly record: Uint8Array | null } // null deletes
+  | { readonly table: 'lease-range'; readonly first: number; readonly last: number } // deletes, ends included
   | { readonly table: 'settings'; readonly key: string; readonly value: unknown } // undefined deletes
   | { readonly table: 'journal'; readonly events: readonly JournalEvent[] };
 
@@ -43,6 +44,13 @@ export type Effect =
       readonly method: 'arp' | 'icmp';
       readonly waitMs: number;
     }
-  | { readonly kind: 'commit'; readonly id: number; readonly writes: readonly Write[]; readonly then: readonly Effect[] }
+  | {
+      readonly kind: 'commit';
+      readonly id: number;
+      readonly writes: readonly Write[];
+      readonly then: readonly Effect[];
+    }
+  /** The operator vouches for a clock that is behind the last operation: let engine time run. */
+  | { readonly kind: 'accept-clock' }
   | { readonly kind: 'event'; readonly event: JournalEvent }
   | { readonly kind: 'reply'; readonly id: number; readonly result: CommandResult };

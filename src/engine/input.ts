@@ -29,4 +29,6 @@ export type Input =
   | { readonly kind: 'committed'; readonly id: number }
   /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
+  /** A held clock has passed the last operation, or was accepted: engine time runs. */
+  | { readonly kind: 'clock-released'; readonly wallAheadMs: number }
   | { readonly kind: 'command'; readonly id: number; readonly actor: string; readonly command: Command };

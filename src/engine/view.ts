@@ -69,7 +69,7 @@ export interface PoolCounts {
 export interface ScopeStatus extends PoolCounts {
   readonly scopeId: string;
   readonly name: string;
-  readonly active_: boolean; // is the scope activated (PoolCounts.active counts leases)
+  readonly activated: boolean; // PoolCounts.active counts leases
   /** Seconds until no address is free, at the rate of the last minutes; null = not foreseeable. */
   readonly exhaustedInSeconds: number | null;
 }

@@ -1,0 +1,104 @@
+// Binding an address to a client: the record is made, committed, and only then is the ACK let go (failover.md §2 C).
+
+import { blankLease, INFINITE_AT, type Lease } from '../lease/lease.js';
+import { INFINITE_SECONDS } from '../lease/settings.js';
+import { MessageType, OptionCode } from '../wire/message.js';
+import { isClientOf } from './choose.js';
+import type { DhcpContext, ServedScope } from './context.js';
+import { DHCP_LIMITS } from './limits.js';
+import { hostnameOf, type Query } from './query.js';
+import { addressReply } from './reply.js';
+import type { Terms } from './terms.js';
+
+/** Give or extend the lease, and acknowledge it. `rapid`: two-message exchange (RFC 4039). */
+export function bindAndAcknowledge(
+  ctx: DhcpContext,
+  query: Query,
+  served: ServedScope,
+  address: number,
+  terms: Terms,
+  rapid = false,
+): void {
+  const reply = addressReply(ctx, query, served, MessageType.ACK, address, terms.leaseSeconds, terms, rapid);
+  if (reply === undefined) return;
+  const offer = ctx.memory.offerTo(query.client);
+  if (offer) {
+    ctx.memory.removeOffer(query.client);
+    if (offer.address !== address) ctx.scopeAt(offer.address)?.pools.giveBack(offer.address);
+  }
+  const previous = ctx.table.get(address);
+  const holds = previous !== undefined && previous.state === 'active' && isClientOf(previous, query);
+  const lease = boundLease(ctx, query, address, terms.leaseSeconds, previous, holds);
+  ctx.countSent('ack');
+  ctx.commitLease(lease, holds ? null : 'lease-bound', reply);
+}
+
+function boundLease(
+  ctx: DhcpContext,
+  query: Query,
+  address: number,
+  leaseSeconds: number,
+  previous: Lease | undefined,
+  holds: boolean,
+): Lease {
+  const { message, facts, relayInfo } = query;
+  const told = leaseSeconds === INFINITE_SECONDS ? INFINITE_AT : ctx.at + leaseSeconds * 1000;
+  // Within one binding `end` is the greatest instant told: an earlier, longer ACK may be the one that arrived. PETs
+  // belong to the binding too and start from zero with a new client (failover.md §2).
+  const same = holds ? previous : undefined;
+  return {
+    ...unheld(previous ?? blankLease(address)),
+    ...(same && bindingOf(same)),
+    state: 'active',
+    startAt: same?.startAt ?? ctx.at,
+    endToldAt: Math.max(same?.endToldAt ?? 0, told),
+    lastTransactionAt: ctx.at,
+    stateSinceAt: same?.stateSinceAt ?? ctx.at,
+    htype: facts.htype,
+    hardwareAddress: facts.hardwareAddress,
+    clientId: facts.clientId,
+    hostname: hostnameOf(message),
+    relayInfo: kept(relayInfo),
+    vendorClass: kept(message.options.get(OptionCode.vendorClassIdentifier) ?? null),
+    userClass: kept(message.options.get(OptionCode.userClass) ?? null),
+  };
+}
+
+function kept(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes !== null && bytes.length <= DHCP_LIMITS.keptOption ? bytes : null;
+}
+
+/** What a record keeps from one holder to the next: whose the address is, and how often the record changed. */
+function unheld(lease: Lease): Lease {
+  const { address, owner, handover, relationship, revision, sentRevision, ackedRevision } = lease;
+  const kept = { owner, handover, relationship, revision: revision + 1, sentRevision, ackedRevision };
+  return { ...blankLease(address), ...kept };
+}
+
+/** What belongs to one client's binding and goes on while it is extended. */
+function bindingOf(lease: Lease): Partial<Lease> {
+  const { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName } = lease;
+  return { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName };
+}
+
+/** The record of an address that nobody holds any more; who held it stays known, so that it can have it again. */
+export function freedLease(lease: Lease, at: number): Lease {
+  const { lastTransactionAt, htype, hardwareAddress, clientId, hostname } = lease;
+  const client = { lastTransactionAt, htype, hardwareAddress, clientId, hostname };
+  return { ...unheld(lease), ...client, state: 'free', stateSinceAt: at };
+}
+
+/**
+ * The record of an address found in use by somebody without a lease: nobody gets it for `declineSeconds`. `by` is the
+ * hardware address that answered for it or that complained.
+ */
+export function quarantinedLease(lease: Lease, at: number, declineSeconds: number, by: Uint8Array): Lease {
+  return {
+    ...unheld(lease),
+    state: 'declined',
+    hardwareAddress: by,
+    lastTransactionAt: at,
+    stateSinceAt: at,
+    quarantineUntilAt: at + declineSeconds * 1000,
+  };
+}

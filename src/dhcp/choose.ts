@@ -1,0 +1,122 @@
+// Which address a client is offered (RFC 2131 §4.3.1): its reservation, the one it holds, the one it held before, the
+// one it asks for, else the least recently used free one. Constant work whatever the size of the scope.
+
+import { clientKey } from '../lease/client.js';
+import type { Lease } from '../lease/lease.js';
+import { bytesKey, equalBytes } from '../wire/bytes.js';
+import { OptionCode, readAddress } from '../wire/message.js';
+import type { DhcpContext, ServedScope } from './context.js';
+import type { Query } from './query.js';
+import { ALONE, type Terms, termsFor } from './terms.js';
+
+export interface Choice {
+  readonly served: ServedScope;
+  readonly address: number;
+  readonly terms: Terms;
+  /** The client is known to have held it, so there is no need to ask whether somebody else uses it. */
+  readonly known: boolean;
+}
+
+/** Is this record about this client? */
+export function isClientOf(lease: Lease, query: Query): boolean {
+  return equalBytes(clientKey(lease.clientId, lease.htype, lease.hardwareAddress), query.key);
+}
+
+/** The scope of the client's link that the address belongs to. */
+export function scopeOnLink(query: Query, address: number): ServedScope | undefined {
+  return query.link.find(({ scope }) => scope.contains(address));
+}
+
+/** Is the address kept for somebody else by a reservation? */
+export function reservedForAnother(query: Query, { scope }: ServedScope, address: number): boolean {
+  const reservation = scope.reservationAt(address);
+  return reservation !== undefined && scope.reservationFor(query.facts) !== reservation;
+}
+
+/**
+ * An address for this client, taken out of its pool where it came from one (give it back, or bind it). Undefined
+ * when there is none.
+ */
+export function chooseAddress(ctx: DhcpContext, query: Query): Choice | undefined {
+  const link = query.link.filter(({ scope }) => scope.settings.active);
+  return (
+    reserved(ctx, query, link) ??
+    ownBinding(ctx, query, link) ??
+    wished(ctx, query, link) ??
+    fresh(query, link)
+  );
+}
+
+function reserved(ctx: DhcpContext, query: Query, link: readonly ServedScope[]): Choice | undefined {
+  for (const served of link) {
+    const reservation = served.scope.reservationFor(query.facts);
+    if (!reservation) continue;
+    const { address } = reservation;
+    const lease = ctx.table.get(address);
+    const own = lease !== undefined && isClientOf(lease, query);
+    const available = lease === undefined || lease.state === 'free' || (own && lease.state === 'active');
+    const offeredTo = ctx.memory.offeredTo(address);
+    if (!available || (offeredTo !== undefined && offeredTo !== query.client)) continue;
+    return { served, address, terms: termsFor(query, served), known: own };
+  }
+  return undefined;
+}
+
+/** The address it holds, else the newest of those it held and that are still free. */
+function ownBinding(ctx: DhcpContext, query: Query, link: readonly ServedScope[]): Choice | undefined {
+  let previous: Choice | undefined;
+  for (const address of ctx.table.addressesOf(query.key)) {
+    const served = link.find(({ scope }) => scope.contains(address));
+    if (!served || reservedForAnother(query, served, address)) continue;
+    const terms = termsFor(query, served);
+    const choice = { served, address, terms, known: true };
+    if (ctx.table.stateOf(address) === 'active') {
+      if (previous) previous.served.pools.giveBack(previous.address);
+      return choice;
+    }
+    if (previous || served.scope.poolIndexOf(address) !== terms.poolIndex) continue;
+    if (served.pools.takeSpecific(address, ALONE)) previous = choice;
+  }
+  return previous;
+}
+
+function wished(ctx: DhcpContext, query: Query, link: readonly ServedScope[]): Choice | undefined {
+  const address = readAddress(query.message, OptionCode.dhcpRequestedAddress);
+  if (typeof address !== 'number') return undefined;
+  const served = link.find(({ scope }) => scope.contains(address));
+  return served && takeFree(ctx, query, served, address);
+}
+
+/** This very address, if it is free, in a pool that this client may use, and not offered to anybody. */
+export function takeFree(
+  ctx: DhcpContext,
+  query: Query,
+  served: ServedScope,
+  address: number,
+): Choice | undefined {
+  const terms = termsFor(query, served);
+  if (served.scope.poolIndexOf(address) !== terms.poolIndex) return undefined;
+  if (!served.pools.takeSpecific(address, ALONE)) return undefined;
+  const lease = ctx.table.get(address);
+  return { served, address, terms, known: lease !== undefined && isClientOf(lease, query) };
+}
+
+function fresh(query: Query, link: readonly ServedScope[]): Choice | undefined {
+  for (const served of link) {
+    const terms = termsFor(query, served);
+    const address = served.pools.take(terms.poolIndex, ALONE);
+    if (address !== undefined) return { served, address, terms, known: false };
+  }
+  return undefined;
+}
+
+/** End the client's offer, if any; its address is free again for others. */
+export function withdrawOffer(ctx: DhcpContext, client: string): void {
+  const offer = ctx.memory.removeOffer(client);
+  if (offer) ctx.scopeAt(offer.address)?.pools.giveBack(offer.address);
+}
+
+/** Identity of the client in a lease record, as Map key. */
+export function leaseClient(lease: Lease): string {
+  return bytesKey(clientKey(lease.clientId, lease.htype, lease.hardwareAddress));
+}

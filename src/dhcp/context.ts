@@ -1,0 +1,75 @@
+// What the engine lends to the dialogue for the time of one input: the instant, the leases, the scopes, and the ways
+// to say something. The dialogue keeps nothing between inputs but what stands in `Memory` (memory.ts).
+
+import type { Lease } from '../lease/lease.js';
+import type { ScopePools } from '../lease/pools.js';
+import type { CompiledServer, Scope } from '../lease/scope.js';
+import type { LeaseTable } from '../lease/table.js';
+import type { DropReason } from './drop.js';
+import type { Memory } from './memory.js';
+
+/** A scope being served, with the addresses it has to give. */
+export interface ServedScope {
+  readonly scope: Scope;
+  readonly pools: ScopePools;
+}
+
+export interface NetworkInterface {
+  readonly name: string;
+  readonly addresses: readonly { readonly address: number; readonly prefixLength: number }[];
+  readonly canBroadcast: boolean;
+}
+
+/** A datagram to be sent; the engine's `send` effect without its kind. */
+export interface Datagram {
+  readonly interface: string;
+  readonly bytes: Uint8Array;
+  readonly to: number;
+  readonly port: number;
+  readonly hardware: { readonly htype: number; readonly address: Uint8Array } | null;
+  readonly source: number;
+}
+
+export interface ProbeRequest {
+  readonly token: number;
+  readonly interface: string;
+  readonly address: number;
+  readonly source: number;
+  readonly method: 'arp' | 'icmp';
+  readonly waitMs: number;
+}
+
+/** Changes to what clients were promised. Every row is an event type of the journal. */
+export type BindingEvent =
+  | 'lease-bound'
+  | 'lease-released'
+  | 'lease-expired'
+  | 'lease-declined'
+  | 'lease-reset'
+  | 'address-conflict';
+
+export interface DhcpContext {
+  readonly at: number; // engine time, ms
+  readonly ports: { readonly server: number; readonly client: number };
+  readonly table: LeaseTable;
+  readonly server: CompiledServer;
+  readonly memory: Memory;
+  scopeAt(address: number): ServedScope | undefined;
+  scopesOfSuperscope(name: string): readonly ServedScope[];
+  isOwnAddress(address: number): boolean;
+  /** Count a packet that gets no answer. */
+  drop(reason: DropReason): void;
+  countSent(operation: 'offer' | 'ack' | 'nak'): void;
+  /** Note that a scope had no address for a client (alarm, rate-limited event, counter). */
+  exhausted(scope: ServedScope): void;
+  /** Send something that promises nothing that is not on disk already. */
+  send(datagram: Datagram): void;
+  probe(request: ProbeRequest): void;
+  /**
+   * Put the lease into the table and on disk; `reply`, if any, leaves when it is there (failover.md §2 C).
+   * `event` goes into the journal with the same commit.
+   */
+  commitLease(lease: Lease, event: BindingEvent | null, reply: Datagram | null): void;
+  /** Send when everything committed so far is on disk: for replies that lean on records still being written. */
+  sendAfterCommits(datagram: Datagram): void;
+}

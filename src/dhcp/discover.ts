@@ -1,0 +1,127 @@
+// DISCOVER → OFFER (RFC 2131 §4.3.1), or → ACK with rapid commit (RFC 4039). Before an address that this client is
+// not known to have held is first offered, the network is asked whether somebody uses it (RFC 2131 §2.2, §4.4.1).
+
+import { blankLease } from '../lease/lease.js';
+import { EMPTY_BYTES, parseHardware } from '../wire/bytes.js';
+import { MessageType, OptionCode } from '../wire/message.js';
+import { bindAndAcknowledge, quarantinedLease } from './bind.js';
+import { type Choice, chooseAddress, withdrawOffer } from './choose.js';
+import type { DhcpContext, ServedScope } from './context.js';
+import { DHCP_LIMITS } from './limits.js';
+import type { Parked } from './memory.js';
+import { ownAddress, type Query } from './query.js';
+import { addressReply } from './reply.js';
+import { termsFor } from './terms.js';
+
+export function discover(ctx: DhcpContext, query: Query): void {
+  if (!query.link.some(({ scope }) => scope.settings.active)) {
+    ctx.drop('scope-inactive');
+    return;
+  }
+  if (ctx.memory.parkedFor(query.client)) {
+    ctx.memory.repark(query.client, query);
+    return;
+  }
+  const choice = standingOffer(ctx, query) ?? chooseAddress(ctx, query);
+  if (choice === undefined) {
+    noAddress(ctx, query);
+    return;
+  }
+  propose(ctx, query, choice, 1);
+}
+
+/** A client that asks again, or through a second relay, gets the offer it already has. */
+function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
+  const offer = ctx.memory.offerTo(query.client);
+  if (!offer) return undefined;
+  const served = query.link.find(({ scope }) => scope.settings.active && scope.contains(offer.address));
+  if (served) return { served, address: offer.address, terms: termsFor(query, served), known: true };
+  withdrawOffer(ctx, query.client); // it has moved to another link
+  return undefined;
+}
+
+function propose(ctx: DhcpContext, query: Query, choice: Choice, attempt: number): void {
+  const { served, address } = choice;
+  if (choice.known || !served.scope.settings.conflictDetection) {
+    offer(ctx, query, choice);
+    return;
+  }
+  const token = ctx.memory.reserveToken();
+  if (token === undefined) {
+    served.pools.giveBack(address);
+    ctx.drop('probe-queue-full');
+    return;
+  }
+  ctx.memory.park({ token, query, address, attempt });
+  const onLink = query.message.giaddr === 0 && query.interface.canBroadcast;
+  ctx.probe({
+    token,
+    interface: query.interface.name,
+    address,
+    source: ownAddress(query.interface, served),
+    method: onLink ? 'arp' : 'icmp',
+    waitMs: served.scope.settings.conflictWait,
+  });
+}
+
+/** The network has answered, or kept silent for long enough. */
+export function probed(ctx: DhcpContext, token: number, inUse: boolean, by: string): void {
+  const parked = ctx.memory.unpark(token);
+  if (!parked) return;
+  const served = ctx.scopeAt(parked.address);
+  if (!served) return;
+  if (inUse) {
+    quarantine(ctx, served, parked.address, by);
+    tryNext(ctx, parked);
+    return;
+  }
+  offer(ctx, parked.query, {
+    served,
+    address: parked.address,
+    terms: termsFor(parked.query, served),
+    known: true,
+  });
+}
+
+function tryNext(ctx: DhcpContext, parked: Parked): void {
+  const { query, attempt } = parked;
+  const choice = attempt < DHCP_LIMITS.probeAttempts ? chooseAddress(ctx, query) : undefined;
+  if (choice === undefined) {
+    noAddress(ctx, query);
+    return;
+  }
+  propose(ctx, query, choice, attempt + 1);
+}
+
+function offer(ctx: DhcpContext, query: Query, choice: Choice): void {
+  const { served, address, terms } = choice;
+  if (served.scope.settings.rapidCommit && query.message.options.has(OptionCode.rapidCommit)) {
+    bindAndAcknowledge(ctx, query, served, address, terms, true);
+    return;
+  }
+  const reply = addressReply(ctx, query, served, MessageType.OFFER, address, terms.leaseSeconds, terms);
+  if (reply === undefined) {
+    withdrawOffer(ctx, query.client);
+    served.pools.giveBack(address);
+    return;
+  }
+  const standing = ctx.memory.offerTo(query.client);
+  if (standing && standing.address !== address) withdrawOffer(ctx, query.client);
+  ctx.memory.addOffer(query.client, address);
+  ctx.countSent('offer');
+  ctx.send(reply);
+}
+
+function noAddress(ctx: DhcpContext, query: Query): void {
+  ctx.drop('no-address-left');
+  const served = query.link.find(({ scope }) => scope.settings.active);
+  if (served) ctx.exhausted(served);
+}
+
+/** Keep an address that somebody uses out of the pools for the scope's decline time. */
+function quarantine(ctx: DhcpContext, served: ServedScope, address: number, by: string): void {
+  const record = ctx.table.get(address) ?? blankLease(address);
+  const { declineTime } = served.scope.settings;
+  const found = quarantinedLease(record, ctx.at, declineTime, parseHardware(by) ?? EMPTY_BYTES);
+  ctx.commitLease(found, 'address-conflict', null);
+}

@@ -1,0 +1,62 @@
+// RELEASE and DECLINE (RFC 2131 §4.3.3, §4.3.4): what a client says of an address, believed only of its own. No reply.
+
+import { blankLease } from '../lease/lease.js';
+import { isMalformed } from '../wire/error.js';
+import { OptionCode, readAddress } from '../wire/message.js';
+import { freedLease, quarantinedLease } from './bind.js';
+import { isClientOf, scopeOnLink } from './choose.js';
+import type { DhcpContext } from './context.js';
+import type { Query } from './query.js';
+
+/** The client gives its address back; it stays remembered as the last to hold it (RFC 2131 §4.3.4). */
+export function release(ctx: DhcpContext, query: Query): void {
+  if (!meantForUs(ctx, query)) return;
+  const address = query.message.ciaddr;
+  const lease = ctx.table.get(address);
+  if (!scopeOnLink(query, address) || lease?.state !== 'active' || !isClientOf(lease, query)) {
+    ctx.drop('not-the-holder');
+    return;
+  }
+  ctx.commitLease(freedLease(lease, ctx.at), 'lease-released', null);
+}
+
+/** The client found somebody else using the address: nobody gets it until the quarantine ends (RFC 2131 §4.3.3). */
+export function decline(ctx: DhcpContext, query: Query): void {
+  if (!meantForUs(ctx, query)) return;
+  const address = readAddress(query.message, OptionCode.dhcpRequestedAddress);
+  if (address === undefined || isMalformed(address)) {
+    ctx.drop('malformed-option');
+    return;
+  }
+  const served = scopeOnLink(query, address);
+  const lease = ctx.table.get(address);
+  const holds = lease?.state === 'active' && isClientOf(lease, query);
+  const offered = ctx.memory.offerTo(query.client)?.address === address;
+  if (!served || (!holds && !offered)) {
+    ctx.drop('not-the-holder');
+    return;
+  }
+  if (!ctx.memory.mayDecline(query.client)) {
+    ctx.drop('decline-limit');
+    return;
+  }
+  if (offered) ctx.memory.removeOffer(query.client);
+  const record = lease ?? blankLease(address);
+  const { declineTime } = served.scope.settings;
+  const declined = quarantinedLease(record, ctx.at, declineTime, query.facts.hardwareAddress);
+  ctx.commitLease(declined, 'lease-declined', null);
+}
+
+/** Both messages name the server they are meant for (RFC 2131 table 5). */
+function meantForUs(ctx: DhcpContext, query: Query): boolean {
+  const server = readAddress(query.message, OptionCode.dhcpServerIdentifier);
+  if (isMalformed(server)) {
+    ctx.drop('malformed-option');
+    return false;
+  }
+  if (server !== undefined && server !== query.serverId && !ctx.isOwnAddress(server)) {
+    ctx.drop('other-server');
+    return false;
+  }
+  return true;
+}

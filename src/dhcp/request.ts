@@ -1,0 +1,170 @@
+// REQUEST in its four kinds (RFC 2131 §4.3.2 and table 4). NAK only where the client is certainly wrong: its address
+// is not of this link, or this server knows it to be another client's; else silence (failover.md §3).
+
+import { isMalformed } from '../wire/error.js';
+import { OptionCode, readAddress } from '../wire/message.js';
+import { bindAndAcknowledge } from './bind.js';
+import {
+  type Choice,
+  isClientOf,
+  reservedForAnother,
+  scopeOnLink,
+  takeFree,
+  withdrawOffer,
+} from './choose.js';
+import type { DhcpContext, ServedScope } from './context.js';
+import type { DropReason } from './drop.js';
+import type { Query } from './query.js';
+import { nakReply } from './reply.js';
+import { termsFor } from './terms.js';
+
+export type RequestKind = 'selecting' | 'init-reboot' | 'renewing-or-rebinding';
+
+interface RequestRow {
+  readonly kind: RequestKind;
+  readonly serverIdentifier: 'must' | 'must-not';
+  readonly requestedAddress: 'must' | 'must-not';
+  readonly ciaddr: 'zero' | 'set';
+}
+
+/** RFC 2131 table 4; renewing and rebinding differ only in how the packet travels. */
+export const TABLE_4: readonly RequestRow[] = [
+  { kind: 'selecting', serverIdentifier: 'must', requestedAddress: 'must', ciaddr: 'zero' },
+  { kind: 'init-reboot', serverIdentifier: 'must-not', requestedAddress: 'must', ciaddr: 'zero' },
+  {
+    kind: 'renewing-or-rebinding',
+    serverIdentifier: 'must-not',
+    requestedAddress: 'must-not',
+    ciaddr: 'set',
+  },
+];
+
+/** Which row of table 4 the message is, if any. */
+export function requestKind(
+  serverIdentifier: number | undefined,
+  requestedAddress: number | undefined,
+  ciaddr: number,
+): RequestKind | undefined {
+  const must = (value: number | undefined) => (value === undefined ? 'must-not' : 'must');
+  const row = TABLE_4.find(
+    (candidate) =>
+      candidate.serverIdentifier === must(serverIdentifier) &&
+      candidate.requestedAddress === must(requestedAddress) &&
+      candidate.ciaddr === (ciaddr === 0 ? 'zero' : 'set'),
+  );
+  return row?.kind;
+}
+
+export function request(ctx: DhcpContext, query: Query): void {
+  const serverIdentifier = readAddress(query.message, OptionCode.dhcpServerIdentifier);
+  const requested = readAddress(query.message, OptionCode.dhcpRequestedAddress);
+  if (isMalformed(serverIdentifier) || isMalformed(requested)) {
+    ctx.drop('malformed-option');
+    return;
+  }
+  switch (requestKind(serverIdentifier, requested, query.message.ciaddr)) {
+    case 'selecting':
+      selecting(ctx, query, serverIdentifier ?? 0, requested ?? 0);
+      return;
+    case 'init-reboot':
+      known(ctx, query, requested ?? 0);
+      return;
+    case 'renewing-or-rebinding':
+      known(ctx, query, query.message.ciaddr);
+      return;
+    case undefined:
+      ctx.drop('incomplete-request');
+  }
+}
+
+/** The client takes an OFFER: ours, or somebody else's. */
+function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, address: number): void {
+  if (serverIdentifier !== query.serverId && !ctx.isOwnAddress(serverIdentifier)) {
+    withdrawOffer(ctx, query.client);
+    ctx.drop('other-server');
+    return;
+  }
+  const served = scopeOnLink(query, address);
+  if (!served) {
+    nak(ctx, query, 'address not on this network');
+    return;
+  }
+  if (!served.scope.settings.active) {
+    ctx.drop('scope-inactive');
+    return;
+  }
+  const offer = ctx.memory.offerTo(query.client);
+  if (offer?.address === address) {
+    bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
+    return;
+  }
+  // It names us but we have no such offer: we have restarted, or the offer has ended. If the address can still be
+  // had it is given, for that is what the client was told.
+  if (!extend(ctx, query, served, address) && !take(ctx, query, served, address)) {
+    nak(ctx, query, 'address not available');
+  }
+}
+
+/** INIT-REBOOT, RENEWING, REBINDING: the client believes that the address is its own. */
+function known(ctx: DhcpContext, query: Query, address: number): void {
+  const served = scopeOnLink(query, address);
+  if (!served) {
+    nak(ctx, query, 'address not on this network');
+    return;
+  }
+  if (!served.scope.settings.active) {
+    ctx.drop('scope-inactive');
+    return;
+  }
+  if (extend(ctx, query, served, address)) return;
+  const lease = ctx.table.get(address);
+  if (lease?.state === 'active') {
+    if (isClientOf(lease, query)) ctx.drop('held-back');
+    else nak(ctx, query, 'address in use by another client');
+    return;
+  }
+  if (reservedForAnother(query, served, address)) {
+    nak(ctx, query, 'address reserved for another client');
+    return;
+  }
+  // A lease of its own that has ended: it may have the address again while nobody else has it.
+  const wasIts = lease !== undefined && lease.state === 'free' && isClientOf(lease, query);
+  if (wasIts && take(ctx, query, served, address)) return;
+  ctx.drop('unknown-client' satisfies DropReason);
+}
+
+/** Extend the lease of its present holder. False: the client does not hold it, or may not keep it. */
+function extend(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
+  if (ctx.table.stateOf(address) !== 'active' || reservedForAnother(query, served, address)) return false;
+  const lease = ctx.table.get(address);
+  if (lease === undefined || !isClientOf(lease, query)) return false;
+  bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
+  return true;
+}
+
+/** Give a free address to the client that asks for it by name. */
+function take(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
+  const choice = reservedFree(ctx, query, served, address) ?? takeFree(ctx, query, served, address);
+  if (!choice) return false;
+  bindAndAcknowledge(ctx, query, served, address, choice.terms);
+  return true;
+}
+
+function reservedFree(
+  ctx: DhcpContext,
+  query: Query,
+  served: ServedScope,
+  address: number,
+): Choice | undefined {
+  if (served.scope.reservationFor(query.facts)?.address !== address) return undefined;
+  const state = ctx.table.stateOf(address);
+  if (state !== undefined && state !== 'free') return undefined;
+  return { served, address, terms: termsFor(query, served), known: true };
+}
+
+function nak(ctx: DhcpContext, query: Query, reason: string): void {
+  const reply = nakReply(ctx, query, reason);
+  if (!reply) return;
+  ctx.countSent('nak');
+  ctx.sendAfterCommits(reply);
+}

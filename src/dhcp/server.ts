@@ -1,0 +1,59 @@
+// The door of the dialogue: one decoded message in, its handler called. Every packet ends in a reply, a change, or a
+// counted drop; none ends in an exception.
+
+import { isMalformed } from '../wire/error.js';
+import { MessageType, OptionCode, readU8 } from '../wire/message.js';
+import type { DhcpContext } from './context.js';
+import { discover } from './discover.js';
+import { inform } from './inform.js';
+import { type Arrival, type Query, understand } from './query.js';
+import { decline, release } from './release.js';
+import { request } from './request.js';
+
+type Handler = (ctx: DhcpContext, query: Query) => void;
+
+/** The messages that clients send (RFC 2131 table 2). */
+const HANDLERS: ReadonlyMap<number, Handler> = new Map([
+  [MessageType.DISCOVER, discover],
+  [MessageType.REQUEST, request],
+  [MessageType.DECLINE, decline],
+  [MessageType.RELEASE, release],
+  [MessageType.INFORM, inform],
+]);
+
+/** Messages that take something away are heard whoever sends them; filters are about being served. */
+const UNFILTERED: ReadonlySet<number> = new Set([MessageType.DECLINE, MessageType.RELEASE]);
+
+/** What metrics call each message type; anything else is `unknown`. */
+export const OPERATIONS: ReadonlyMap<number, string> = new Map([
+  [MessageType.DISCOVER, 'discover'],
+  [MessageType.REQUEST, 'request'],
+  [MessageType.DECLINE, 'decline'],
+  [MessageType.RELEASE, 'release'],
+  [MessageType.INFORM, 'inform'],
+]);
+
+/** Answer one message from a client, or count why it got no answer. */
+export function serve(ctx: DhcpContext, arrival: Omit<Arrival, 'type'>): void {
+  const type = readU8(arrival.message, OptionCode.dhcpMessageType);
+  if (type === undefined) {
+    ctx.drop('bootp');
+    return;
+  }
+  const handler = isMalformed(type) ? undefined : HANDLERS.get(type);
+  if (isMalformed(type) || !handler) {
+    ctx.drop('not-a-client-message');
+    return;
+  }
+  const query = understand(ctx, { ...arrival, type });
+  if (!query) return;
+  if (!ctx.memory.withinRate(query.client)) {
+    ctx.drop('rate-limited');
+    return;
+  }
+  if (!UNFILTERED.has(type) && ctx.server.filter(query.facts.hardwareAddress) !== 'allowed') {
+    ctx.drop('denied');
+    return;
+  }
+  handler(ctx, query);
+}

@@ -1,0 +1,173 @@
+// Operators' commands, one method each: what changes, what goes on disk with it, what is answered. The answer hangs
+// on the commit of the change (failover.md §2 C holds for operators too).
+
+import { freedLease } from '../dhcp/bind.js';
+import { formatAddress, parseAddress } from '../wire/address.js';
+import type { Command, CommandResult, Edit } from './command.js';
+import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
+import type { Effect, JournalEvent, Write } from './effect.js';
+import type { Engine } from './engine.js';
+import { ScopeIndex } from './scopes.js';
+
+export class Commands {
+  constructor(private readonly engine: Engine) {}
+
+  run(id: number, actor: string, command: Command): void {
+    switch (command.kind) {
+      case 'edit':
+        this.edit(id, actor, command.edits, command.force, command.dryRun);
+        return;
+      case 'release-lease':
+        this.releaseLease(id, actor, command.address);
+        return;
+      case 'pause':
+        this.setPaused(id, actor, true);
+        return;
+      case 'resume':
+        if (command.acceptClock && this.engine.clockHeld) this.engine.push({ kind: 'accept-clock' });
+        this.setPaused(id, actor, false);
+        return;
+    }
+  }
+
+  private answer(id: number, result: CommandResult): void {
+    this.engine.push({ kind: 'reply', id, result });
+  }
+
+  private edit(id: number, actor: string, edits: readonly Edit[], force: boolean, dryRun: boolean): void {
+    const { engine } = this;
+    const outcome = planEdits(engine.index.settings, edits, engine.table, force);
+    if (!isPlan(outcome)) {
+      this.answer(id, outcome);
+      return;
+    }
+    const plan = describeChanges(outcome.changes);
+    if (dryRun) {
+      this.answer(id, { ok: true, value: { plan } });
+      return;
+    }
+    const before = engine.index;
+    engine.index = new ScopeIndex(outcome.next, engine.table, before);
+    const writes: Write[] = [];
+    const events: JournalEvent[] = [];
+    for (const change of outcome.changes) this.writeChange(change, actor, writes, events);
+    this.keepOffers(before);
+    if (events.length > 0) writes.push({ table: 'journal', events });
+    const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
+    engine.commit(writes, [...then, { kind: 'reply', id, result: { ok: true, value: { plan } } }]);
+  }
+
+  private writeChange(change: Change, actor: string, writes: Write[], events: JournalEvent[]): void {
+    const { engine } = this;
+    if (change.kind === 'declared') {
+      writes.push({ table: 'settings', key: 'declared', value: change.after });
+      return;
+    }
+    if (change.kind === 'server') {
+      writes.push({ table: 'settings', key: 'server', value: change.after });
+      events.push(engine.makeEvent('server-changed', { before: change.before, after: change.after }, actor));
+      return;
+    }
+    const { scopeId, before, after } = change;
+    const key = `scope/${scopeId}`;
+    if (after !== null) {
+      writes.push({ table: 'settings', key, value: after });
+      const type = before === null ? 'scope-added' : 'scope-changed';
+      const data = { scopeId, before: before?.settings ?? null, after: after.settings };
+      events.push(engine.makeEvent(type, data, actor));
+      return;
+    }
+    writes.push({ table: 'settings', key, value: undefined });
+    const leases = this.deleteLeases(before?.settings.subnet ?? '', writes);
+    events.push(
+      engine.makeEvent('scope-removed', { scopeId, before: before?.settings ?? null, leases }, actor),
+    );
+    engine.alarms.forgetScope(scopeId);
+  }
+
+  /** Drop every record of a subnet that is served no more; returns how many leases were active. */
+  private deleteLeases(subnet: string, writes: Write[]): number {
+    const { table } = this.engine;
+    const [network, prefixLength] = subnet.split('/');
+    const first = parseAddress(network ?? '') ?? 0;
+    const last = first + 2 ** (32 - Number(prefixLength)) - 1;
+    const addresses: number[] = [];
+    table.forEachInRange(first, last, (address) => addresses.push(address));
+    let active = 0;
+    for (const address of addresses) {
+      if (table.stateOf(address) === 'active') active++;
+      table.delete(address);
+    }
+    if (addresses.length > 0) writes.push({ table: 'lease-range', first, last });
+    return active;
+  }
+
+  /**
+   * Offers outlive an edit where the address still has a place, so that a client between OFFER and REQUEST does not
+   * notice; DISCOVERs waiting for a probe are forgotten, their clients ask again.
+   */
+  private keepOffers(before: ScopeIndex): void {
+    const { engine } = this;
+    for (const parked of engine.memory.unparkAll()) {
+      engine.index.at(parked.address)?.pools.giveBack(parked.address);
+    }
+    for (const offer of [...engine.memory.offers()]) {
+      const served = engine.index.at(offer.address);
+      if (served && served.pools === before.at(offer.address)?.pools) continue;
+      const state = engine.table.stateOf(offer.address);
+      const held = state !== undefined && state !== 'free';
+      const reserved = served?.scope.reservationAt(offer.address) !== undefined;
+      if (served && (held || reserved || served.pools.takeSpecific(offer.address, 1))) continue;
+      engine.memory.removeOffer(offer.client);
+    }
+  }
+
+  private releaseLease(id: number, actor: string, text: string): void {
+    const { engine } = this;
+    const address = parseAddress(text);
+    if (address === undefined) {
+      this.answer(id, refusal('malformed', `${JSON.stringify(text)} is not an IPv4 address`));
+      return;
+    }
+    const lease = engine.table.get(address);
+    if (lease === undefined || lease.state === 'free') {
+      this.answer(id, refusal('lease-not-found', `${formatAddress(address)} is not leased`));
+      return;
+    }
+    const type = lease.state === 'declined' ? 'lease-reset' : 'lease-released';
+    engine.commitLease(freedLease(lease, engine.at), type, null, actor);
+    engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { address: text } } }]);
+  }
+
+  private setPaused(id: number, actor: string, paused: boolean): void {
+    const { engine } = this;
+    const result: CommandResult = { ok: true, value: { paused } };
+    if (engine.paused === paused) {
+      this.answer(id, result);
+      return;
+    }
+    engine.paused = paused;
+    if (paused) {
+      for (const { client, address } of [...engine.memory.offers()]) {
+        engine.memory.removeOffer(client);
+        engine.index.at(address)?.pools.giveBack(address);
+      }
+      engine.alarms.raise(engine.at, 'paused', 'paused: no client is answered until `tandem resume`');
+    } else engine.alarms.clear('paused');
+    const event = engine.makeEvent(paused ? 'paused' : 'resumed', {}, actor);
+    engine.commit(
+      [
+        { table: 'settings', key: 'paused', value: paused ? true : undefined },
+        { table: 'journal', events: [event] },
+      ],
+      [
+        { kind: 'event', event },
+        { kind: 'reply', id, result },
+      ],
+    );
+  }
+}
+
+function refusal(code: 'malformed' | 'lease-not-found', message: string): CommandResult {
+  return { ok: false, code, message, faults: [] };
+}

@@ -1,0 +1,273 @@
+// Edits of settings: from what is, by what an operator wants, to what shall be, with every fault found before anything
+// changes. Works on values only; the engine commits the outcome and puts it to work.
+
+import { checkScope, checkScopes, checkServer, compileScope, compileServer } from '../lease/scope.js';
+import type { Fault, ReservationSettings, ScopeSettings } from '../lease/settings.js';
+import type { LeaseTable } from '../lease/table.js';
+import { formatAddress, parseSubnet } from '../wire/address.js';
+import { equalBytes } from '../wire/bytes.js';
+import type { CommandResult, Edit, RefusalCode } from './command.js';
+import type { ScopeEntry, Settings } from './scopes.js';
+
+export type Change =
+  | { readonly kind: 'server'; readonly before: unknown; readonly after: unknown }
+  | {
+      readonly kind: 'scope';
+      readonly scopeId: string;
+      readonly before: ScopeEntry | null;
+      readonly after: ScopeEntry | null;
+    }
+  | { readonly kind: 'declared'; readonly after: unknown };
+
+export interface Plan {
+  readonly next: Settings;
+  readonly changes: readonly Change[];
+}
+
+type Refusal = Extract<CommandResult, { ok: false }>;
+
+/** How many stranded leases a refusal names; the count is always whole. */
+const NAMED = 20;
+
+class Refused extends Error {
+  constructor(readonly refusal: Refusal) {
+    super(refusal.message);
+  }
+}
+
+function refuse(code: RefusalCode, message: string, faults: readonly Fault[] = []): never {
+  throw new Refused({ ok: false, code, message, faults });
+}
+
+/** What these edits come to, or why they are refused. Nothing is changed here. */
+export function planEdits(
+  current: Settings,
+  edits: readonly Edit[],
+  table: LeaseTable,
+  force: boolean,
+): Plan | Refusal {
+  try {
+    const next = edits.reduce(applyEdit, current);
+    check(current, next);
+    const changes = changesBetween(current, next);
+    if (!force) refuseStranding(current, next, changes, table);
+    return { next, changes };
+  } catch (error) {
+    if (error instanceof Refused) return error.refusal;
+    throw error;
+  }
+}
+
+/** Tells a plan from a refusal. */
+export function isPlan(outcome: Plan | Refusal): outcome is Plan {
+  return 'next' in outcome;
+}
+
+function applyEdit(settings: Settings, edit: Edit): Settings {
+  switch (edit.kind) {
+    case 'server':
+      return { ...settings, server: edit.settings };
+    case 'declared':
+      return { ...settings, declared: edit.value };
+    case 'scope-add': {
+      const scopeId = scopeIdOf(edit.scope);
+      if (settings.scopes.has(scopeId)) refuse('scope-exists', `scope ${scopeId} exists already`);
+      return withScope(settings, scopeId, { settings: edit.scope, revision: 1 });
+    }
+    case 'scope-set': {
+      const scopeId = scopeIdOf(edit.scope);
+      const entry = existing(settings, scopeId);
+      sameRevision(entry, scopeId, edit.ifRevision);
+      if (entry.settings.subnet !== edit.scope.subnet) {
+        refuse('invalid', `scope ${scopeId} cannot change its prefix length; remove it and add it anew`, [
+          {
+            path: 'subnet',
+            message: `${edit.scope.subnet} is not the scope's subnet ${entry.settings.subnet}`,
+          },
+        ]);
+      }
+      return withScope(settings, scopeId, { settings: edit.scope, revision: entry.revision + 1 });
+    }
+    case 'scope-remove': {
+      sameRevision(existing(settings, edit.scopeId), edit.scopeId, edit.ifRevision);
+      return withScope(settings, edit.scopeId, null);
+    }
+    case 'reservation-add':
+      return editReservations(settings, edit.scopeId, (list) => [...list, freeFor(list, edit.reservation)]);
+    case 'reservation-remove':
+      return editReservations(settings, edit.scopeId, (list) => {
+        const rest = list.filter(({ address }) => address !== edit.address);
+        if (rest.length === list.length) {
+          refuse('reservation-not-found', `scope ${edit.scopeId} has no reservation of ${edit.address}`);
+        }
+        return rest;
+      });
+  }
+}
+
+function scopeIdOf(scope: ScopeSettings): string {
+  const subnet = parseSubnet(scope.subnet);
+  if (!subnet) {
+    refuse('invalid', `${JSON.stringify(scope.subnet)} is not a subnet`, [
+      {
+        path: 'subnet',
+        message: `${JSON.stringify(scope.subnet)} is not an IPv4 subnet such as 10.77.0.0/24`,
+      },
+    ]);
+  }
+  return formatAddress(subnet.network);
+}
+
+function existing(settings: Settings, scopeId: string): ScopeEntry {
+  return settings.scopes.get(scopeId) ?? refuse('scope-not-found', `there is no scope ${scopeId}`);
+}
+
+function sameRevision(entry: ScopeEntry, scopeId: string, ifRevision: number | undefined): void {
+  if (ifRevision === undefined || ifRevision === entry.revision) return;
+  refuse(
+    'revision-mismatch',
+    `scope ${scopeId} is at revision ${entry.revision}, not ${ifRevision}: read it again`,
+  );
+}
+
+function withScope(settings: Settings, scopeId: string, entry: ScopeEntry | null): Settings {
+  const scopes = new Map(settings.scopes);
+  if (entry) scopes.set(scopeId, entry);
+  else scopes.delete(scopeId);
+  return { ...settings, scopes };
+}
+
+function editReservations(
+  settings: Settings,
+  scopeId: string,
+  change: (list: readonly ReservationSettings[]) => readonly ReservationSettings[],
+): Settings {
+  const entry = existing(settings, scopeId);
+  const reservations = change(entry.settings.reservations);
+  return withScope(settings, scopeId, {
+    settings: { ...entry.settings, reservations },
+    revision: entry.revision + 1,
+  });
+}
+
+function freeFor(list: readonly ReservationSettings[], wanted: ReservationSettings): ReservationSettings {
+  if (list.some(({ address }) => address === wanted.address)) {
+    refuse('reservation-exists', `${wanted.address} is reserved already; remove that reservation first`);
+  }
+  return wanted;
+}
+
+/** All faults of everything that changed, and of the scopes together. */
+function check(current: Settings, next: Settings): void {
+  const faults: Fault[] = [];
+  const serverChanged = current.server !== next.server;
+  if (serverChanged) faults.push(...prefixed('server', checkServer(next.server)));
+  for (const [scopeId, entry] of next.scopes) {
+    if (!serverChanged && current.scopes.get(scopeId) === entry) continue;
+    faults.push(...prefixed(`scopes[${scopeId}]`, checkScope(entry.settings, next.server)));
+  }
+  if (faults.length === 0 && current.scopes !== next.scopes) {
+    faults.push(...checkScopes([...next.scopes.values()].map(({ settings }) => settings)));
+  }
+  if (faults.length > 0)
+    refuse('invalid', `${faults.length} faults in the settings; nothing was changed`, faults);
+}
+
+function prefixed(prefix: string, faults: readonly Fault[]): Fault[] {
+  return faults.map(({ path, message }) => ({ path: path === '' ? prefix : `${prefix}.${path}`, message }));
+}
+
+function changesBetween(current: Settings, next: Settings): Change[] {
+  const changes: Change[] = [];
+  if (current.server !== next.server)
+    changes.push({ kind: 'server', before: current.server, after: next.server });
+  for (const scopeId of new Set([...current.scopes.keys(), ...next.scopes.keys()])) {
+    const before = current.scopes.get(scopeId) ?? null;
+    const after = next.scopes.get(scopeId) ?? null;
+    if (before !== after) changes.push({ kind: 'scope', scopeId, before, after });
+  }
+  if (current.declared !== next.declared) changes.push({ kind: 'declared', after: next.declared });
+  return changes;
+}
+
+/** Leases that the edit would leave without a place are named, and need `force`. */
+function refuseStranding(
+  current: Settings,
+  next: Settings,
+  changes: readonly Change[],
+  table: LeaseTable,
+): void {
+  const stranded: Fault[] = [];
+  let count = 0;
+  for (const change of changes) {
+    if (change.kind !== 'scope' || change.before === null) continue;
+    for (const address of strandedBy(change.before, change.after, current, next, table)) {
+      count++;
+      if (stranded.length < NAMED) {
+        stranded.push({ path: `scopes[${change.scopeId}]`, message: `${formatAddress(address)} is leased` });
+      }
+    }
+  }
+  if (count === 0) return;
+  const named = count > NAMED ? `; the first ${NAMED} are named` : '';
+  refuse(
+    'would-strand-leases',
+    `${count} leases would lose their place${named}: repeat with --force`,
+    stranded,
+  );
+}
+
+function strandedBy(
+  before: ScopeEntry,
+  after: ScopeEntry | null,
+  current: Settings,
+  next: Settings,
+  table: LeaseTable,
+): number[] {
+  const was = compileScope(before.settings, compileServer(current.server));
+  const will = after && compileScope(after.settings, compileServer(next.server));
+  const stranded: number[] = [];
+  table.forEachInRange(was.network, was.broadcast, (address) => {
+    if (table.stateOf(address) !== 'active') return;
+    if (will === null) {
+      stranded.push(address);
+      return;
+    }
+    const reservation = will.reservationAt(address);
+    if (reservation) {
+      const lease = table.get(address);
+      if (lease && !sameClient(reservation, lease)) stranded.push(address);
+      return;
+    }
+    // An address that had no place before the edit either (an earlier forced edit) is not this edit's doing.
+    const hadPlace = was.poolIndexOf(address) !== -1 || was.reservationAt(address) !== undefined;
+    if (hadPlace && will.poolIndexOf(address) === -1) stranded.push(address);
+  });
+  return stranded;
+}
+
+function sameClient(
+  reservation: { readonly hardwareAddress: Uint8Array | null; readonly clientId: Uint8Array | null },
+  lease: { readonly hardwareAddress: Uint8Array; readonly clientId: Uint8Array | null },
+): boolean {
+  if (reservation.clientId)
+    return lease.clientId !== null && equalBytes(reservation.clientId, lease.clientId);
+  return (
+    reservation.hardwareAddress !== null && equalBytes(reservation.hardwareAddress, lease.hardwareAddress)
+  );
+}
+
+/** The plan in words, a line a change, for `--dry-run`. */
+export function describeChanges(changes: readonly Change[]): string[] {
+  return changes.flatMap((change) => {
+    if (change.kind === 'server') return ['change the server settings'];
+    if (change.kind === 'declared') return [];
+    if (change.before === null) return [`add scope ${change.scopeId}`];
+    if (change.after === null) return [`remove scope ${change.scopeId} and its leases`];
+    const before: Record<string, unknown> = { ...change.before.settings };
+    const keys = Object.entries(change.after.settings)
+      .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(before[key]))
+      .map(([key]) => key);
+    return keys.length === 0 ? [] : [`change ${keys.join(', ')} of scope ${change.scopeId}`];
+  });
+}

@@ -1,0 +1,384 @@
+// The core: everything that can happen goes in at `handle`, everything to do comes out. Owns all state, dispatches by
+// input kind, and is nothing clever: the dialogue stands in the dhcp room, the leases in the lease room, edits in
+// edits.ts. Synchronous and deterministic: the same inputs give the same effects. It never throws on outside data.
+
+import type { BindingEvent, Datagram, DhcpContext, NetworkInterface, ProbeRequest } from '../dhcp/context.js';
+import { probed } from '../dhcp/discover.js';
+import type { DropReason } from '../dhcp/drop.js';
+import { Memory } from '../dhcp/memory.js';
+import { OPERATIONS, serve } from '../dhcp/server.js';
+import { endAt, type Lease } from '../lease/lease.js';
+import { LeaseTable } from '../lease/table.js';
+import { formatAddress } from '../wire/address.js';
+import { formatHardware, toHex } from '../wire/bytes.js';
+import { DecodeError } from '../wire/error.js';
+import { type DhcpMessage, decodeMessage, OptionCode } from '../wire/message.js';
+import { Alarms } from './alarms.js';
+import { Commands } from './commands.js';
+import { CounterSet } from './counters.js';
+import type { Effect, JournalEvent, Write } from './effect.js';
+import { EVENTS, type EventType } from './events.js';
+import { type ExpiryHost, expireDue } from './expiry.js';
+import type { Input } from './input.js';
+import { isoOf, isoOrNull } from './instants.js';
+import { emptySettings, loadSettings, ScopeIndex } from './scopes.js';
+import { Snapshot } from './snapshot.js';
+
+export interface EngineOptions {
+  readonly name: string; // this server's name
+  readonly storeId: string;
+  readonly ports: { readonly server: number; readonly client: number };
+  /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */
+  readonly clockHeld: boolean;
+  readonly wallAheadMs: number; // wall clock minus engine time at start
+  readonly seed: readonly [number, number]; // two random 32-bit numbers: keys of hashes that clients could attack
+  readonly restored: boolean; // the store came from a backup
+  readonly traceDrops: boolean; // announce each packet that gets no answer, with its reason
+}
+
+/** Engine time between two samples of free addresses, for the forecast of exhaustion. */
+const SAMPLE_MS = 60_000;
+/** A scope that stays exhausted says so once in this time. */
+const EXHAUSTED_QUIET_MS = 60_000;
+/** Wall clock steps up to this are slewing, not stepping. */
+const STEP_ALARM_MS = 2_000;
+
+export class Engine {
+  readonly view: Snapshot;
+  readonly table: LeaseTable;
+  readonly counters = new CounterSet();
+  readonly alarms: Alarms;
+  readonly memory: Memory;
+  index: ScopeIndex;
+  paused = false;
+  clockHeld: boolean;
+  interfaces: readonly NetworkInterface[] = [];
+  at = 0;
+
+  private readonly context: DhcpContext;
+  private readonly commands: Commands;
+  private readonly stored = new Map<string, unknown>();
+  private readonly exhaustedSaidAt = new Map<string, number>();
+  private effects: Effect[] = [];
+  private nextCommitId = 1;
+  private committedId = 0;
+  private nextEventSeq = 1;
+  private sampleAt = 0;
+  private arriving: DhcpMessage | null = null;
+  private arrivedOn = '';
+
+  constructor(readonly options: EngineOptions) {
+    this.table = new LeaseTable(options.seed);
+    this.clockHeld = options.clockHeld;
+    this.index = new ScopeIndex(emptySettings(), this.table, null);
+    this.memory = new Memory((address) => this.index.at(address)?.pools.giveBack(address));
+    this.alarms = new Alarms((change) => {
+      const { raised, ...data } = change;
+      this.record(raised ? 'alarm-raised' : 'alarm-cleared', data);
+    });
+    this.context = new EngineContext(this);
+    this.commands = new Commands(this);
+    this.view = new Snapshot(this);
+  }
+
+  /** While loading: one lease as stored. Throws RecordError when the record is damaged. */
+  loadLease(address: number, record: Uint8Array): void {
+    this.table.load(address, record);
+  }
+
+  /** While loading: one setting as stored. */
+  loadSetting(key: string, value: unknown): void {
+    this.stored.set(key, value);
+  }
+
+  /** Everything is loaded: begin. Throws SettingsError when the stored settings cannot be served. */
+  start(at: number, nextEventSeq: number): Effect[] {
+    this.at = at;
+    this.nextEventSeq = nextEventSeq;
+    this.paused = this.stored.get('paused') === true;
+    this.index = new ScopeIndex(loadSettings(this.stored), this.table, null);
+    this.stored.clear();
+    this.sampleAt = at + SAMPLE_MS;
+    const { wallAheadMs, restored, name } = this.options;
+    const data = { name, scopes: this.index.all.length, leases: this.table.size };
+    this.record('server-started', data);
+    if (this.paused) this.alarms.raise(at, 'paused', 'paused: no client is answered until `tandem resume`');
+    if (this.clockHeld) this.raiseClockHeld();
+    if (restored)
+      this.alarms.raise(
+        at,
+        'store-restored',
+        'the store comes from a backup; leases given after it was made are unknown here',
+      );
+    this.noteClock(wallAheadMs);
+    return this.takeEffects();
+  }
+
+  /**
+   * Something happened at engine time `at` (ms, never earlier than before); returns what to do about it. Effects are
+   * carried out in order; a commit's `then` only when its writes are on disk.
+   */
+  handle(at: number, input: Input): Effect[] {
+    this.at = at;
+    this.memory.setNow(at);
+    switch (input.kind) {
+      case 'datagram':
+        this.receive(input);
+        break;
+      case 'interfaces':
+        this.setInterfaces(input.interfaces);
+        break;
+      case 'probed':
+        if (input.inUse) this.counters.probeConflicts++;
+        probed(this.context, input.token, input.inUse, input.by);
+        break;
+      case 'deadline':
+        this.onDeadline();
+        break;
+      case 'committed':
+        this.committedId = input.id;
+        break;
+      case 'clock-stepped':
+        this.noteClock(input.wallAheadMs);
+        break;
+      case 'clock-released':
+        this.clockHeld = false;
+        this.alarms.clear('clock-held');
+        this.noteClock(input.wallAheadMs);
+        break;
+      case 'command':
+        this.commands.run(input.id, input.actor, input.command);
+        break;
+    }
+    return this.takeEffects();
+  }
+
+  /** When `deadline` has to be put in next, engine ms. */
+  nextDeadline(): number {
+    let next = this.sampleAt;
+    if (this.clockHeld) return next;
+    const expiry = this.table.nextExpiryAt();
+    if (expiry !== undefined && expiry < next) next = expiry;
+    const offer = this.memory.nextOfferEnd();
+    if (offer !== undefined && offer < next) next = offer;
+    return next;
+  }
+
+  private raiseClockHeld(): void {
+    const message = `the wall clock is behind the last operation (${isoOf(this.at)}): nobody is answered until it has caught up, or \`tandem resume --accept-clock\``;
+    this.alarms.raise(this.at, 'clock-held', message);
+  }
+
+  private receive(input: Extract<Input, { kind: 'datagram' }>): void {
+    const via = this.interfaces.find(({ name }) => name === input.interface);
+    let message: DhcpMessage;
+    try {
+      message = decodeMessage(input.bytes);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.counters.countReceived('malformed', input.interface);
+      this.counters.countDropped(error.reason);
+      return;
+    }
+    this.arriving = message;
+    this.arrivedOn = input.interface;
+    const type = message.options.get(OptionCode.dhcpMessageType)?.[0] ?? 0;
+    this.counters.countReceived(OPERATIONS.get(type) ?? 'unknown', input.interface);
+    if (via === undefined) this.drop('no-scope');
+    else if (this.paused) this.drop('paused');
+    else if (this.clockHeld) this.drop('clock-held');
+    else serve(this.context, { message, interface: via, from: input.from, fromPort: input.fromPort });
+    this.arriving = null;
+  }
+
+  private setInterfaces(interfaces: Extract<Input, { kind: 'interfaces' }>['interfaces']): void {
+    this.interfaces = interfaces;
+    if (interfaces.length === 0) {
+      this.alarms.raise(
+        this.at,
+        'no-interface',
+        'none of the configured interfaces is up with an address: no client can be heard',
+      );
+    } else this.alarms.clear('no-interface');
+    const names = interfaces.map(({ name }) => name);
+    this.effects.push({ kind: 'event', event: this.makeEvent('interfaces-changed', { interfaces: names }) });
+  }
+
+  private onDeadline(): void {
+    if (!this.clockHeld) expireDue(this as ExpiryHost);
+    if (this.at < this.sampleAt) return;
+    this.sampleAt = this.at + SAMPLE_MS;
+    for (const { pools, scope } of this.index.all) {
+      const free = pools.counts().freeSide1;
+      this.view.sample(scope.scopeId, this.at, free);
+      if (free > 0) this.alarms.clear('scope-exhausted', scope.scopeId);
+    }
+  }
+
+  /** A scope had nothing for a client: alarm at once, event once a minute, count always. */
+  noteExhausted(scopeId: string): void {
+    const count = this.counters.countExhausted(scopeId);
+    this.alarms.raise(this.at, 'scope-exhausted', `scope ${scopeId} has no free address left`, scopeId);
+    const said = this.exhaustedSaidAt.get(scopeId);
+    if (said !== undefined && this.at - said < EXHAUSTED_QUIET_MS) return;
+    this.exhaustedSaidAt.set(scopeId, this.at);
+    this.record('scope-exhausted', { scopeId, count });
+  }
+
+  private noteClock(wallAheadMs: number): void {
+    if (Math.abs(wallAheadMs) <= STEP_ALARM_MS) {
+      this.alarms.clear('clock-stepped');
+      return;
+    }
+    const seconds = Math.round(wallAheadMs / 1000);
+    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length`;
+    this.alarms.raise(this.at, 'clock-stepped', message);
+  }
+
+  /** Count a packet that gets no answer, and tell of it when asked to. */
+  drop(reason: DropReason): void {
+    this.counters.countDropped(reason);
+    if (!this.options.traceDrops || this.arriving === null) return;
+    const client = formatHardware(this.arriving.chaddr);
+    const data = { reason, client, interface: this.arrivedOn };
+    this.effects.push({ kind: 'event', event: this.makeEvent('packet-dropped', data) });
+  }
+
+  push(effect: Effect): void {
+    this.effects.push(effect);
+  }
+
+  /** Everything committed so far is on disk. */
+  get settled(): boolean {
+    return this.committedId === this.nextCommitId - 1;
+  }
+
+  commit(writes: readonly Write[], then: readonly Effect[]): void {
+    this.counters.commits++;
+    this.effects.push({ kind: 'commit', id: this.nextCommitId++, writes, then });
+  }
+
+  /** An event of the journal and nothing else. */
+  record(type: EventType, data: Record<string, unknown>, actor?: string): void {
+    const event = this.makeEvent(type, data, actor);
+    this.commit([{ table: 'journal', events: [event] }], [{ kind: 'event', event }]);
+  }
+
+  /** `scopeId`, `address` and `relationship` in the data become fields of the event. */
+  makeEvent(type: EventType, data: Record<string, unknown>, actor?: string): JournalEvent {
+    const { scopeId, address, ...rest } = data;
+    return {
+      seq: EVENTS[type].journal ? this.nextEventSeq++ : 0,
+      at: this.at,
+      type,
+      ...(typeof scopeId === 'string' ? { scopeId } : {}),
+      ...(typeof address === 'string' ? { address } : {}),
+      ...(actor === undefined ? {} : { actor }),
+      data: rest,
+    };
+  }
+
+  /** Put the lease into the table and on disk; the reply leaves when it is there. */
+  commitLease(lease: Lease, type: BindingEvent | null, reply: Datagram | null, actor?: string): void {
+    const before = type === 'lease-declined' ? this.table.get(lease.address) : undefined;
+    this.table.put(lease);
+    const served = this.index.at(lease.address);
+    const record = this.table.recordOf(lease.address) ?? null;
+    const writes: Write[] = [{ table: 'lease', address: lease.address, record }];
+    const then: Effect[] = [];
+    if (reply) then.push({ kind: 'send', ...reply });
+    if (type !== null) {
+      const event = this.makeEvent(type, bindingData(lease, before, served?.scope.scopeId), actor);
+      writes.push({ table: 'journal', events: [event] });
+      then.push({ kind: 'event', event });
+    }
+    this.commit(writes, then);
+    if (served && (type === 'lease-declined' || type === 'address-conflict'))
+      this.alarmDeclined(served.scope.scopeId);
+  }
+
+  private alarmDeclined(scopeId: string): void {
+    this.alarms.raise(
+      this.at,
+      'addresses-declined',
+      `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``,
+      scopeId,
+    );
+  }
+
+  private takeEffects(): Effect[] {
+    const effects = this.effects;
+    this.effects = [];
+    return effects;
+  }
+}
+
+/** What history needs to know: who, until when. Names the holder that was, where the record no longer does. */
+function bindingData(
+  lease: Lease,
+  before: Lease | undefined,
+  scopeId: string | undefined,
+): Record<string, unknown> {
+  const holder = lease.state === 'declined' && before?.state === 'active' ? before : lease;
+  return {
+    address: formatAddress(lease.address),
+    scopeId,
+    hardwareAddress: formatHardware(holder.hardwareAddress),
+    clientId: holder.clientId === null ? null : toHex(holder.clientId),
+    hostname: holder.hostname,
+    end: isoOrNull(endAt(lease)),
+  };
+}
+
+/** The engine as the dialogue sees it. */
+class EngineContext implements DhcpContext {
+  constructor(private readonly engine: Engine) {}
+
+  get at(): number {
+    return this.engine.at;
+  }
+  get ports(): DhcpContext['ports'] {
+    return this.engine.options.ports;
+  }
+  get table(): LeaseTable {
+    return this.engine.table;
+  }
+  get server(): DhcpContext['server'] {
+    return this.engine.index.server;
+  }
+  get memory(): Memory {
+    return this.engine.memory;
+  }
+  scopeAt(address: number): ReturnType<DhcpContext['scopeAt']> {
+    return this.engine.index.at(address);
+  }
+  scopesOfSuperscope(name: string): ReturnType<DhcpContext['scopesOfSuperscope']> {
+    return this.engine.index.ofSuperscope(name);
+  }
+  isOwnAddress(address: number): boolean {
+    return this.engine.interfaces.some(({ addresses }) => addresses.some((own) => own.address === address));
+  }
+  drop(reason: DropReason): void {
+    this.engine.drop(reason);
+  }
+  countSent(operation: 'offer' | 'ack' | 'nak'): void {
+    this.engine.counters.countSent(operation);
+  }
+  exhausted(served: Parameters<DhcpContext['exhausted']>[0]): void {
+    this.engine.noteExhausted(served.scope.scopeId);
+  }
+  send(datagram: Datagram): void {
+    this.engine.push({ kind: 'send', ...datagram });
+  }
+  probe(request: ProbeRequest): void {
+    this.engine.counters.probes++;
+    this.engine.push({ kind: 'probe', ...request });
+  }
+  commitLease(lease: Lease, event: BindingEvent | null, reply: Datagram | null): void {
+    this.engine.commitLease(lease, event, reply);
+  }
+  sendAfterCommits(datagram: Datagram): void {
+    if (this.engine.settled) this.send(datagram);
+    else this.engine.commit([], [{ kind: 'send', ...datagram }]);
+  }
+}

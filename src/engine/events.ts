@@ -1,0 +1,58 @@
+// The catalogue of events: one row each. The journal (`tandem events`), the log and the live feed all speak in these
+// types; the log takes its level and its sentence from here. `journal: true` rows are stored, the rest only announced.
+
+export type EventLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface EventRow {
+  readonly level: EventLevel;
+  readonly journal: boolean;
+  readonly text: string; // {name} is replaced by the event's field or data of that name
+  readonly advice?: string; // what an operator should do
+}
+
+export const EVENTS = {
+  'server-started': {
+    level: 'info',
+    journal: true,
+    text: '{name} serves {scopes} scopes with {leases} leases',
+  },
+  'server-stopping': { level: 'info', journal: true, text: 'stopping: {reason}' },
+  'lease-bound': {
+    level: 'info',
+    journal: true,
+    text: '{address} bound to {hardwareAddress} {hostname} until {end}',
+  },
+  'lease-released': { level: 'info', journal: true, text: '{address} released by {hardwareAddress}' },
+  'lease-expired': { level: 'info', journal: true, text: '{address} expired, was {hardwareAddress}' },
+  'lease-declined': {
+    level: 'warn',
+    journal: true,
+    text: '{address} declined by {hardwareAddress}: somebody else uses it',
+    advice: 'find the host that uses the address without a lease',
+  },
+  'lease-reset': { level: 'info', journal: true, text: '{address} out of quarantine' },
+  'address-conflict': {
+    level: 'warn',
+    journal: true,
+    text: '{address} answers a probe ({hardwareAddress}) though nobody leases it: quarantined',
+    advice: 'find the host that uses the address without a lease',
+  },
+  'scope-exhausted': {
+    level: 'error',
+    journal: true,
+    text: 'scope {scopeId} has no free address; {count} requests went unanswered',
+    advice: 'widen the ranges or shorten the lease time',
+  },
+  'scope-added': { level: 'info', journal: true, text: 'scope {scopeId} added' },
+  'scope-changed': { level: 'info', journal: true, text: 'scope {scopeId} changed' },
+  'scope-removed': { level: 'warn', journal: true, text: 'scope {scopeId} removed with {leases} leases' },
+  'server-changed': { level: 'info', journal: true, text: 'server settings changed' },
+  paused: { level: 'warn', journal: true, text: 'paused: no client is answered' },
+  resumed: { level: 'info', journal: true, text: 'resumed' },
+  'alarm-raised': { level: 'warn', journal: true, text: '{code}: {message}' },
+  'alarm-cleared': { level: 'info', journal: true, text: '{code} is over' },
+  'interfaces-changed': { level: 'info', journal: false, text: 'interfaces now: {interfaces}' },
+  'packet-dropped': { level: 'debug', journal: false, text: 'no answer to {client}: {reason}' },
+} as const satisfies Record<string, EventRow>;
+
+export type EventType = keyof typeof EVENTS;

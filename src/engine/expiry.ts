@@ -1,0 +1,45 @@
+// What time alone does to leases: an active one that has ended and a quarantine that is over become free addresses;
+// an offer that nobody took goes back. A bounded number at a time, so that a mass expiry never holds up a client.
+
+import { freedLease } from '../dhcp/bind.js';
+import type { BindingEvent } from '../dhcp/context.js';
+import type { Memory } from '../dhcp/memory.js';
+import type { Lease } from '../lease/lease.js';
+import type { LeaseTable } from '../lease/table.js';
+import type { Alarms } from './alarms.js';
+import type { ScopeIndex } from './scopes.js';
+
+/** Leases ended, and offers taken back, in one go. */
+const AT_ONCE = 256;
+
+/** What expiry needs of the engine. */
+export interface ExpiryHost {
+  readonly at: number;
+  readonly table: LeaseTable;
+  readonly memory: Memory;
+  readonly alarms: Alarms;
+  readonly index: ScopeIndex;
+  commitLease(lease: Lease, event: BindingEvent, reply: null): void;
+}
+
+/** End what is due now. What is left over keeps the next deadline in the past, so it follows at once. */
+export function expireDue(host: ExpiryHost): void {
+  for (const address of host.table.expired(host.at, AT_ONCE)) {
+    const lease = host.table.get(address);
+    if (lease === undefined) continue;
+    const event = lease.state === 'declined' ? 'lease-reset' : 'lease-expired';
+    host.commitLease(freedLease(lease, host.at), event, null);
+    if (event === 'lease-reset') clearDeclined(host, address);
+  }
+  for (const offer of host.memory.endedOffers(AT_ONCE)) {
+    host.memory.removeOffer(offer.client);
+    host.index.at(offer.address)?.pools.giveBack(offer.address);
+  }
+}
+
+/** The alarm ends with the last quarantined address of the scope. */
+function clearDeclined(host: ExpiryHost, address: number): void {
+  const served = host.index.at(address);
+  if (served && served.pools.counts().declined === 0)
+    host.alarms.clear('addresses-declined', served.scope.scopeId);
+}

@@ -1,0 +1,133 @@
+// The scopes being served, found by address or superscope. Built anew with each edit of settings; pools survive an
+// edit that leaves their addresses as they were, so that a change of options costs nothing in leases held.
+
+import type { ServedScope } from '../dhcp/context.js';
+import { ScopePools } from '../lease/pools.js';
+import { type CompiledServer, checkScope, checkServer, compileScope, compileServer } from '../lease/scope.js';
+import {
+  type Fault,
+  SCOPE_DEFAULTS,
+  type ScopeSettings,
+  SERVER_DEFAULTS,
+  type ServerSettings,
+} from '../lease/settings.js';
+import type { LeaseTable } from '../lease/table.js';
+
+export interface ScopeEntry {
+  readonly settings: ScopeSettings;
+  readonly revision: number;
+}
+
+/** All settings of a server, as stored. Keys of `scopes` are scope ids. */
+export interface Settings {
+  readonly server: ServerSettings;
+  readonly scopes: ReadonlyMap<string, ScopeEntry>;
+  readonly declared: unknown;
+}
+
+interface IndexedScope extends ServedScope {
+  readonly entry: ScopeEntry;
+  readonly geometry: string;
+}
+
+export class ScopeIndex {
+  readonly server: CompiledServer;
+  /** In address order; scopes never overlap. */
+  readonly all: readonly IndexedScope[];
+  private readonly networks: Float64Array;
+  private readonly bySuperscope = new Map<string, ServedScope[]>();
+
+  constructor(settings: Settings, table: LeaseTable, before: ScopeIndex | null) {
+    const serverSame = before !== null && before.settings.server === settings.server;
+    this.settings = settings;
+    this.server = serverSame ? before.server : compileServer(settings.server);
+    this.all = [...settings.scopes.entries()]
+      .map(([scopeId, entry]) => this.indexed(entry, table, before?.byId(scopeId), serverSame))
+      .sort((a, b) => a.scope.network - b.scope.network);
+    this.networks = Float64Array.from(this.all, ({ scope }) => scope.network);
+    for (const served of this.all) {
+      const name = served.scope.settings.superscope;
+      if (name === null) continue;
+      const members = this.bySuperscope.get(name);
+      if (members) members.push(served);
+      else this.bySuperscope.set(name, [served]);
+    }
+  }
+
+  readonly settings: Settings;
+
+  private indexed(
+    entry: ScopeEntry,
+    table: LeaseTable,
+    before: IndexedScope | undefined,
+    serverSame: boolean,
+  ): IndexedScope {
+    if (before && before.entry === entry && serverSame) return before;
+    const scope = compileScope(entry.settings, this.server);
+    const geometry = geometryOf(entry.settings);
+    const pools = before?.geometry === geometry ? before.pools : new ScopePools(scope, table);
+    return { entry, scope, geometry, pools };
+  }
+
+  /** The scope whose subnet holds the address. */
+  at(address: number): IndexedScope | undefined {
+    let low = 0;
+    let high = this.networks.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.networks[middle]! <= address) low = middle;
+      else high = middle - 1;
+    }
+    const found = this.all[low];
+    return found?.scope.contains(address) ? found : undefined;
+  }
+
+  byId(scopeId: string): IndexedScope | undefined {
+    return this.all.find(({ scope }) => scope.scopeId === scopeId);
+  }
+
+  ofSuperscope(name: string): readonly ServedScope[] {
+    return this.bySuperscope.get(name) ?? [];
+  }
+}
+
+/** What decides which addresses a scope has to give; equal texts mean that pools can stay. */
+function geometryOf(settings: ScopeSettings): string {
+  return JSON.stringify([
+    settings.subnet,
+    settings.ranges,
+    settings.exclusions,
+    settings.reservations.map(({ address }) => address),
+    settings.policies.map(({ ranges }) => ranges),
+  ]);
+}
+
+/** The settings of a new store. */
+export function emptySettings(): Settings {
+  return { server: SERVER_DEFAULTS, scopes: new Map(), declared: null };
+}
+
+/** The stored settings cannot be served: written by a later version, or damaged. */
+export class SettingsError extends Error {
+  constructor(readonly faults: readonly Fault[]) {
+    const lines = faults.map(({ path, message }) => `${path}: ${message}`);
+    super(`the stored settings cannot be used: ${lines.join('; ')}`);
+  }
+}
+
+/** Settings as the store keeps them: `server`, `declared`, and `scope/ID` for each scope. */
+export function loadSettings(stored: ReadonlyMap<string, unknown>): Settings {
+  const server = (stored.get('server') as ServerSettings | undefined) ?? SERVER_DEFAULTS;
+  const faults: Fault[] = [...checkServer(server)];
+  const scopes = new Map<string, ScopeEntry>();
+  for (const [key, value] of stored) {
+    if (!key.startsWith('scope/')) continue;
+    const entry = value as ScopeEntry;
+    // Keys that this version added have their defaults in scopes stored before.
+    const settings = { ...SCOPE_DEFAULTS, ...entry.settings };
+    faults.push(...checkScope(settings, server).map((fault) => ({ ...fault, path: `${key}.${fault.path}` })));
+    scopes.set(key.slice('scope/'.length), { settings, revision: entry.revision });
+  }
+  if (faults.length > 0) throw new SettingsError(faults);
+  return { server, scopes, declared: stored.get('declared') ?? null };
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+// The program: joins the command line with the commands that run in this process. Nothing else happens here.
+
+import { readFileSync } from 'node:fs';
+import { runCli } from './cli/run.js';
+import { loadConfigFile } from './config/load.js';
+import { lab } from './shell/lab/lab.js';
+import { replay } from './shell/replay.js';
+import { restore } from './shell/restore.js';
+import { serve } from './shell/serve.js';
+
+const PACKAGE = new URL('../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { readonly version: string };
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  version,
+  serve: ({ config }) => serve({ config, version }),
+  check: async ({ config }) => {
+    const loaded = loadConfigFile(config);
+    return loaded.ok ? [] : loaded.faults;
+  },
+  lab: ({ once }, { json, terminal }) =>
+    lab({
+      once,
+      json,
+      interactive: terminal.interactive,
+      print: (text) => terminal.write(text),
+      progress: (line) => terminal.complain(line),
+    }),
+  replay: ({ file }, { json, terminal }) => replay(file, json, (text) => terminal.write(text)),
+  restore: ({ file, config }, { confirm, terminal }) =>
+    restore({ file, config, confirm, print: (text) => terminal.write(text) }),
+});

@@ -1,0 +1,319 @@
+// The daemon: store, clock, engine, sockets and admin interface put together, and taken apart again in order. Every
+// failure to start is one StartError sentence; a commit that fails ends the process rather than let it lie.
+
+import { randomBytes } from 'node:crypto';
+import type { Daemon, ShellStats } from '../admin/daemon.js';
+import { AdminError } from '../admin/listen.js';
+import { type Admin, startAdmin } from '../admin/server.js';
+import type { ServeConfig } from '../config/config.js';
+import { parseEndpoint } from '../config/scalars.js';
+import { loadTokens, type Token } from '../config/tokens.js';
+import type { CommandResult } from '../engine/command.js';
+import { Engine } from '../engine/engine.js';
+import { isoOf } from '../engine/instants.js';
+import { SettingsError } from '../engine/scopes.js';
+import { RecordError } from '../lease/record.js';
+import { SystemClock } from './clock.js';
+import { type InterfaceWatch, watchInterfaces } from './interfaces.js';
+import { openStore } from './lmdb.js';
+import type { Log } from './log.js';
+import { Loop } from './loop.js';
+import { PendingCommands } from './pending.js';
+import { openProber, type Prober } from './probe.js';
+import { openRecorder, type Recorder } from './recorder.js';
+import { type ApplyOptions, SettingsFile } from './settings-file.js';
+import { type Store, StoreError } from './store.js';
+import { openServerSockets, type ServerSockets } from './udp.js';
+
+export interface DaemonOptions {
+  readonly config: ServeConfig;
+  readonly file: string; // the config file
+  readonly version: string;
+  readonly log: Log;
+  /** The daemon can go on no longer: say why and exit non-zero. Called at most once. */
+  readonly onFatal: (message: string) => void;
+}
+
+/** The daemon cannot start; the message is for the operator. */
+export class StartError extends Error {}
+
+const TOUCH_MS = 1_000;
+const TRIM_EVERY_MS = 60_000;
+const LAG_MS = 500;
+
+/** A running daemon; `stop` ends it in order. */
+export class TandemDaemon {
+  readonly engine: Engine;
+  readonly loop: Loop;
+  readonly settings: SettingsFile;
+  private readonly commands: PendingCommands;
+  private readonly listeners = new Set<(event: Parameters<Log['event']>[0]) => void>();
+  private readonly clock: SystemClock;
+  private sockets: ServerSockets | undefined;
+  private prober: Prober | undefined;
+  private watch: InterfaceWatch | undefined;
+  private recorder: Recorder | undefined;
+  private admin: Admin | undefined;
+  private tokens: readonly Token[] = [];
+  private timers: NodeJS.Timeout[] = [];
+  private lastSeq = 0;
+  private lagSeconds = 0;
+  private listening = false;
+  private readonly startedAt: string;
+
+  private constructor(
+    private readonly options: DaemonOptions,
+    private readonly store: Store,
+  ) {
+    const { config } = options;
+    this.clock = new SystemClock(store.lastOperation, {
+      onStep: (wallAheadMs) => this.loop.feed({ kind: 'clock-stepped', wallAheadMs }),
+      onRelease: () => this.loop.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
+    });
+    const random = randomBytes(8);
+    this.engine = new Engine({
+      name: config.name,
+      storeId: store.identity.storeId,
+      ports: config.ports,
+      clockHeld: this.clock.held,
+      wallAheadMs: this.clock.wallAheadMs,
+      seed: [random.readUInt32LE(0), random.readUInt32LE(4)],
+      restored: store.identity.restored,
+      traceDrops: options.log.isOn('debug'),
+    });
+    this.commands = new PendingCommands((id, actor, command) =>
+      this.loop.feed({ kind: 'command', id, actor, command }),
+    );
+    this.loop = new Loop(this.engine, store, {
+      now: () => this.clock.now(),
+      send: (datagram) => this.sockets?.send(datagram),
+      probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
+      acceptClock: () => this.clock.accept(),
+      event: (event) => this.announce(event),
+      reply: (id, result) => this.commands.answer(id, result),
+      record: (at, input) => this.recorder?.input(at, input),
+      fatal: (error) => this.fatal(error),
+    });
+    this.startedAt = isoOf(this.clock.now());
+    this.settings = new SettingsFile(options.file, config, this.engine.view, (actor, command) =>
+      this.commands.run(actor, command),
+    );
+  }
+
+  /** Open the store, load it, apply the config file, bind the sockets, answer. Rejects with StartError. */
+  static async start(options: DaemonOptions): Promise<TandemDaemon> {
+    let store: Store;
+    try {
+      store = await openStore(options.config.stateDir);
+    } catch (error) {
+      if (error instanceof StoreError) throw new StartError(error.message);
+      throw error;
+    }
+    const daemon = new TandemDaemon(options, store);
+    try {
+      daemon.load();
+      await daemon.applyFile();
+      daemon.openNetwork();
+      await daemon.openAdmin();
+      daemon.startTimers();
+      return daemon;
+    } catch (error) {
+      await daemon.stop('start failed');
+      throw error;
+    }
+  }
+
+  private load(): void {
+    const { store, engine } = this;
+    for (const warning of store.warnings) this.options.log.say('warn', warning);
+    try {
+      const { nextEventSeq } = store.load({
+        lease: (address, record) => engine.loadLease(address, record),
+        setting: (key, value) => engine.loadSetting(key, value),
+      });
+      this.lastSeq = nextEventSeq - 1;
+      this.recorder = this.openRecorder();
+      this.loop.carryOut(engine.start(this.clock.now(), nextEventSeq));
+    } catch (error) {
+      if (error instanceof RecordError || error instanceof SettingsError || error instanceof StoreError) {
+        throw new StartError(
+          `${error.message}. Restore a backup with \`tandem restore\`, or move the store away.`,
+        );
+      }
+      throw error;
+    }
+  }
+
+  private openRecorder(): Recorder | undefined {
+    const { recording } = this.options.config;
+    if (!recording) return undefined;
+    return openRecorder({
+      file: recording.file,
+      maxBytes: recording.maxMegabytes * 1_000_000,
+      engine: this.engine.options,
+      at: this.clock.now(),
+      store: this.store,
+      onEnd: (reason) => this.options.log.say('warn', `recording ended: ${reason}`),
+    });
+  }
+
+  private async applyFile(): Promise<void> {
+    const result = await this.settings.apply({ dryRun: false, force: false, actor: 'config file' });
+    if (result.ok) return;
+    const faults = result.faults.map(({ path, message }) => `\n  ${path}: ${message}`).join('');
+    throw new StartError(`${result.message}${faults}`);
+  }
+
+  private openNetwork(): void {
+    const { config, log } = this.options;
+    const onError = ({ message }: { readonly message: string }) => log.say('error', message);
+    this.prober = openProber({
+      hardwareAddressOf: (name) =>
+        this.watch?.current.find((state) => state.name === name)?.hardwareAddress ?? null,
+      onError,
+    });
+    const sockets = openServerSockets({
+      serverPort: config.ports.server,
+      onDatagram: (name, bytes, from, fromPort) =>
+        this.loop.feed({ kind: 'datagram', interface: name, bytes, from, fromPort }),
+      onError,
+    });
+    this.sockets = sockets;
+    this.watch = watchInterfaces(config.interfaces, (states, problems) => {
+      for (const problem of [...problems, ...sockets.update(states).problems])
+        log.say('warn', problem.message);
+      this.loop.feed({ kind: 'interfaces', interfaces: states });
+    });
+    const { current } = this.watch;
+    this.loop.feed({ kind: 'interfaces', interfaces: current });
+    const { listening, problems } = sockets.update(current);
+    const all = [...this.watch.problems, ...problems];
+    if (listening.length === 0 && problems.length > 0) {
+      throw new StartError(problems.map(({ message }) => message).join('\n'));
+    }
+    for (const problem of all) log.say('warn', problem.message);
+    this.listening = true;
+  }
+
+  private async openAdmin(): Promise<void> {
+    const { admin } = this.options.config;
+    this.readTokens();
+    try {
+      this.admin = await startAdmin({
+        daemon: this.port(),
+        exportConfig: async () => this.settings.export(),
+        socket: { path: admin.socket },
+        http: (admin.http === null ? undefined : parseEndpoint(admin.http)) ?? null,
+        tokens: () => this.tokens,
+        log: this.options.log.say,
+      });
+    } catch (error) {
+      if (error instanceof AdminError) throw new StartError(error.message);
+      throw error;
+    }
+  }
+
+  /** The token file, at the start and on each reload; a faulty one leaves the tokens as they were. */
+  private readTokens(): void {
+    const { tokenFile } = this.options.config.admin;
+    if (tokenFile === null) return;
+    const read = loadTokens(tokenFile);
+    for (const { message } of read.warnings) this.options.log.say('warn', `${tokenFile} ${message}`);
+    if (read.ok) this.tokens = read.tokens;
+    else {
+      const faults = read.faults.map(
+        ({ path, line, message }) => `${tokenFile}:${line ?? 1}: ${path} ${message}`,
+      );
+      if (this.tokens.length === 0) throw new StartError(faults.join('\n'));
+      for (const fault of faults) this.options.log.say('error', fault);
+    }
+  }
+
+  /** Read the config file and the token file again, and apply what changed. */
+  reload(options: ApplyOptions): Promise<CommandResult> {
+    if (!options.dryRun) this.readTokens();
+    return this.settings.apply(options);
+  }
+
+  /** This daemon as the admin room sees it. */
+  private port(): Daemon {
+    return {
+      version: this.options.version,
+      view: this.engine.view,
+      config: { name: this.options.config.name, file: this.options.file },
+      command: (actor, command) => this.commands.run(actor, command),
+      events: (fromSeq, limit) => this.store.events(fromSeq, limit),
+      lastEventSeq: () => this.lastSeq,
+      subscribe: (listener) => {
+        this.listeners.add(listener);
+        return () => this.listeners.delete(listener);
+      },
+      stats: () => this.stats(),
+      backup: (file) => this.store.backup(file),
+      reload: (options) => this.reload(options),
+      diff: () => this.settings.diff(),
+      ready: () => this.listening,
+    };
+  }
+
+  private stats(): ShellStats {
+    const store = this.store.stats();
+    return {
+      storeCommits: store.commits,
+      storeFileBytes: store.fileBytes,
+      storePoint: this.store.point,
+      commitSeconds: this.loop.commitSeconds,
+      requestSeconds: this.loop.requestSeconds,
+      eventLoopLagSeconds: this.lagSeconds,
+      sendErrors: this.sockets?.stats().unsent ?? 0,
+      startedAt: this.startedAt,
+      recording: this.recorder?.file ?? null,
+    };
+  }
+
+  private startTimers(): void {
+    const every = (ms: number, run: () => void) => this.timers.push(setInterval(run, ms));
+    every(TOUCH_MS, () => this.store.touch(this.clock.mark()));
+    every(TRIM_EVERY_MS, () => {
+      const before = this.clock.now() - this.options.config.journalRetention * 1000;
+      this.store.trimEvents(before).catch((error) => this.fatal(error));
+    });
+    let expected = performance.now() + LAG_MS;
+    every(LAG_MS, () => {
+      const now = performance.now();
+      this.lagSeconds = Math.max(0, now - expected) / 1000;
+      expected = now + LAG_MS;
+    });
+  }
+
+  private announce(event: Parameters<Log['event']>[0]): void {
+    if (event.seq > this.lastSeq) this.lastSeq = event.seq;
+    this.options.log.event(event);
+    for (const listener of this.listeners) listener(event);
+  }
+
+  private fatal(error: unknown): void {
+    this.loop.stop();
+    this.listening = false;
+    const why = error instanceof Error ? error.message : String(error);
+    this.options.onFatal(`A change could not be put on disk, so no client is answered any more: ${why}`);
+  }
+
+  /** Stop answering, put on disk what is under way, close everything. */
+  async stop(reason: string): Promise<void> {
+    this.options.log.say('info', `stopping: ${reason}`);
+    this.listening = false;
+    for (const timer of this.timers) clearInterval(timer);
+    this.watch?.close();
+    await this.loop.settled();
+    this.loop.stop();
+    this.sockets?.flush();
+    this.sockets?.close();
+    this.prober?.close();
+    await this.admin?.close();
+    this.recorder?.close();
+    this.store.touch(this.clock.mark());
+    this.clock.stop();
+    await this.store.close();
+  }
+}

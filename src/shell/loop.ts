@@ -1,0 +1,153 @@
+// Where the engine meets the world: inputs in one at a time, effects carried out in order, commits awaited, one timer.
+// Dumb on purpose: it decides nothing, so that whatever the simulator proves of the engine holds here too.
+
+import { performance } from 'node:perf_hooks';
+import type { CommandResult } from '../engine/command.js';
+import type { Effect, JournalEvent, SendDatagram } from '../engine/effect.js';
+import type { Engine } from '../engine/engine.js';
+import type { Input } from '../engine/input.js';
+import { DurationHistogram } from './histogram.js';
+import type { Store } from './store.js';
+
+type Commit = Extract<Effect, { kind: 'commit' }>;
+type Probe = Extract<Effect, { kind: 'probe' }>;
+
+/** What carries effects out. */
+export interface World {
+  now(): number; // engine time, ms
+  send(datagram: SendDatagram): void;
+  probe(probe: Probe): Promise<{ readonly inUse: boolean; readonly by: string }>;
+  acceptClock(): void;
+  event(event: JournalEvent): void;
+  reply(id: number, result: CommandResult): void;
+  /** Every input as it goes in, for the recorder. */
+  record(at: number, input: Input): void;
+  /** A commit failed: nothing that hangs on it may leave, and the process must end. */
+  fatal(error: unknown): void;
+}
+
+/** The longest the timer sleeps; engine time may run differently from the timer's own. */
+const LONGEST_SLEEP_MS = 1_000;
+
+export class Loop {
+  readonly commitSeconds = new DurationHistogram();
+  readonly requestSeconds = new DurationHistogram();
+  private timer: NodeJS.Timeout | undefined;
+  private timerAt = Number.POSITIVE_INFINITY;
+  private armed = false;
+  private stopped = false;
+  private pending = 0;
+  private idle: (() => void)[] = [];
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly store: Store,
+    private readonly world: World,
+  ) {}
+
+  /** Put one thing that happened into the engine, and do what it says. */
+  feed(input: Input): void {
+    if (this.stopped) return;
+    const at = this.world.now();
+    this.world.record(at, input);
+    this.carryOut(this.engine.handle(at, input), performance.now());
+    this.armSoon();
+  }
+
+  /** Carry out effects that the engine gave otherwise than through `feed` (its start). */
+  carryOut(effects: readonly Effect[], since = performance.now()): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'send':
+          this.world.send(effect);
+          break;
+        case 'commit':
+          this.commit(effect, since);
+          break;
+        case 'probe':
+          this.probe(effect);
+          break;
+        case 'event':
+          this.world.event(effect.event);
+          break;
+        case 'reply':
+          this.world.reply(effect.id, effect.result);
+          break;
+        case 'accept-clock':
+          this.world.acceptClock();
+          break;
+      }
+    }
+  }
+
+  private commit(commit: Commit, since: number): void {
+    this.pending++;
+    const asked = performance.now();
+    this.store.commit(commit.writes).then(
+      () => {
+        const done = performance.now();
+        this.commitSeconds.observe((done - asked) / 1000);
+        if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
+        this.pending--;
+        this.carryOut(commit.then, done);
+        this.feed({ kind: 'committed', id: commit.id });
+        if (this.pending === 0) this.release();
+      },
+      (error) => {
+        this.stopped = true;
+        this.world.fatal(error);
+      },
+    );
+  }
+
+  private probe(probe: Probe): void {
+    const { token } = probe;
+    this.world.probe(probe).then(
+      ({ inUse, by }) => this.feed({ kind: 'probed', token, inUse, by }),
+      // A probe that could not be made says nothing against the address; the shell has reported why.
+      () => this.feed({ kind: 'probed', token, inUse: false, by: '' }),
+    );
+  }
+
+  /** Look at the deadline once a turn of the event loop, however many inputs the turn brought. */
+  private armSoon(): void {
+    if (this.armed) return;
+    this.armed = true;
+    setImmediate(() => {
+      this.armed = false;
+      this.arm();
+    });
+  }
+
+  private arm(): void {
+    if (this.stopped) return;
+    const next = this.engine.nextDeadline();
+    if (this.timer !== undefined && next === this.timerAt) return;
+    clearTimeout(this.timer);
+    this.timerAt = next;
+    const sleep = Math.min(LONGEST_SLEEP_MS, Math.max(0, next - this.world.now()));
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      if (this.world.now() >= this.engine.nextDeadline()) this.feed({ kind: 'deadline' });
+      else this.arm();
+    }, sleep);
+  }
+
+  /** Resolves when every commit asked for so far is on disk and carried out. */
+  settled(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  private release(): void {
+    const waiting = this.idle;
+    this.idle = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Take no more inputs; what was committed is still carried out. */
+  stop(): void {
+    this.stopped = true;
+    clearTimeout(this.timer);
+  }
+}
