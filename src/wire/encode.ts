@@ -139,8 +139,9 @@ interface Plan {
 }
 
 function planOverload(spec: MessageSpec, room: number): Plan {
-  const fileFree = spec.file === undefined || spec.file.length === 0;
-  const snameFree = spec.sname === undefined || spec.sname.length === 0;
+  const roomToSaySo = room >= OVERLOAD_BYTES;
+  const fileFree = roomToSaySo && (spec.file === undefined || spec.file.length === 0);
+  const snameFree = roomToSaySo && (spec.sname === undefined || spec.sname.length === 0);
   const main = new Field(fileFree || snameFree ? room - OVERLOAD_BYTES : room);
   const file = new Field(fileFree ? FILE_BYTES - END_BYTES : 0);
   const sname = new Field(snameFree ? SNAME_BYTES - END_BYTES : 0);
