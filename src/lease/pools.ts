@@ -7,7 +7,7 @@
 import type { AddressRange } from '../wire/address.js';
 import type { FreeList } from './free-list.js';
 import type { Side } from './lease.js';
-import { OWNER_BIT, STATE_BITS, STATE_CODE } from './record.js';
+import { OWNER_BIT, STATE_BITS, STATE_CODE } from './record-layout.js';
 import type { Scope } from './scope.js';
 import { type LeaseTable, NO_RECORD, type RecordWatcher } from './table.js';
 

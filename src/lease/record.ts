@@ -2,38 +2,73 @@
 // big-endian, instants 48 bits. Layout, version 1:
 //
 //   0      version          3  state (3 bits), owner - 1 (bit 3)    11 lastTransactionAt   23 htype
-//   1..2   checksum         4..6 which optional fields follow        17 stateSinceAt        24 hlen
-//                           7..10 revision                           25 NUMBERS, hardwareAddress, TEXTS
+//   1..2   checksum         4..6 which optional fields follow       17 stateSinceAt        24 hlen
+//                           7..10 revision                          25 numbers, hardwareAddress, texts
 //
 // A field that has its blank value (0, null, '') is left out, so one lease has exactly one encoding. The checksum
 // covers the address and everything after it. Nothing here judges whether the values of a lease make sense together.
 
 import { utf8Decode, utf8Encode } from '../wire/bytes.js';
-import { INFINITE_AT, type Lease, type LeaseState } from './lease.js';
+import type { Lease } from './lease.js';
 import { LEASE_LIMITS } from './limits.js';
+import {
+  ACKED_PET,
+  ACKED_REVISION,
+  AT_CHECKSUM,
+  AT_FLAGS,
+  AT_HLEN,
+  AT_HTYPE,
+  AT_NUMBERS,
+  AT_REVISION,
+  AT_STATE,
+  AT_STATE_SINCE,
+  AT_TRANSACTION,
+  CLIENT_ID,
+  checksum,
+  DNS_FLAGS,
+  DNS_NAME,
+  END_PARTNER,
+  END_TOLD,
+  HANDOVER,
+  HOSTNAME,
+  KNOWN_FLAGS,
+  NUMBERS_LENGTH,
+  NUMBERS_MASK,
+  OWNER_BIT,
+  QUARANTINE,
+  RECEIVED_PET,
+  RELATIONSHIP,
+  RELAY_INFO,
+  readFlags,
+  readInstant,
+  readNumber,
+  readShort,
+  recordStateSinceAt,
+  recordTransactionAt,
+  SENT_PET,
+  SENT_REVISION,
+  START,
+  STATE_BITS,
+  STATE_CODE,
+  STATES,
+  textLength,
+  textStart,
+  USER_CLASS,
+  VENDOR_CLASS,
+  writeInstant,
+  writeNumber,
+  writeShort,
+} from './record-layout.js';
 
 export const RECORD_VERSION = 1;
 
 /** Longest record possible: a client identifier fills a datagram, the rest is bounded by LEASE_LIMITS. */
 export const RECORD_MAX_BYTES = 0x1_2000;
 
-/** Codes of the states in records and in the table. */
-export const STATES = ['free', 'active', 'expired', 'released', 'declined', 'reset'] as const;
-export const STATE_CODE = {
-  free: 0,
-  active: 1,
-  expired: 2,
-  released: 3,
-  declined: 4,
-  reset: 5,
-} as const satisfies Record<LeaseState, number>;
-
-/** Bits of octet 3: the state code, and side 2 as owner. */
-export const STATE_BITS = 0x07;
-export const OWNER_BIT = 0x08;
-
 /** A record that cannot be read: damaged, or written by another version. */
 export class RecordError extends Error {
+  override readonly name = 'RecordError';
+
   constructor(
     readonly reason: 'version' | 'checksum' | 'truncated' | 'trailing' | 'malformed',
     readonly address: number,
@@ -42,116 +77,36 @@ export class RecordError extends Error {
   }
 }
 
-const AT_CHECKSUM = 1;
-const AT_STATE = 3;
-const AT_FLAGS = 4;
-const AT_REVISION = 7;
-const AT_TRANSACTION = 11;
-const AT_STATE_SINCE = 17;
-const AT_HTYPE = 23;
-const AT_HLEN = 24;
-const AT_NUMBERS = 25;
-
-// Bit of each optional field. Numbers come first and in this order; the first three are what expiry looks at.
-const END_TOLD = 1 << 0;
-const END_PARTNER = 1 << 1;
-const QUARANTINE = 1 << 2;
-const START = 1 << 3;
-const SENT_PET = 1 << 4;
-const ACKED_PET = 1 << 5;
-const RECEIVED_PET = 1 << 6;
-const HANDOVER = 1 << 7;
-const RELATIONSHIP = 1 << 8;
-const SENT_REVISION = 1 << 9;
-const ACKED_REVISION = 1 << 10;
-const DNS_FLAGS = 1 << 11;
-const CLIENT_ID = 1 << 12;
-const HOSTNAME = 1 << 13;
-const RELAY_INFO = 1 << 14;
-const VENDOR_CLASS = 1 << 15;
-const USER_CLASS = 1 << 16;
-const DNS_NAME = 1 << 17;
-const KNOWN_FLAGS = (1 << 18) - 1;
-
-/** Octets of the optional numbers, by their bit. */
-const NUMBER_OCTETS = [6, 6, 6, 6, 6, 6, 6, 4, 2, 4, 4, 2] as const;
-const NUMBERS_MASK = (1 << NUMBER_OCTETS.length) - 1;
-
-/** Octets of all optional numbers together, for every set of their bits. */
-const NUMBERS_LENGTH = new Uint8Array(NUMBERS_MASK + 1);
-for (let set = 1; set <= NUMBERS_MASK; set++) {
-  const lowest = 31 - Math.clz32(set & -set);
-  NUMBERS_LENGTH[set] = NUMBERS_LENGTH[set & (set - 1)]! + NUMBER_OCTETS[lowest]!;
-}
-
 const NO_BYTES = new Uint8Array(0);
+const scratch = new Uint8Array(RECORD_MAX_BYTES);
 
 /** The lease as its record, a fresh array. Throws RangeError when a number does not fit its field. */
 export function encodeRecord(lease: Lease): Uint8Array {
   return scratch.slice(0, encodeInto(lease, scratch));
 }
 
-const scratch = new Uint8Array(RECORD_MAX_BYTES);
-
 /**
  * Write the record to the front of `out` (RECORD_MAX_BYTES long) and return its length in octets. Names over their
  * limit are cut, longer options 60, 77 and 82 left out (LEASE_LIMITS). Throws RangeError when a number does not fit.
  */
 export function encodeInto(lease: Lease, out: Uint8Array): number {
-  out[0] = RECORD_VERSION;
-  out[AT_STATE] = STATE_CODE[lease.state] | (lease.owner === 2 ? OWNER_BIT : 0);
-  writeNumber(out, AT_REVISION, lease.revision);
-  writeInstant(out, AT_TRANSACTION, lease.lastTransactionAt);
-  writeInstant(out, AT_STATE_SINCE, lease.stateSinceAt);
   const { hardwareAddress } = lease;
   if (hardwareAddress.length > LEASE_LIMITS.hardwareOctets)
     throw new RangeError('hardware address is over 16 octets');
-  out[AT_HTYPE] = lease.htype;
-  out[AT_HLEN] = hardwareAddress.length;
-
-  let flags = numberFlags(lease);
-  let at = AT_NUMBERS;
-  if (flags & END_TOLD) at = writeInstant(out, at, lease.endToldAt);
-  if (flags & END_PARTNER) at = writeInstant(out, at, lease.endPartnerAt);
-  if (flags & QUARANTINE) at = writeInstant(out, at, lease.quarantineUntilAt);
-  if (flags & START) at = writeInstant(out, at, lease.startAt);
-  if (flags & SENT_PET) at = writeInstant(out, at, lease.sentPetAt);
-  if (flags & ACKED_PET) at = writeInstant(out, at, lease.ackedPetAt);
-  if (flags & RECEIVED_PET) at = writeInstant(out, at, lease.receivedPetAt);
-  if (flags & HANDOVER) at = writeNumber(out, at, lease.handover);
-  if (flags & RELATIONSHIP) at = writeShort(out, at, lease.relationship);
-  if (flags & SENT_REVISION) at = writeNumber(out, at, lease.sentRevision);
-  if (flags & ACKED_REVISION) at = writeNumber(out, at, lease.ackedRevision);
-  if (flags & DNS_FLAGS) at = writeShort(out, at, lease.dnsFlags);
-  for (let i = 0; i < hardwareAddress.length; i++) out[at++] = hardwareAddress[i]!;
-
-  if (lease.clientId !== null) {
-    flags |= CLIENT_ID;
-    at = writeBytes(out, at, lease.clientId);
-  }
-  if (lease.hostname !== '') {
-    flags |= HOSTNAME;
-    at = writeName(out, at, lease.hostname);
-  }
-  if (kept(lease.relayInfo)) {
-    flags |= RELAY_INFO;
-    at = writeBytes(out, at, lease.relayInfo);
-  }
-  if (kept(lease.vendorClass)) {
-    flags |= VENDOR_CLASS;
-    at = writeBytes(out, at, lease.vendorClass);
-  }
-  if (kept(lease.userClass)) {
-    flags |= USER_CLASS;
-    at = writeBytes(out, at, lease.userClass);
-  }
-  if (lease.dnsName !== '') {
-    flags |= DNS_NAME;
-    at = writeName(out, at, lease.dnsName);
-  }
+  const flags = numberFlags(lease) | textFlags(lease);
+  out[0] = RECORD_VERSION;
+  out[AT_STATE] = STATE_CODE[lease.state] | (lease.owner === 2 ? OWNER_BIT : 0);
   out[AT_FLAGS] = flags >>> 16;
   writeShort(out, AT_FLAGS + 1, flags & 0xffff);
-  writeShort(out, AT_CHECKSUM, checksum(lease.address, out, 0, at));
+  writeNumber(out, AT_REVISION, lease.revision);
+  writeInstant(out, AT_TRANSACTION, lease.lastTransactionAt);
+  writeInstant(out, AT_STATE_SINCE, lease.stateSinceAt);
+  out[AT_HTYPE] = lease.htype;
+  out[AT_HLEN] = hardwareAddress.length;
+  let at = writeNumbers(out, lease, flags);
+  for (let i = 0; i < hardwareAddress.length; i++) out[at++] = hardwareAddress[i]!;
+  at = writeTexts(out, at, lease, flags);
+  writeShort(out, AT_CHECKSUM, checksum(lease.address, out, at));
   return at;
 }
 
@@ -172,88 +127,130 @@ function numberFlags(lease: Lease): number {
   );
 }
 
-function kept(bytes: Uint8Array | null): bytes is Uint8Array {
+function textFlags(lease: Lease): number {
+  return (
+    (lease.clientId !== null ? CLIENT_ID : 0) |
+    (lease.hostname !== '' ? HOSTNAME : 0) |
+    (isKept(lease.relayInfo) ? RELAY_INFO : 0) |
+    (isKept(lease.vendorClass) ? VENDOR_CLASS : 0) |
+    (isKept(lease.userClass) ? USER_CLASS : 0) |
+    (lease.dnsName !== '' ? DNS_NAME : 0)
+  );
+}
+
+function isKept(bytes: Uint8Array | null): boolean {
   return bytes !== null && bytes.length <= LEASE_LIMITS.clientTextOctets;
+}
+
+function writeNumbers(out: Uint8Array, lease: Lease, flags: number): number {
+  let at = AT_NUMBERS;
+  if (flags & END_TOLD) at = writeInstant(out, at, lease.endToldAt);
+  if (flags & END_PARTNER) at = writeInstant(out, at, lease.endPartnerAt);
+  if (flags & QUARANTINE) at = writeInstant(out, at, lease.quarantineUntilAt);
+  if (flags & START) at = writeInstant(out, at, lease.startAt);
+  if (flags & SENT_PET) at = writeInstant(out, at, lease.sentPetAt);
+  if (flags & ACKED_PET) at = writeInstant(out, at, lease.ackedPetAt);
+  if (flags & RECEIVED_PET) at = writeInstant(out, at, lease.receivedPetAt);
+  if (flags & HANDOVER) at = writeNumber(out, at, lease.handover);
+  if (flags & RELATIONSHIP) at = writeShort(out, at, lease.relationship);
+  if (flags & SENT_REVISION) at = writeNumber(out, at, lease.sentRevision);
+  if (flags & ACKED_REVISION) at = writeNumber(out, at, lease.ackedRevision);
+  if (flags & DNS_FLAGS) at = writeShort(out, at, lease.dnsFlags);
+  return at;
+}
+
+function writeTexts(out: Uint8Array, from: number, lease: Lease, flags: number): number {
+  let at = from;
+  if (flags & CLIENT_ID) at = writeBytes(out, at, lease.clientId!);
+  if (flags & HOSTNAME) at = writeName(out, at, lease.hostname);
+  if (flags & RELAY_INFO) at = writeBytes(out, at, lease.relayInfo!);
+  if (flags & VENDOR_CLASS) at = writeBytes(out, at, lease.vendorClass!);
+  if (flags & USER_CLASS) at = writeBytes(out, at, lease.userClass!);
+  if (flags & DNS_NAME) at = writeName(out, at, lease.dnsName);
+  return at;
+}
+
+/** Length in one octet, or 255 and two octets; then the octets. */
+function writeBytes(out: Uint8Array, at: number, bytes: Uint8Array): number {
+  let start = at + 1;
+  if (bytes.length < 255) out[at] = bytes.length;
+  else {
+    out[at] = 255;
+    start = writeShort(out, at + 1, bytes.length);
+  }
+  for (let i = 0; i < bytes.length; i++) out[start + i] = bytes[i]!;
+  return start + bytes.length;
+}
+
+/** A name as UTF-8, cut at a character when over the limit. Nearly all are short and ASCII. */
+function writeName(out: Uint8Array, at: number, name: string): number {
+  if (name.length < 255) {
+    let i = 0;
+    for (; i < name.length; i++) {
+      const code = name.charCodeAt(i);
+      if (code > 0x7f) break;
+      out[at + 1 + i] = code;
+    }
+    if (i === name.length) {
+      out[at] = i;
+      return at + 1 + i;
+    }
+  }
+  const bytes = utf8Encode(name.slice(0, LEASE_LIMITS.nameOctets));
+  let end = Math.min(bytes.length, LEASE_LIMITS.nameOctets);
+  if (end < bytes.length) while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return writeBytes(out, at, bytes.subarray(0, end));
 }
 
 /** The lease of a stored record. Throws RecordError when it is damaged, of another version or of another address. */
 export function decodeRecord(address: number, record: Uint8Array): Lease {
   verifyRecord(address, record);
-  return decodeAt(address, record, 0, record.length);
+  return decodeAt(address, record, 0);
 }
 
 /** Throws RecordError unless the record is whole, of this version and of this address. */
 export function verifyRecord(address: number, record: Uint8Array): void {
-  if (record.length < AT_NUMBERS || record.length > RECORD_MAX_BYTES)
-    throw new RecordError('truncated', address);
-  if (record[0] !== RECORD_VERSION) throw new RecordError('version', address);
-  const stored = (record[AT_CHECKSUM]! << 8) | record[AT_CHECKSUM + 1]!;
-  if (stored !== checksum(address, record, 0, record.length)) throw new RecordError('checksum', address);
+  const fault = recordFault(address, record);
+  if (fault !== null) throw new RecordError(fault, address);
+}
+
+function recordFault(address: number, record: Uint8Array): RecordError['reason'] | null {
+  if (record.length < AT_NUMBERS) return 'truncated';
+  if (record[0] !== RECORD_VERSION) return 'version';
+  if (record.length > RECORD_MAX_BYTES) return 'trailing';
+  if (readShort(record, AT_CHECKSUM) !== checksum(address, record, record.length)) return 'checksum';
   const state = record[AT_STATE]!;
-  const known = state <= (STATE_BITS | OWNER_BIT) && (state & STATE_BITS) < STATES.length;
   const flags = readFlags(record, 0);
-  if (!known || (flags & ~KNOWN_FLAGS) !== 0) throw new RecordError('malformed', address);
-  if (record[AT_HLEN]! > LEASE_LIMITS.hardwareOctets) throw new RecordError('malformed', address);
+  if (state > (STATE_BITS | OWNER_BIT) || (state & STATE_BITS) >= STATES.length) return 'malformed';
+  if ((flags & ~KNOWN_FLAGS) !== 0 || record[AT_HLEN]! > LEASE_LIMITS.hardwareOctets) return 'malformed';
   let at = AT_NUMBERS + NUMBERS_LENGTH[flags & NUMBERS_MASK]! + record[AT_HLEN]!;
   for (let bit = CLIENT_ID; bit <= DNS_NAME; bit <<= 1) {
     if ((flags & bit) === 0) continue;
-    if (at >= record.length || (record[at] === 255 && at + 3 > record.length)) {
-      throw new RecordError('truncated', address);
-    }
+    if (at >= record.length || textStart(record, at) > record.length) return 'truncated';
     at = textStart(record, at) + textLength(record, at);
   }
-  if (at > record.length) throw new RecordError('truncated', address);
-  if (at < record.length) throw new RecordError('trailing', address);
+  if (at === record.length) return null;
+  return at > record.length ? 'truncated' : 'trailing';
 }
 
-/** The lease of a record that was verified, or written here, at `base` of `bytes`. */
-export function decodeAt(address: number, bytes: Uint8Array, base: number, length: number): Lease {
-  const flags = readFlags(bytes, base);
+/** The lease of a record at `base` of `bytes` that was verified, or encoded here. */
+export function decodeAt(address: number, bytes: Uint8Array, base: number): Lease {
+  const reader = new FieldReader(bytes, base);
   const state = bytes[base + AT_STATE]!;
-  let at = base + AT_NUMBERS;
-  const instant = (bit: number): number => {
-    if ((flags & bit) === 0) return 0;
-    at += 6;
-    return readInstant(bytes, at - 6);
-  };
-  const number = (bit: number): number => {
-    if ((flags & bit) === 0) return 0;
-    at += 4;
-    return readNumber(bytes, at - 4);
-  };
-  const short = (bit: number): number => {
-    if ((flags & bit) === 0) return 0;
-    at += 2;
-    return (bytes[at - 2]! << 8) | bytes[at - 1]!;
-  };
-  const text = (bit: number): Uint8Array | null => {
-    if ((flags & bit) === 0) return null;
-    const start = textStart(bytes, at);
-    at = start + textLength(bytes, at);
-    return bytes.slice(start, at);
-  };
-  const name = (bit: number): string => {
-    if ((flags & bit) === 0) return '';
-    const start = textStart(bytes, at);
-    at = start + textLength(bytes, at);
-    return utf8Decode(bytes.subarray(start, at));
-  };
-  const endToldAt = instant(END_TOLD);
-  const endPartnerAt = instant(END_PARTNER);
-  const quarantineUntilAt = instant(QUARANTINE);
-  const startAt = instant(START);
-  const sentPetAt = instant(SENT_PET);
-  const ackedPetAt = instant(ACKED_PET);
-  const receivedPetAt = instant(RECEIVED_PET);
-  const handover = number(HANDOVER);
-  const relationship = short(RELATIONSHIP);
-  const sentRevision = number(SENT_REVISION);
-  const ackedRevision = number(ACKED_REVISION);
-  const dnsFlags = short(DNS_FLAGS);
-  const hlen = bytes[base + AT_HLEN]!;
-  const hardwareAddress = hlen === 0 ? NO_BYTES : bytes.slice(at, at + hlen);
-  at += hlen;
-  const lease: Lease = {
+  // Fields are read in the order in which they stand, and so must be these properties.
+  const endToldAt = reader.instant(END_TOLD);
+  const endPartnerAt = reader.instant(END_PARTNER);
+  const quarantineUntilAt = reader.instant(QUARANTINE);
+  const startAt = reader.instant(START);
+  const sentPetAt = reader.instant(SENT_PET);
+  const ackedPetAt = reader.instant(ACKED_PET);
+  const receivedPetAt = reader.instant(RECEIVED_PET);
+  const handover = reader.number(HANDOVER);
+  const relationship = reader.short(RELATIONSHIP);
+  const sentRevision = reader.number(SENT_REVISION);
+  const ackedRevision = reader.number(ACKED_REVISION);
+  const dnsFlags = reader.short(DNS_FLAGS);
+  return {
     address,
     state: STATES[state & STATE_BITS]!,
     owner: (state & OWNER_BIT) === 0 ? 1 : 2,
@@ -272,162 +269,62 @@ export function decodeAt(address: number, bytes: Uint8Array, base: number, lengt
     stateSinceAt: recordStateSinceAt(bytes, base),
     quarantineUntilAt,
     htype: bytes[base + AT_HTYPE]!,
-    hardwareAddress,
-    clientId: text(CLIENT_ID),
-    hostname: name(HOSTNAME),
-    relayInfo: text(RELAY_INFO),
-    vendorClass: text(VENDOR_CLASS),
-    userClass: text(USER_CLASS),
+    hardwareAddress: reader.octets(bytes[base + AT_HLEN]!),
+    clientId: reader.text(CLIENT_ID),
+    hostname: reader.name(HOSTNAME),
+    relayInfo: reader.text(RELAY_INFO),
+    vendorClass: reader.text(VENDOR_CLASS),
+    userClass: reader.text(USER_CLASS),
     dnsFlags,
-    dnsName: name(DNS_NAME),
+    dnsName: reader.name(DNS_NAME),
   };
-  if (at !== base + length) throw new RecordError('malformed', address);
-  return lease;
 }
 
-/** Octet 3 of a record: state code and owner bit. */
-export function recordState(bytes: Uint8Array, base: number): number {
-  return bytes[base + AT_STATE]!;
-}
+/** Reads the optional fields one after the other; each answers its blank value when its flag is not set. */
+class FieldReader {
+  readonly #flags: number;
+  readonly #bytes: Uint8Array;
+  #at: number;
 
-export function recordTransactionAt(bytes: Uint8Array, base: number): number {
-  return readInstant(bytes, base + AT_TRANSACTION);
-}
-
-export function recordStateSinceAt(bytes: Uint8Array, base: number): number {
-  return readInstant(bytes, base + AT_STATE_SINCE);
-}
-
-/** When time alone changes this record: end of an active lease, of a quarantine. Infinity when never. */
-export function recordDueAt(bytes: Uint8Array, base: number): number {
-  const state = bytes[base + AT_STATE]! & STATE_BITS;
-  if (state !== STATE_CODE.active && state !== STATE_CODE.declined) return Number.POSITIVE_INFINITY;
-  const flags = bytes[base + AT_FLAGS + 2]!;
-  let at = base + AT_NUMBERS;
-  let end = 0;
-  if (flags & END_TOLD) {
-    end = readInstant(bytes, at);
-    at += 6;
+  constructor(bytes: Uint8Array, base: number) {
+    this.#bytes = bytes;
+    this.#flags = readFlags(bytes, base);
+    this.#at = base + AT_NUMBERS;
   }
-  if (flags & END_PARTNER) {
-    end = Math.max(end, readInstant(bytes, at));
-    at += 6;
+
+  instant(flag: number): number {
+    if ((this.#flags & flag) === 0) return 0;
+    this.#at += 6;
+    return readInstant(this.#bytes, this.#at - 6);
   }
-  if (state === STATE_CODE.declined) end = flags & QUARANTINE ? readInstant(bytes, at) : INFINITE_AT;
-  return end >= INFINITE_AT ? Number.POSITIVE_INFINITY : end;
-}
 
-/** Where the client's name starts in a record: its client identifier if `recordHasClientId`, else its hardware address. */
-export function recordClientStart(bytes: Uint8Array, base: number): number {
-  const flags = readFlags(bytes, base);
-  const hardware = base + AT_NUMBERS + NUMBERS_LENGTH[flags & NUMBERS_MASK]!;
-  return flags & CLIENT_ID ? textStart(bytes, hardware + bytes[base + AT_HLEN]!) : hardware;
-}
-
-/** Octets of what `recordClientStart` points at. */
-export function recordClientLength(bytes: Uint8Array, base: number): number {
-  const flags = readFlags(bytes, base);
-  const hlen = bytes[base + AT_HLEN]!;
-  if ((flags & CLIENT_ID) === 0) return hlen;
-  return textLength(bytes, base + AT_NUMBERS + NUMBERS_LENGTH[flags & NUMBERS_MASK]! + hlen);
-}
-
-export function recordHasClientId(bytes: Uint8Array, base: number): boolean {
-  return (readFlags(bytes, base) & CLIENT_ID) !== 0;
-}
-
-export function recordHtype(bytes: Uint8Array, base: number): number {
-  return bytes[base + AT_HTYPE]!;
-}
-
-/** FNV-1a over the address and all but version and checksum, folded to 16 bits. */
-function checksum(address: number, bytes: Uint8Array, base: number, end: number): number {
-  let hash = Math.imul(0x811c_9dc5 ^ address, 0x0100_0193);
-  for (let i = base + AT_STATE; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x0100_0193);
-  return (hash ^ (hash >>> 16)) & 0xffff;
-}
-
-function readFlags(bytes: Uint8Array, base: number): number {
-  return (bytes[base + AT_FLAGS]! << 16) | (bytes[base + AT_FLAGS + 1]! << 8) | bytes[base + AT_FLAGS + 2]!;
-}
-
-function readNumber(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
-function readInstant(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 8) | bytes[at + 1]!) * 0x1_0000_0000 + readNumber(bytes, at + 2);
-}
-
-function writeShort(out: Uint8Array, at: number, value: number): number {
-  if (value > 0xffff || value < 0) throw new RangeError(`${value} does not fit 16 bits of a lease record`);
-  out[at] = value >>> 8;
-  out[at + 1] = value;
-  return at + 2;
-}
-
-function writeNumber(out: Uint8Array, at: number, value: number): number {
-  if (value >>> 0 !== value) throw new RangeError(`${value} does not fit 32 bits of a lease record`);
-  out[at] = value >>> 24;
-  out[at + 1] = value >>> 16;
-  out[at + 2] = value >>> 8;
-  out[at + 3] = value;
-  return at + 4;
-}
-
-function writeInstant(out: Uint8Array, at: number, value: number): number {
-  if (!(value >= 0 && value <= INFINITE_AT && Number.isInteger(value))) {
-    throw new RangeError(`${value} is no instant of a lease record`);
+  number(flag: number): number {
+    if ((this.#flags & flag) === 0) return 0;
+    this.#at += 4;
+    return readNumber(this.#bytes, this.#at - 4);
   }
-  const high = Math.floor(value / 0x1_0000_0000);
-  out[at] = high >>> 8;
-  out[at + 1] = high;
-  return writeNumber(out, at + 2, value >>> 0);
-}
 
-// A text is its length (one octet, or 255 and two octets) and its octets.
-function textStart(bytes: Uint8Array, at: number): number {
-  return bytes[at] === 255 ? at + 3 : at + 1;
-}
-
-function textLength(bytes: Uint8Array, at: number): number {
-  return bytes[at] === 255 ? (bytes[at + 1]! << 8) | bytes[at + 2]! : bytes[at]!;
-}
-
-function writeBytes(out: Uint8Array, at: number, bytes: Uint8Array): number {
-  const start = writeLength(out, at, bytes.length);
-  for (let i = 0; i < bytes.length; i++) out[start + i] = bytes[i]!;
-  return start + bytes.length;
-}
-
-function writeLength(out: Uint8Array, at: number, length: number): number {
-  if (length < 255) {
-    out[at] = length;
-    return at + 1;
+  short(flag: number): number {
+    if ((this.#flags & flag) === 0) return 0;
+    this.#at += 2;
+    return readShort(this.#bytes, this.#at - 2);
   }
-  out[at] = 255;
-  return writeShort(out, at + 1, length);
-}
 
-/** A name as UTF-8, cut at a character when over the limit. */
-function writeName(out: Uint8Array, at: number, name: string): number {
-  if (name.length <= LEASE_LIMITS.nameOctets) {
-    let i = 0;
-    for (; i < name.length; i++) {
-      const code = name.charCodeAt(i);
-      if (code > 0x7f) break;
-      out[at + 1 + i] = code;
-    }
-    if (i === name.length && i < 255) {
-      out[at] = i;
-      return at + 1 + i;
-    }
+  octets(length: number): Uint8Array {
+    if (length === 0) return NO_BYTES;
+    this.#at += length;
+    return this.#bytes.slice(this.#at - length, this.#at);
   }
-  let bytes = utf8Encode(name.slice(0, LEASE_LIMITS.nameOctets));
-  if (bytes.length > LEASE_LIMITS.nameOctets) {
-    let end = LEASE_LIMITS.nameOctets;
-    while ((bytes[end]! & 0xc0) === 0x80) end--;
-    bytes = bytes.subarray(0, end);
+
+  text(flag: number): Uint8Array | null {
+    if ((this.#flags & flag) === 0) return null;
+    const length = textLength(this.#bytes, this.#at);
+    this.#at = textStart(this.#bytes, this.#at);
+    return this.octets(length);
   }
-  return writeBytes(out, at, bytes);
+
+  name(flag: number): string {
+    const bytes = this.text(flag);
+    return bytes === null ? '' : utf8Decode(bytes);
+  }
 }

@@ -10,11 +10,9 @@ import { FreeList } from './free-list.js';
 import { keyedHash } from './hash.js';
 import type { Lease, LeaseState, Side } from './lease.js';
 import { LEASE_LIMITS } from './limits.js';
+import { decodeAt, encodeInto, RECORD_MAX_BYTES, verifyRecord } from './record.js';
 import {
-  decodeAt,
-  encodeInto,
   OWNER_BIT,
-  RECORD_MAX_BYTES,
   recordClientLength,
   recordClientStart,
   recordDueAt,
@@ -25,8 +23,7 @@ import {
   recordTransactionAt,
   STATE_BITS,
   STATES,
-  verifyRecord,
-} from './record.js';
+} from './record-layout.js';
 import {
   Rows,
   SHAPE_LENGTH,
@@ -86,12 +83,7 @@ export class LeaseTable {
   get(address: number): Lease | undefined {
     const row = this.#addresses.get(address);
     if (row === 0) return undefined;
-    return decodeAt(
-      address,
-      this.#bytes(row),
-      this.#offset(row),
-      this.#rows.get(row, Word.shape) & SHAPE_LENGTH,
-    );
+    return decodeAt(address, this.#bytes(row), this.#offset(row));
   }
 
   /** The stored form of the address's lease, a fresh array: what `encodeRecord` would make of it. */
