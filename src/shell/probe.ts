@@ -115,7 +115,7 @@ class ProbeDesk implements Prober {
   }
 
   /** The channel and a function that puts the question on the wire; undefined (and said) when there is none. */
-  private prepare(request: ProbeRequest): { channel: Channel; ask: () => void } | undefined {
+  private prepare(request: ProbeRequest): { channel: Channel; ask: () => boolean } | undefined {
     const key = request.method === 'arp' ? request.interface : '';
     try {
       if (request.method === 'icmp') {
@@ -125,7 +125,7 @@ class ProbeDesk implements Prober {
       }
       const sender = this.options.hardwareAddressOf(request.interface);
       if (sender?.length !== 6) {
-        this.report(request.interface, `${request.interface} is not an Ethernet interface`);
+        this.report(request.interface, `${request.interface} has no Ethernet address`);
         return undefined;
       }
       const channel = this.channelOf(key, () => this.openArp(key));
@@ -142,7 +142,7 @@ class ProbeDesk implements Prober {
   private wait(
     request: ProbeRequest,
     channel: Channel,
-    ask: () => void,
+    ask: () => boolean,
     resolve: (answer: ProbeAnswer) => void,
   ): void {
     const waitMs = Math.min(Math.max(1, request.waitMs), MAX_WAIT_MS);
@@ -162,14 +162,16 @@ class ProbeDesk implements Prober {
     askers.add(question);
     channel.questions.set(address, askers);
     this.pending++;
-    ask();
+    if (!ask()) answer(NOBODY);
   }
 
-  private transmit(request: ProbeRequest, channel: Channel, packet: Uint8Array, name: Uint8Array): void {
+  /** False (and said) when the question cannot be put at all. */
+  private transmit(request: ProbeRequest, channel: Channel, packet: Uint8Array, name: Uint8Array): boolean {
     const code = sendTo(channel.fd, packet, name);
-    // An unreachable host is an answer of a kind: nobody. Anything else keeps us from asking.
-    if (code === undefined || code === 'EHOSTUNREACH' || code === 'EAGAIN' || code === 'ENOBUFS') return;
+    // Full buffers pass, and there is a second try; a host that does not answer ARP is no error of ours.
+    if (code === undefined || code === 'EHOSTUNREACH' || code === 'EAGAIN' || code === 'ENOBUFS') return true;
     this.refused(request.interface, new SystemError('sendto', 0, code));
+    return false;
   }
 
   private nextEcho(): Uint8Array {
