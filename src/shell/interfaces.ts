@@ -31,7 +31,8 @@ export interface Resolved {
 
 const MAX_INTERFACES = 256; // sockets; a machine with more wants its interfaces named
 const SETTLE_MS = 50; // several changes mostly come together
-const MIN_INTERVAL_MS = 250;
+const MAX_WAIT_MS = 900; // every change is followed within a second
+const MAX_SHARE = 0.05; // of the time spent looking, while links flap on a machine with thousands of them
 
 /** Strict dotted quad to u32, else undefined. */
 export function parseListenAddress(text: string): number | undefined {
@@ -137,19 +138,20 @@ export function watchInterfaces(
   onChange: (states: readonly InterfaceState[], problems: readonly NetProblem[]) => void,
 ): InterfaceWatch {
   let timer: NodeJS.Timeout | undefined;
-  let lookedAt = performance.now();
+  let notBefore = 0;
   // Subscribed before the first look, so that no change falls between the two.
   const stop = watchLinks(() => {
     if (timer !== undefined) return;
-    const sinceLook = performance.now() - lookedAt;
-    timer = setTimeout(look, Math.max(SETTLE_MS, MIN_INTERVAL_MS - sinceLook));
+    timer = setTimeout(look, Math.max(SETTLE_MS, notBefore - performance.now()));
     timer.unref();
   });
   let resolved = resolveInterfaces(wanted, readLinks());
   const look = (): void => {
     timer = undefined;
-    lookedAt = performance.now();
+    const startedAt = performance.now();
     const next = resolveInterfaces(wanted, readLinks());
+    const endedAt = performance.now();
+    notBefore = endedAt + Math.min(MAX_WAIT_MS, (endedAt - startedAt) / MAX_SHARE);
     if (next.fingerprint === resolved.fingerprint) return;
     resolved = next;
     onChange(next.states, next.problems);
