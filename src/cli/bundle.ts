@@ -11,6 +11,7 @@ import { counted, jsonText, printable } from './print.js';
 import { type ArchiveFile, tarGz } from './tar.js';
 
 const EVENT_COUNT = '1000';
+const MAX_EVENTS = 5_000; // more than asked for may come while we ask
 const REMOVED = '(removed)';
 /** Keys whose values are secrets. Names of files that hold secrets are no secrets, and help in finding faults. */
 const SECRET_KEY = /secret|token|passw|credential|private.?key|psk/i;
@@ -35,12 +36,7 @@ const PARTS: readonly Part[] = [
   { name: 'config-diff.json', fetch: (call) => json(call.client.get('/config/diff')) },
   {
     name: 'events.json',
-    fetch: async (call) => {
-      const query = { last: EVENT_COUNT, limit: EVENT_COUNT };
-      return json(
-        call.client.get<{ items: readonly EventView[] }>('/events', { query }).then((page) => page.items),
-      );
-    },
+    fetch: (call) => json(lastEvents(call)),
   },
   { name: 'metrics.txt', fetch: (call) => call.client.text('/metrics', { root: true }) },
 ];
@@ -91,6 +87,15 @@ async function collect(call: Call): Promise<{ files: ArchiveFile[]; failures: Fa
   }
   files.unshift({ name: 'README.txt', text: readme(files, failures) });
   return { files, failures };
+}
+
+async function lastEvents(call: Call): Promise<readonly EventView[]> {
+  const events: EventView[] = [];
+  for await (const items of call.client.pages<EventView>('/events', { last: EVENT_COUNT })) {
+    events.push(...items);
+    if (events.length >= MAX_EVENTS) break;
+  }
+  return events;
 }
 
 async function json(answer: Promise<unknown>): Promise<string> {

@@ -26,14 +26,14 @@ const MAX_WAITING_FRAMES = 10_000;
 const PAGE_LIMIT = 1_000;
 
 /** `unix:/path`, `/path` or `http://host[:port]`. Throws UsageError. */
-export function parseServer(text: string): ServerAddress {
+export function parseServer(text: string, from = '--server'): ServerAddress {
   const path = text.startsWith('unix:') ? text.slice('unix:'.length) : text.startsWith('/') ? text : '';
   // 107 bytes: what fits in the kernel's sockaddr_un with its closing zero.
   if (path !== '' && Buffer.byteLength(path) <= 107) return { kind: 'unix', path, text: `unix:${path}` };
   const url = /^http:\/\//i.test(text) && URL.canParse(text) ? new URL(text) : undefined;
   const bare = url?.pathname === '/' && url.search + url.hash + url.username + url.password === '';
   if (!url || !bare) {
-    throw new UsageError(`--server is unix:/PATH or http://HOST:PORT, not \`${text}\``);
+    throw new UsageError(`${from} is unix:/PATH or http://HOST:PORT, not \`${text}\``);
   }
   const port = url.port === '' ? (/:80\/?$/.test(text) ? 80 : DEFAULT_PORT) : Number(url.port);
   return {
@@ -92,7 +92,7 @@ export class AdminClient {
     let cursor: string | null = null;
     do {
       const page: Page<T> = await this.get<Page<T>>(path, {
-        query: { ...query, limit: String(PAGE_LIMIT), cursor: cursor ?? undefined },
+        query: { limit: String(PAGE_LIMIT), ...query, cursor: cursor ?? undefined },
       });
       if (!Array.isArray(page?.items)) throw this.notTandem('a page without items');
       yield page.items;
@@ -119,7 +119,10 @@ export class AdminClient {
     const url = `ws://${host}${API}/events`;
     // Not ws+unix: that form cannot name a path that holds a colon.
     return address.kind === 'unix'
-      ? new WebSocket(url, { ...options, createConnection: () => connect(address.path) })
+      ? new WebSocket(url, {
+          ...options,
+          createConnection: () => connect({ path: address.path, timeout: ANSWER_MS }),
+        })
       : new WebSocket(url, options);
   }
 
@@ -162,7 +165,10 @@ export class AdminClient {
         );
       });
       // One limit on the whole exchange: a daemon that trickles is not answering either.
-      const limit = setTimeout(() => call.destroy(new TimeoutError(waitMs)), waitMs);
+      const limit = setTimeout(() => {
+        reject(this.unreachable(new TimeoutError(waitMs)));
+        call.destroy();
+      }, waitMs);
       call.on('error', (error) => reject(this.unreachable(error)));
       call.on('close', () => clearTimeout(limit));
       call.end(body);

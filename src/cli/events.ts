@@ -8,7 +8,7 @@ import { instant, jsonText, printable } from './print.js';
 import { addressOf, instantOf, numberOf, scopeIdOf } from './values.js';
 
 const SHOWN_TO_PEOPLE = 100;
-const MAX_LAST = 1_000;
+const MAX_LAST = 999_999;
 
 interface Filter {
   readonly type: string | undefined;

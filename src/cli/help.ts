@@ -78,8 +78,11 @@ function commandHelp(row: CommandRow, width: number): string {
   return `${row.doc}.\n\n${usage}\n\n${detail}${pairs.length > 0 ? `${listed(pairs, width)}\n` : ''}Flags of every command:\n${listed(flagPairs(GLOBAL_FLAGS), width)}${example}`;
 }
 
+const MAX_LEFT = 30;
+
 function listed(pairs: readonly (readonly [string, string])[], width: number): string {
-  const left = Math.min(34, Math.max(...pairs.map(([name]) => name.length)));
+  // A name that is wider than the column stands on a line of its own.
+  const left = Math.max(0, ...pairs.map(([name]) => name.length).filter((length) => length <= MAX_LEFT));
   return pairs
     .map(([name, doc]) => {
       const lines = wrap(doc, Math.max(20, width - left - 4));

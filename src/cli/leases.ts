@@ -4,7 +4,7 @@ import type { ExplainResponse, LeaseView, Tenure } from '../admin/api.js';
 import { type Call, UsageError } from './command.js';
 import { printPages } from './lists.js';
 import { type Column, instant, jsonText, printable, printPairs, wrap } from './print.js';
-import { addressOf, addressOrMac, instantOf, scopeIdOf } from './values.js';
+import { addressOf, addressOrMac, clientIdOf, instantOf, macOf, scopeIdOf } from './values.js';
 
 const LEASE_COLUMNS: readonly Column<LeaseView>[] = [
   { head: 'ADDRESS', of: (lease) => lease.address, min: 15 },
@@ -38,8 +38,8 @@ export async function leaseList(call: Call): Promise<undefined> {
   const query = {
     scope: scope === undefined ? undefined : scopeIdOf(scope),
     state,
-    mac: flags.text('mac'),
-    clientId: flags.text('client-id'),
+    mac: macOf(flags.text('mac')),
+    clientId: clientIdOf(flags.text('client-id')),
     hostname: flags.text('hostname'),
     includeFree: flags.on('all') || state === 'free' ? 'true' : undefined,
   };
@@ -76,9 +76,7 @@ export async function leaseRelease(call: Call): Promise<undefined> {
   const address = addressOf(call.arg('ADDRESS')!);
   const after = await call.client.send<LeaseView | null>('POST', `/leases/${address}/release`);
   if (call.json) return call.terminal.write(`${jsonText(after)}\n`).then(() => undefined);
-  await call.terminal.write(
-    `The lease of ${address} was released${after ? `; the address is ${after.state}` : ''}.\n`,
-  );
+  await call.terminal.write(`The lease of ${address} was released.\n`);
 }
 
 export async function leaseExplain(call: Call): Promise<undefined> {
@@ -94,7 +92,7 @@ export async function leaseExplain(call: Call): Promise<undefined> {
 export async function leaseHistory(call: Call): Promise<undefined> {
   const { flags, terminal } = call;
   const who = call.arg('ADDRESS|MAC');
-  const clientId = flags.text('client-id');
+  const clientId = clientIdOf(flags.text('client-id'));
   if ((who === undefined) === (clientId === undefined)) {
     throw new UsageError('tandem lease history: give one of ADDRESS, MAC or --client-id HEX');
   }

@@ -4,7 +4,7 @@ import type { ReservationView } from '../admin/api.js';
 import { type Call, UsageError } from './command.js';
 import { printPages } from './lists.js';
 import { type Column, jsonText } from './print.js';
-import { addressOf, optionsOf, scopeIdOf } from './values.js';
+import { addressOf, clientIdOf, macOf, optionsOf, scopeIdOf } from './values.js';
 
 const COLUMNS: readonly Column<ReservationView>[] = [
   { head: 'ADDRESS', of: (one) => one.address, min: 15 },
@@ -27,8 +27,8 @@ export async function reservationList(call: Call): Promise<undefined> {
 export async function reservationAdd(call: Call): Promise<undefined> {
   const { flags } = call;
   const address = addressOf(call.arg('ADDRESS')!);
-  const mac = flags.text('mac');
-  const clientId = flags.text('client-id');
+  const mac = macOf(flags.text('mac'));
+  const clientId = clientIdOf(flags.text('client-id'));
   if ((mac === undefined) === (clientId === undefined)) {
     throw new UsageError('tandem reservation add: give either --mac MAC or --client-id HEX');
   }
@@ -36,7 +36,7 @@ export async function reservationAdd(call: Call): Promise<undefined> {
   const body = {
     address,
     ...(mac !== undefined && { hardwareAddress: mac }),
-    ...(clientId !== undefined && { clientId: clientId.toLowerCase().replace(/[:.-]/g, '') }),
+    ...(clientId !== undefined && { clientId }),
     ...(name !== undefined && { name }),
     ...(flags.on('option') && { options: optionsOf(flags.list('option')!) }),
   };

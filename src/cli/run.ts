@@ -46,21 +46,32 @@ async function dispatch(argv: readonly string[], local: LocalCommands, terminal:
 
 function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal): Call {
   const { flags, args } = parsed;
-  const address = serverOf(flags.text('server'), terminal.env['TANDEM_SERVER']);
+  const address = lazily(() => serverOf(flags.text('server'), terminal.env['TANDEM_SERVER']));
+  const client = lazily(() => new AdminClient(address(), terminal.env['TANDEM_TOKEN'] || undefined));
   return {
     arg: (name) => args.get(name),
     flags,
     json: flags.on('json'),
     terminal,
-    client: new AdminClient(address, terminal.env['TANDEM_TOKEN'] || undefined),
+    // Commands that run in this process must not mind what TANDEM_SERVER holds.
+    get client() {
+      return client();
+    },
     local,
     confirm: (question) => confirm(terminal, flags.on('yes'), question),
   };
 }
 
 function serverOf(flag: string | undefined, variable: string | undefined): ServerAddress {
-  if (flag !== undefined) return parseServer(flag);
-  return parseServer(variable || DEFAULT_SERVER);
+  return flag !== undefined ? parseServer(flag) : parseServer(variable || DEFAULT_SERVER, 'TANDEM_SERVER');
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 async function confirm(terminal: Terminal, yes: boolean, question: string): Promise<boolean> {

@@ -1,9 +1,9 @@
 // The `scope` commands: rows for people, API bodies from flags. What makes a good scope is the daemon's to say.
 
-import type { LeaseView, Page, ScopeView } from '../admin/api.js';
+import type { LeaseView, ScopeView } from '../admin/api.js';
 import { formatMilliseconds } from '../config/durations.js';
 import type { OptionSettings, OptionValue } from '../lease/settings.js';
-import { type Call, type Flags, Refusal } from './command.js';
+import { type Call, type Flags, Refusal, UsageError } from './command.js';
 import { type Column, counted, duration, jsonText, printPairs, printTable } from './print.js';
 import { durationOf, millisecondsOf, optionsOf, scopeIdOf } from './values.js';
 
@@ -38,9 +38,7 @@ export async function scopeAdd(call: Call): Promise<undefined> {
 export async function scopeSet(call: Call): Promise<undefined> {
   const body = bodyOf(call.flags);
   if (Object.keys(body).length === 0) {
-    throw new Refusal(
-      'Nothing to change: give at least one flag, such as --lease-time 8d (see `tandem help scope set`).',
-    );
+    throw new UsageError('tandem scope set: nothing to change is given, such as --lease-time 8d');
   }
   const query = call.flags.on('force') ? { force: 'true' } : {};
   const scope = await call.client.send<ScopeView>('PATCH', pathOf(call), { body, query });
@@ -58,14 +56,12 @@ export async function scopeActivate(call: Call, active: boolean): Promise<undefi
 }
 
 export async function scopeRemove(call: Call): Promise<undefined> {
-  const { client, flags, terminal } = call;
+  const { flags, terminal } = call;
   const scopeId = scopeIdOf(call.arg('SCOPE')!);
   let force = flags.on('yes') || flags.on('force');
   if (!force) {
-    const some = await client.get<Page<LeaseView>>('/leases', { query: { scope: scopeId, limit: '100' } });
-    if (some.items.length > 0) {
-      const count =
-        some.next === null ? counted(some.items.length, 'lease') : `${some.items.length} leases or more`;
+    const count = await leasesOf(call, scopeId);
+    if (count !== null) {
       const sure = await call.confirm(
         `Scope ${scopeId} has ${count}, which are forgotten with it. Remove it?`,
       );
@@ -73,9 +69,19 @@ export async function scopeRemove(call: Call): Promise<undefined> {
       force = true;
     }
   }
-  await client.send('DELETE', pathOf(call), { query: force ? { force: 'true' } : {} });
+  await call.client.send('DELETE', pathOf(call), { query: force ? { force: 'true' } : {} });
   if (call.json) await terminal.write(`${jsonText({ scopeId, removed: true })}\n`);
   else await terminal.write(`Scope ${scopeId} removed.\n`);
+}
+
+/** How many leases, in words, looking no further than a page; null = none. */
+async function leasesOf(call: Call, scopeId: string): Promise<string | null> {
+  let count = 0;
+  for await (const items of call.client.pages<LeaseView>('/leases', { scope: scopeId })) {
+    if (count > 0 && items.length > 0) return `more than ${counted(count, 'lease')}`;
+    count += items.length;
+  }
+  return count === 0 ? null : counted(count, 'lease');
 }
 
 function pathOf(call: Call): string {

@@ -25,7 +25,6 @@ export async function check(call: Call): Promise<number> {
   else if (ok) await terminal.write(`${printable(file)}: no faults\n`);
   else {
     for (const fault of faults) terminal.complain(printable(formatFault(fault, file)));
-    terminal.complain(`${counted(faults.length, 'fault')}; nothing was started or changed`);
   }
   return ok ? 0 : 1;
 }
@@ -33,14 +32,20 @@ export async function check(call: Call): Promise<number> {
 export async function pause(call: Call): Promise<undefined> {
   const answer = await call.client.send<PauseResponse>('POST', '/pause');
   if (call.json) await call.terminal.write(`${jsonText(answer)}\n`);
-  else await call.terminal.write('Paused: no client is answered until `tandem resume`.\n');
+  else await call.terminal.write(pausedLine(answer));
 }
 
 export async function resume(call: Call): Promise<undefined> {
   const body = call.flags.on('accept-clock') ? { acceptClock: true } : undefined;
   const answer = await call.client.send<PauseResponse>('POST', '/resume', { body });
   if (call.json) await call.terminal.write(`${jsonText(answer)}\n`);
-  else await call.terminal.write('Resumed: clients are answered.\n');
+  else await call.terminal.write(pausedLine(answer));
+}
+
+function pausedLine({ paused }: PauseResponse): string {
+  return paused
+    ? 'Paused: no client is answered until `tandem resume`.\n'
+    : 'Resumed: clients are answered.\n';
 }
 
 export async function configShow(call: Call): Promise<undefined> {
@@ -63,21 +68,37 @@ export async function configDiff(call: Call): Promise<undefined> {
   else await printPlan(call, answer.diff);
 }
 
+/** What a daemon's plan may hold: lines, and the keys that only a restart changes. */
+interface Plan {
+  readonly plan: readonly string[];
+  readonly needRestart: readonly string[];
+}
+
 export async function configApply(call: Call): Promise<undefined> {
-  const body = { dryRun: call.flags.on('dry-run'), force: call.flags.on('force') };
+  const { flags, terminal } = call;
+  const body = { dryRun: flags.on('dry-run'), force: flags.on('force') };
   const answer = await call.client.send<ApplyResponse>('POST', '/config/apply', {
     body,
     patienceMs: APPLY_PATIENCE_MS,
   });
-  if (call.json) return call.terminal.write(`${jsonText(answer)}\n`).then(() => undefined);
-  if (isEmpty(answer.plan)) {
-    await call.terminal.write(
-      'Nothing to change: nothing in the config file differs from when it was last applied.\n',
-    );
-    return undefined;
+  if (call.json) return terminal.write(`${jsonText(answer)}\n`).then(() => undefined);
+  const { plan, needRestart } = isPlan(answer.plan) ? answer.plan : { plan: answer.plan, needRestart: [] };
+  if (isEmpty(plan)) await terminal.write('Nothing to change: the config file is as it was last applied.\n');
+  else {
+    await terminal.write(answer.dryRun ? 'Would be applied (nothing was changed):\n' : 'Applied:\n');
+    await printPlan(call, plan);
   }
-  await call.terminal.write(answer.dryRun ? 'Would be applied (nothing was changed):\n' : 'Applied:\n');
-  await printPlan(call, answer.plan);
+  if (needRestart.length > 0) {
+    await terminal.write(
+      `Changed in the file, but only a restart applies it: ${printable(needRestart.join(', '))}\n`,
+    );
+  }
+}
+
+function isPlan(value: unknown): value is Plan {
+  return (
+    typeof value === 'object' && value !== null && 'plan' in value && Array.isArray(Object(value).needRestart)
+  );
 }
 
 export async function backup(call: Call): Promise<undefined> {

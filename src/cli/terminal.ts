@@ -80,7 +80,7 @@ export function openTerminal(around: Surroundings): Terminal {
     columns: terminal ? widthOf(env['COLUMNS'], stdout.columns) : Number.POSITIVE_INFINITY,
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     ask: async (question) => {
-      const line = createInterface({ input: stdin, output: stderr });
+      const line = createInterface({ input: stdin, output: stderr, terminal: false });
       try {
         return await new Promise<string>((resolve) => {
           line.once('close', () => resolve(''));

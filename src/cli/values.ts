@@ -3,6 +3,8 @@
 // daemon's to say.
 
 import { parseDuration, parseMilliseconds } from '../config/durations.js';
+import { formatAddress, parseAddress } from '../wire/address.js';
+import { formatHardware, parseHardware } from '../wire/bytes.js';
 import { type OptionScalar, type OptionShape, type OptionValue, optionByName } from '../wire/options.js';
 import { UsageError } from './command.js';
 
@@ -34,16 +36,37 @@ export function numberOf(flag: string, text: string, least: number, most: number
 
 /** A scope id of `10.77.0.0` or `10.77.0.0/24`. */
 export function scopeIdOf(text: string): string {
-  const match = /^(\d{1,3}(?:\.\d{1,3}){3})(?:\/\d{1,2})?$/.exec(text);
-  if (!match)
+  const [network = '', prefix, more] = text.split('/');
+  const address = parseAddress(network);
+  if (address === undefined || more !== undefined || (prefix !== undefined && !/^\d{1,2}$/.test(prefix))) {
     throw new UsageError(`a scope is named by its network address, such as 10.77.0.0, not \`${text}\``);
-  return match[1]!;
+  }
+  return formatAddress(address);
 }
 
 export function addressOf(text: string): string {
-  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text))
+  const address = parseAddress(text);
+  if (address === undefined)
     throw new UsageError(`ADDRESS is an IPv4 address such as 10.77.0.100, not \`${text}\``);
-  return text;
+  return formatAddress(address);
+}
+
+/** A hardware address in lower case with colons, however it was written; undefined stays undefined. */
+export function macOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const bytes = parseHardware(text);
+  if (bytes === undefined)
+    throw new UsageError(`--mac is a hardware address such as 02:00:00:00:00:01, not \`${text}\``);
+  return formatHardware(bytes);
+}
+
+/** A client identifier as bare lower-case hex; undefined stays undefined. */
+export function clientIdOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const hex = text.toLowerCase().replace(/^0x/, '').replace(/[:.-]/g, '');
+  if (!/^([0-9a-f]{2}){1,255}$/.test(hex))
+    throw new UsageError(`--client-id is octets in hex, such as 01020000000001, not \`${text}\``);
+  return hex;
 }
 
 /**
@@ -66,8 +89,10 @@ export function instantOf(flag: string, text: string, now: number): string {
 
 /** ADDRESS or MAC, told apart by their shape. */
 export function addressOrMac(text: string): { readonly address: string } | { readonly mac: string } {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return { address: text };
-  if (/^[0-9a-f]{2}([:.-]?[0-9a-f]{2}){0,15}$/i.test(text)) return { mac: text };
+  const address = parseAddress(text);
+  if (address !== undefined) return { address: formatAddress(address) };
+  const bytes = parseHardware(text);
+  if (bytes !== undefined) return { mac: formatHardware(bytes) };
   throw new UsageError(
     `\`${text}\` is neither an IPv4 address nor a hardware address such as 02:00:00:00:00:01`,
   );
