@@ -32,6 +32,7 @@ const COMPUTED: ReadonlySet<number> = new Set([
   OptionCode.clientIdentifier,
   OptionCode.rapidCommit,
   OptionCode.relayAgentInformation,
+  OptionCode.subnetSelection,
 ]);
 
 /** An OFFER, or an ACK that carries an address. `rapid` marks the two-message exchange (RFC 4039 §4). */
@@ -127,6 +128,11 @@ function compose(
     ...rest,
   ];
   if (query.facts.clientId !== null) options.push([OptionCode.clientIdentifier, query.facts.clientId]);
+  // RFC 3011 §2: a server that went by the option returns it, and only such a one.
+  const selected = message.options.get(OptionCode.subnetSelection);
+  if (selected?.length === 4 && query.relay?.linkSelection === undefined) {
+    options.push([OptionCode.subnetSelection, selected]);
+  }
   const settings = served?.scope.settings;
   const bytes = encodeMessage({
     op: BOOTREPLY,
