@@ -1,5 +1,5 @@
 // Client → rows, by linear hashing: one bucket is split for each row added, so it grows without ever stopping to
-// rehash. Buckets are lists joined through the rows, the newest change first. It keeps hashes only; whether two rows
+// rehash. Buckets are lists joined through the rows, the newest changes near the front. It keeps hashes only; whether two rows
 // of one hash are of one client is for the table to compare.
 
 import { type Rows, Word } from './rows.js';
@@ -7,6 +7,9 @@ import { type Rows, Word } from './rows.js';
 const FIRST_BITS = 10;
 const CHUNK_BITS = 16;
 const CHUNK_MASK = (1 << CHUNK_BITS) - 1;
+const MOST_BITS = 26; // buckets grow longer beyond 64 Mi rows, which no memory holds anyway
+/** Buckets hold one or two rows but for a client with many addresses; only there it matters which come first. */
+const NEAR_FRONT = 8;
 
 export class ClientIndex {
   readonly #rows: Rows;
@@ -28,7 +31,7 @@ export class ClientIndex {
   add(row: number, hash: number): void {
     this.#rows.set(row, Word.clientHash, hash);
     this.#push(this.#bucket(hash), row);
-    if (++this.#count > (1 << this.#bits) + this.#split) this.#grow();
+    if (++this.#count > (1 << this.#bits) + this.#split && this.#bits < MOST_BITS) this.#grow();
   }
 
   remove(row: number): void {
@@ -36,11 +39,24 @@ export class ClientIndex {
     this.#count--;
   }
 
-  /** Put the row first in its bucket. */
+  /** The row has changed: see that it stands among the first of its bucket. */
   touch(row: number): void {
-    if (this.#rows.get(row, Word.clientPrevious) === 0) return;
+    let before = this.#rows.get(row, Word.clientPrevious);
+    for (let steps = 0; before !== 0 && steps < NEAR_FRONT; steps++) {
+      before = this.#rows.get(before, Word.clientPrevious);
+    }
+    if (before === 0) return;
     this.#unlink(row);
     this.#push(this.#bucket(this.#rows.get(row, Word.clientHash)), row);
+  }
+
+  /** Make room for this many rows at once, while there are none. */
+  reserve(count: number): void {
+    if (this.#count > 0 || count <= 1 << FIRST_BITS) return;
+    this.#bits = Math.min(MOST_BITS, Math.floor(Math.log2(count)));
+    this.#split = Math.min(count, 1 << MOST_BITS) - (1 << this.#bits);
+    const chunks = Math.ceil(((1 << this.#bits) + this.#split) / (1 << CHUNK_BITS));
+    while (this.#heads.length < chunks) this.#heads.push(new Uint32Array(1 << CHUNK_BITS));
   }
 
   #bucket(hash: number): number {

@@ -56,7 +56,8 @@ export class Slab {
   replace(slot: number, source: Uint8Array, length: number): void {
     const bytes = this.bytes(slot, length);
     const at = this.offset(slot, length);
-    for (let i = 0; i < length; i++) bytes[at + i] = source[i]!;
+    if (source.length === length) bytes.set(source, at);
+    else for (let i = 0; i < length; i++) bytes[at + i] = source[i]!;
   }
 
   release(slot: number, length: number): void {

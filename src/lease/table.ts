@@ -66,6 +66,11 @@ export class LeaseTable {
     [this.#key0, this.#key1] = seed;
   }
 
+  /** Before loading: how many records to expect. Loading without it costs a third more. */
+  reserve(count: number): void {
+    this.#clients.reserve(count);
+  }
+
   /** Records held. */
   get size(): number {
     return this.#size;
