@@ -124,7 +124,7 @@ t.test(
   async (t) => {
     const ranges = ['10.1.0.100-10.1.0.101'];
     await withNet(
-      { ranges, conflictDetection: true, conflictWait: 300 },
+      { ranges, conflictDetection: true, conflictWait: '300ms' },
       async ({ lab, lan, daemon, client }) => {
         lab.host('squatter').attach(lan, { address: '10.1.0.100/24' });
         const udhcpc = startUdhcpc(lab, client('c1'), 'eth0');

@@ -18,6 +18,7 @@ export interface DaemonOrder {
   readonly interfaces: readonly string[];
   readonly scopes: readonly ScopeOrder[];
   readonly server?: Readonly<Record<string, unknown>>; // more keys of `server`
+  readonly prefix?: readonly string[]; // put before the command: nice and the like
 }
 
 /** A lease as `GET /leases` shows it; only what tests look at. */
@@ -34,6 +35,7 @@ export interface LeaseJson {
 export class Daemon {
   readonly configFile: string;
   readonly socket: string;
+  private readonly command: readonly string[];
   private running: Running | undefined;
 
   constructor(
@@ -44,6 +46,7 @@ export class Daemon {
     const folder = lab.scratch(`${host.name}-daemon`);
     this.configFile = join(folder, 'tandem.yaml');
     this.socket = join(folder, 'admin.sock');
+    this.command = [...(order.prefix ?? []), process.execPath, MAIN, 'serve', '-c', this.configFile];
     const server = {
       name: host.name,
       interfaces: order.interfaces,
@@ -63,7 +66,7 @@ export class Daemon {
 
   /** Starts it and waits until it is ready to answer clients. */
   async start(limitMs = 20_000): Promise<void> {
-    const running = this.host.start([process.execPath, MAIN, 'serve', '-c', this.configFile]);
+    const running = this.host.start(this.command);
     this.running = running;
     await until('the daemon to be ready', limitMs, async () => {
       if (!running.alive) throw new Error(`the daemon ended at its start:\n${running.output.slice(-4000)}`);
