@@ -50,8 +50,11 @@ export function netlinkName(groups: number): Uint8Array {
   return name;
 }
 
-/** Control data (IP_PKTINFO) that makes this local address the source of an AF_INET datagram. */
-export function sourceControl(source: number): Uint8Array {
+/**
+ * Control data (IP_PKTINFO) that makes this local address the source of an AF_INET datagram (0: the kernel's choice),
+ * and an interface its way out, past SO_BINDTODEVICE (0: no other).
+ */
+export function sourceControl(source: number, interfaceIndex: number): Uint8Array {
   const word = wordBytes();
   const head = word + 8; // struct cmsghdr
   const control = new Uint8Array(word === 8 ? 32 : 24);
@@ -59,6 +62,7 @@ export function sourceControl(source: number): Uint8Array {
   setWord(view, 0, head + 12);
   view.setInt32(word, SOL_IP, LITTLE_ENDIAN);
   view.setInt32(word + 4, IP_PKTINFO, LITTLE_ENDIAN);
+  view.setInt32(head, interfaceIndex, LITTLE_ENDIAN);
   view.setUint32(head + 4, source);
   return control;
 }

@@ -41,10 +41,15 @@ const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+const NLM_F_REQUEST = 1;
 const NLM_F_DUMP_REQUEST = 0x301;
 const NLM_F_DUMP_INTR = 0x10;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
+const RTA_DST = 1;
+const RTA_OIF = 4;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_F_SECONDARY = 1;
@@ -229,6 +234,37 @@ export function readLinks(): Link[] {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     return readBySys();
+  }
+}
+
+/** The interface by which a datagram to this address leaves, by the routing table; 0 when there is no route. */
+export function routeIndex(address: number): number {
+  const request = new Uint8Array(MESSAGE_HEAD_BYTES + 12 + 8);
+  const view = new DataView(request.buffer);
+  view.setUint32(0, request.length, true);
+  view.setUint16(4, RTM_GETROUTE, true);
+  view.setUint16(6, NLM_F_REQUEST, true);
+  view.setUint8(MESSAGE_HEAD_BYTES, AF_INET);
+  view.setUint8(MESSAGE_HEAD_BYTES + 1, 32);
+  view.setUint16(MESSAGE_HEAD_BYTES + 12, 8, true);
+  view.setUint16(MESSAGE_HEAD_BYTES + 14, RTA_DST, true);
+  view.setUint32(MESSAGE_HEAD_BYTES + 16, address);
+  let fd = -1;
+  try {
+    fd = openSocket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    const buffer = new Uint8Array(4096);
+    if (sendTo(fd, request, netlinkName(0)) !== undefined) return 0;
+    const n = receive(fd, buffer);
+    for (const message of messagesOf(buffer.subarray(0, Math.max(0, n)))) {
+      const index = message.type === RTM_NEWROUTE ? attributesOf(message.view, 12).get(RTA_OIF) : undefined;
+      if (index?.length === 4) return new DataView(index.buffer, index.byteOffset, 4).getInt32(0, true);
+    }
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return 0;
+  } finally {
+    if (fd >= 0) closeDescriptor(fd);
   }
 }
 

@@ -25,6 +25,7 @@ import {
 import { ReceiveBatch, SendBatch } from './ffi-batch.js';
 import { inetName, linkName, sourceControl } from './ffi-structs.js';
 import { type NetProblem, parseListenAddress } from './interfaces.js';
+import { routeIndex } from './interfaces-netlink.js';
 import { ETHERTYPE_IPV4, UDP_HEAD_BYTES, udpHead } from './raw.js';
 import { openProblem } from './udp-problem.js';
 import { Outbox, ServerSocket, type SocketShare } from './udp-socket.js';
@@ -39,6 +40,8 @@ const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 30_000;
 const REPORT_AGAIN_MS = 60_000; // the same trouble on the same interface
 const MAX_REPORTS = 1024; // remembered
+const ROUTE_AGAIN_MS = 10_000; // a route is looked up anew
+const MAX_ROUTES = 4096; // remembered: one a relay or routed client
 
 export interface ServerSocketsOptions {
   readonly serverPort: number;
@@ -126,10 +129,16 @@ function openDescriptor(state: InterfaceState, port: number): number {
   }
 }
 
+function sameNetwork(own: InterfaceState['addresses'][number], address: number): boolean {
+  const span = 2 ** (32 - own.prefixLength);
+  return Math.floor(own.address / span) === Math.floor(address / span);
+}
+
 class Sockets implements ServerSockets {
   private readonly share: Share;
   private readonly entries = new Map<string, Entry>();
   private readonly reports = new Map<string, number>();
+  private readonly routes = new Map<number, { readonly index: number; readonly until: number }>();
   private link: { readonly fd: number; readonly out: Outbox } | null | undefined;
   private identification = 0;
   private closedStats = { received: 0, sent: 0, unsent: 0 };
@@ -140,6 +149,7 @@ class Sockets implements ServerSockets {
   }
 
   update(states: readonly InterfaceState[]): ReturnType<ServerSockets['update']> {
+    this.routes.clear();
     const wanted = new Map(states.map((state) => [state.name, state]));
     for (const [name, entry] of this.entries) {
       if (!wanted.has(name)) this.drop(entry);
@@ -162,8 +172,8 @@ class Sockets implements ServerSockets {
     if (effect.hardware !== null && this.sendToHardware(effect, effect.hardware.address, socket)) return;
     // Without a packet socket the client hears the reply as a broadcast (RFC 2131 §4.1 allows it).
     const to = effect.hardware === null ? effect.to : BROADCAST;
-    const name = inetName(to, effect.port);
-    socket.out.add(name, this.controlOf(entry, effect.source), effect.bytes, null);
+    const control = this.controlOf(entry, effect.source, this.detourOf(entry, socket, to));
+    socket.out.add(inetName(to, effect.port), control, effect.bytes, null);
   }
 
   flush(): void {
@@ -268,13 +278,32 @@ class Sockets implements ServerSockets {
   }
 
   /** The source address is named only where it is ours; a relay's server-id override (RFC 5107) is not. */
-  private controlOf(entry: Entry, source: number): Uint8Array | null {
-    const cached = entry.controls.get(source);
+  private controlOf(entry: Entry, source: number, detour: number): Uint8Array | null {
+    const cached = detour === 0 ? entry.controls.get(source) : undefined;
     if (cached !== undefined) return cached;
-    if (!entry.state.addresses.some((own) => own.address === source)) return null;
-    const control = sourceControl(source);
+    const ours = entry.state.addresses.some((own) => own.address === source);
+    if (detour !== 0) return sourceControl(ours ? source : 0, detour);
+    if (!ours) return null;
+    const control = sourceControl(source, 0);
     entry.controls.set(source, control);
     return control;
+  }
+
+  /**
+   * The interface a reply must leave by when that is not the one of its socket (a relay whose requests come in here
+   * but to whom the routing table leads elsewhere); 0 for none such. A socket on a device would not look further.
+   */
+  private detourOf(entry: Entry, socket: ServerSocket, to: number): number {
+    if (to === BROADCAST || socket.index === 0) return 0;
+    if (entry.state.addresses.some((own) => sameNetwork(own, to))) return 0;
+    const now = performance.now();
+    let route = this.routes.get(to);
+    if (route === undefined || now > route.until) {
+      if (this.routes.size >= MAX_ROUTES) this.routes.clear();
+      route = { index: routeIndex(to), until: now + ROUTE_AGAIN_MS };
+      this.routes.set(to, route);
+    }
+    return route.index === socket.index ? 0 : route.index;
   }
 
   /** True when the frame was queued. */

@@ -106,8 +106,11 @@ function pair(lab: Lab): {
   return { dhcp, client, more };
 }
 
-const frame = (news: PeerNews): Buffer | undefined =>
-  news.packet === undefined ? undefined : Buffer.from(news.packet, 'hex');
+/** A UDP frame that a server sent: kernels say things of their own on a LAN (IGMP). */
+function frame(news: PeerNews): Buffer | undefined {
+  const bytes = Buffer.from(news.packet ?? '', 'hex');
+  return bytes.length >= 42 && bytes[23] === 17 && bytes.readUInt16BE(34) !== 68 ? bytes : undefined;
+}
 
 t.test('a client without an address is heard and answered', { skip }, async (t) => {
   await withLab(async (lab) => {
@@ -173,6 +176,31 @@ t.test('the source is the server identifier, also where it is not the first addr
       await source(0xc0000299),
       '0a4d0001',
       'an address that is a relay’s cannot be used: the first of ours',
+    );
+  });
+});
+
+t.test('a relay to which the route leaves by another interface gets its reply', { skip }, async (t) => {
+  await withLab(async (lab) => {
+    const [left, right] = [lab.lan('left'), lab.lan('right')];
+    const dhcp = lab.host('server');
+    dhcp.attach(left, { address: '10.1.0.1/24' });
+    dhcp.attach(right, { address: '10.2.0.1/24' });
+    const relay = lab.host('relay');
+    relay.attach(right, { address: '10.2.0.9/24' });
+    relay.ip('addr', 'add', '10.9.0.1/32', 'dev', 'lo');
+    dhcp.ip('route', 'add', '10.9.0.0/24', 'via', '10.2.0.9');
+    const desk = server(dhcp, 'eth0');
+    await desk.next('start', listening);
+    const program = await peer(relay, 'listen', 'eth0', '67');
+    const wire = await peer(relay, 'sniff', 'eth0');
+    desk.order(reply({ to: 0x0a090001, port: 67, source: 0x0a010001 }));
+    t.equal(await program.next('the reply', (news) => news.packet), 'abcd');
+    const packet = await wire.next('its frame', frame);
+    t.equal(
+      packet.subarray(26, 30).toString('hex'),
+      '0a010001',
+      'from the address of the interface that heard it',
     );
   });
 });
@@ -248,7 +276,6 @@ t.test('each interface hears its own LAN; "*" follows new ones', { skip }, async
       const program = await peer(client, 'listen', 'eth0', '68');
       program.order({ to: BROADCAST, port: 67, bytes: '01' });
       t.equal((await desk.next(`a datagram on ${name}`, datagram)).interface, name);
-      await wire.next('its own broadcast or another', () => true, 50).catch(() => {});
       desk.order(
         reply({ interface: name, to: BROADCAST, source: name === 'eth0' ? 0x0a010001 : 0x0a020001 }),
       );
