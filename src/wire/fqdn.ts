@@ -60,6 +60,7 @@ function parseAscii(bytes: Uint8Array): Name | Malformed {
   while (end > 0 && bytes[end - 1] === 0) end--;
   if (end > DOMAIN_NAME_BYTES) return new Malformed('option 81 has a name that is too long');
   const text = utf8Decode(bytes.subarray(0, end));
+  if (text !== '.' && /^\.|\.\./.test(text)) return new Malformed('option 81 has a name with an empty label');
   const bare = text.endsWith('.') ? text.slice(0, -1) : text;
   // A client may suggest one label; with a dot in it the ASCII form is a whole name (RFC 4702 §2.3.1).
   return { name: bare, complete: text.includes('.') };
@@ -67,7 +68,7 @@ function parseAscii(bytes: Uint8Array): Name | Malformed {
 
 /**
  * Value → option 81's octets as a server sends them: the client's encoding, RCODEs 255 (RFC 4702 §2.2), the MBZ flags
- * clear. Malformed when the name is no domain name and the encoding is the canonical one.
+ * clear. Malformed when the name is too long, or is no domain name and the encoding is the canonical one.
  */
 export function encodeFqdn(fqdn: Fqdn): Uint8Array | Malformed {
   const flags =
@@ -76,7 +77,12 @@ export function encodeFqdn(fqdn: Fqdn): Uint8Array | Malformed {
     (fqdn.canonical ? E : 0) |
     (fqdn.noUpdates ? N : 0);
   const fixed = Uint8Array.of(flags, 255, 255);
-  if (!fqdn.canonical) return concatBytes([fixed, utf8Encode(fqdn.name)]);
+  if (!fqdn.canonical) {
+    const text = utf8Encode(fqdn.complete && !fqdn.name.includes('.') ? `${fqdn.name}.` : fqdn.name);
+    return text.length > DOMAIN_NAME_BYTES
+      ? new Malformed('the name is too long')
+      : concatBytes([fixed, text]);
+  }
   if (fqdn.name === '') return concatBytes([fixed, fqdn.complete ? Uint8Array.of(0) : new Uint8Array(0)]);
   const labels = parseDomain(fqdn.name);
   if (labels instanceof Malformed) return new Malformed(`the name ${labels.why}`);

@@ -17,20 +17,20 @@ export interface NumberLimits {
 }
 
 interface ShapeCodec {
-  readonly doc: string; // how an operator writes it
+  doc(limits: NumberLimits): string; // how an operator writes it
   encode(value: OptionValue, limits: NumberLimits): Uint8Array;
   decode(bytes: Uint8Array): OptionValue | Malformed;
 }
 
 const codecs = {
   flag: {
-    doc: 'true or false',
+    doc: () => 'true or false',
     encode: (value) => Uint8Array.of(wantFlag(value)),
     decode: (bytes) =>
       bytes.length === 1 && bytes[0]! <= 1 ? bytes[0] === 1 : new Malformed('is not one octet of 0 or 1'),
   },
   empty: {
-    doc: 'true',
+    doc: () => 'true',
     encode: (value) => (value === true ? EMPTY_BYTES : refuse('must be true')),
     decode: (bytes) => (bytes.length === 0 ? true : new Malformed('is not empty')),
   },
@@ -41,43 +41,43 @@ const codecs = {
   u8s: integers(1),
   u16s: integers(2),
   address: {
-    doc: 'one address',
+    doc: () => 'one address',
     encode: (value) => addressBytes(wantAddress(value)),
     decode: (bytes) =>
       bytes.length === 4 ? addressAt(bytes, 0) : new Malformed('is not one address of 4 octets'),
   },
   addresses: {
-    doc: 'list of addresses',
+    doc: () => 'list of addresses',
     encode: (value) => concatBytes(wantList(value, 1).map((item) => addressBytes(wantAddress(item)))),
     decode: (bytes) => addressesIn(bytes, 0, 1),
   },
   'addresses-or-none': {
-    doc: 'list of addresses, possibly empty',
+    doc: () => 'list of addresses, possibly empty',
     encode: (value) => concatBytes(wantList(value, 0).map((item) => addressBytes(wantAddress(item)))),
     decode: (bytes) => addressesIn(bytes, 0, 0),
   },
   'address-pairs': {
-    doc: 'list of "ADDRESS ADDRESS"',
+    doc: () => 'list of "ADDRESS ADDRESS"',
     encode: (value) => concatBytes(wantList(value, 1).map(encodePair)),
     decode: decodePairs,
   },
   routes: {
-    doc: 'list of "PREFIX/LENGTH ROUTER"',
+    doc: () => 'list of "PREFIX/LENGTH ROUTER"',
     encode: (value) => concatBytes(wantList(value, 1).map(encodeRoute)),
     decode: decodeRoutes,
   },
   text: {
-    doc: 'text',
+    doc: () => 'text',
     encode: (value) => wantText(value),
     decode: decodeText,
   },
   bytes: {
-    doc: '"0x…" hex octets',
+    doc: () => '"0x…" hex octets',
     encode: (value) => wantHex(value),
     decode: (bytes) => `0x${toHex(bytes)}`,
   },
   domain: {
-    doc: 'one domain name',
+    doc: () => 'one domain name',
     encode: (value) => encodeDomains([wantDomain(value)], false),
     decode: (bytes) => {
       const names = decodeDomains(bytes);
@@ -88,12 +88,12 @@ const codecs = {
   domains: domainList(false),
   'compressed-domains': domainList(true),
   'sip-servers': {
-    doc: 'list of domain names or list of addresses',
+    doc: () => 'list of domain names or list of addresses',
     encode: encodeSipServers,
     decode: decodeSipServers,
   },
   'flag-addresses': {
-    doc: '[true or false, ADDRESS, …]',
+    doc: () => '[true or false, ADDRESS, …]',
     encode: (value) => {
       const [flag, ...addresses] = wantList(value, 1);
       const octets = addresses.map((item) => addressBytes(wantAddress(item)));
@@ -110,7 +110,7 @@ const codecs = {
     },
   },
   'flag-text': {
-    doc: '[true or false, "text"]',
+    doc: () => '[true or false, "text"]',
     encode: (value) => {
       const [flag, text, ...more] = wantList(value, 1);
       if (more.length > 0) refuse('must be [true or false, "text"]');
@@ -123,12 +123,12 @@ const codecs = {
     },
   },
   enterprise: {
-    doc: 'list of "ENTERPRISE-NUMBER 0x…"',
+    doc: () => 'list of "ENTERPRISE-NUMBER 0x…"',
     encode: (value) => concatBytes(wantList(value, 1).map(encodeEnterprise)),
     decode: decodeEnterprises,
   },
   'counted-texts': {
-    doc: 'list of texts',
+    doc: () => 'list of texts',
     encode: (value) =>
       concatBytes(
         wantList(value, 1).flatMap((item) => {
@@ -204,7 +204,7 @@ function integer(width: 1 | 2 | 4, signed: boolean): ShapeCodec {
   const least = signed ? -(2 ** (8 * width - 1)) : 0;
   const greatest = 2 ** (8 * width - (signed ? 1 : 0)) - 1;
   return {
-    doc: `whole number from ${least} to ${greatest}`,
+    doc: ({ min = least, max = greatest }) => `whole number from ${min} to ${max}`,
     encode: (value, limits) =>
       integerBytes(wantInteger(value, limits.min ?? least, limits.max ?? greatest), width),
     decode: (bytes) => {
@@ -218,7 +218,7 @@ function integer(width: 1 | 2 | 4, signed: boolean): ShapeCodec {
 function integers(width: 1 | 2): ShapeCodec {
   const greatest = 2 ** (8 * width) - 1;
   return {
-    doc: `list of whole numbers from 0 to ${greatest}`,
+    doc: ({ min = 0, max = greatest }) => `list of whole numbers from ${min} to ${max}`,
     encode: (value, limits) => {
       const numbers = wantList(value, 1).map((n) => wantInteger(n, limits.min ?? 0, limits.max ?? greatest));
       return concatBytes(numbers.map((number) => integerBytes(number, width)));
@@ -236,7 +236,7 @@ function integers(width: 1 | 2): ShapeCodec {
 
 function domainList(compress: boolean): ShapeCodec {
   return {
-    doc: 'list of domain names',
+    doc: () => 'list of domain names',
     encode: (value) => encodeDomains(wantList(value, 1).map(wantDomain), compress),
     decode: (bytes) => {
       const names = decodeDomains(bytes);

@@ -100,15 +100,11 @@ export function optionReference(): string {
   const lines = ['| code | name | value | what it is | source |', '|---:|---|---|---|---|'];
   for (const row of OPTION_TABLE) {
     const names = [row.name, ...row.aliases].map((name) => `\`${name}\``).join(', ');
-    const value =
-      row.notSettable === null ? SHAPES[row.shape].doc + limitsOf(row) : `not settable: ${row.notSettable}`;
+    const value = row.notSettable === null ? SHAPES[row.shape].doc(row) : `not settable: ${row.notSettable}`;
     lines.push(`| ${row.code} | ${names} | ${value} | ${row.doc} | ${row.rfc} |`);
   }
-  lines.push(`| N | \`option-N\` | ${SHAPES.bytes.doc} | any code from 1 to 254 as octets | RFC 3942 §2.1 |`);
+  lines.push(
+    `| N | \`option-N\` | ${SHAPES.bytes.doc({})} | any code from 1 to 254 as octets | RFC 3942 §2.1 |`,
+  );
   return `${lines.join('\n')}\n`;
-}
-
-function limitsOf(row: OptionRow): string {
-  if (row.min === undefined && row.max === undefined) return '';
-  return row.max === undefined ? `; at least ${row.min}` : `; ${row.min ?? 0} to ${row.max}`;
 }

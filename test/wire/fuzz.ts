@@ -72,7 +72,9 @@ function join(...parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function randomOctets(rng: Rng, length: number): Uint8Array {
-  return Uint8Array.from({ length }, () => rng.below(256));
+  const octets = new Uint8Array(length);
+  for (let i = 0; i < length; i++) octets[i] = rng.below(256);
+  return octets;
 }
 
 function option(code: number, value: Uint8Array): Uint8Array {
