@@ -168,7 +168,8 @@ export const COMMANDS: readonly CommandRow[] = [
     args: [SCOPE],
     flags: [...SCOPE_FLAGS, FORCE],
     doc: 'Change a scope; what is not given stays as it is',
-    detail: 'An empty value (--superscope=) puts a key back to its default.',
+    detail:
+      'An empty value (--superscope=, --renew-time=) puts a key back to its default, or empties a list.',
     example: 'tandem scope set 10.77.0.0 --lease-time 1h --option domain-name=lab.example',
     run: scopeSet,
   },

@@ -4,7 +4,7 @@
 import type { EventView, FeedFrame } from '../admin/api.js';
 import { type Call, UsageError } from './command.js';
 import { printArray } from './lists.js';
-import { instant, jsonText, printable } from './print.js';
+import { instant, jsonText, printable, shorten } from './print.js';
 import { addressOf, instantOf, numberOf, scopeIdOf } from './values.js';
 
 const SHOWN_TO_PEOPLE = 100;
@@ -104,9 +104,38 @@ function matches(event: EventView, filter: Filter): boolean {
 /** One event a line: when, what, about whom, by whom, details. */
 function eventLine(event: EventView): string {
   const about = [event.relationship, event.scopeId, event.address].filter((one) => one !== undefined);
-  const details = Object.entries(event.data).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  );
   const by = event.actor === undefined ? [] : [`by ${event.actor}`];
-  return `${instant(event.at)}  ${printable([event.type, ...about, ...by, ...details].join('  '))}\n`;
+  const line = [event.type, ...about, ...by, ...detailsOf(event.data)].join('  ');
+  return `${instant(event.at)}  ${printable(line)}\n`;
+}
+
+const LONGEST_DETAIL = 80;
+
+/** `name=value`; of settings before and after an edit only the keys that changed, and nothing when one is missing. */
+function detailsOf(data: EventView['data']): string[] {
+  const { before, after, ...rest } = data;
+  const details = Object.entries(rest).map(([name, value]) => `${name}=${brief(value)}`);
+  return isRecord(before) && isRecord(after) ? [...details, ...changedKeys(before, after, '')] : details;
+}
+
+/** `options.routers: […] → […]`, a string for each key that differs, however deep. */
+function changedKeys(before: Settings, after: Settings, above: string): string[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return names.flatMap((name) => {
+    const [from, to] = [before[name], after[name]];
+    if (isRecord(from) && isRecord(to)) return changedKeys(from, to, `${above}${name}.`);
+    return JSON.stringify(from) === JSON.stringify(to)
+      ? []
+      : [`${above}${name}: ${brief(from)} → ${brief(to)}`];
+  });
+}
+
+type Settings = Readonly<Record<string, unknown>>;
+
+function isRecord(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function brief(value: unknown): string {
+  return shorten(typeof value === 'string' ? value : (JSON.stringify(value) ?? '-'), LONGEST_DETAIL);
 }

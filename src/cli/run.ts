@@ -91,8 +91,9 @@ function report(error: unknown, terminal: Terminal): number {
   }
   if (error instanceof Refusal) {
     terminal.complain(`tandem: ${printable(error.message)}`);
-    for (const fault of error.faults)
-      terminal.complain(`  ${printable(fault.path)}: ${printable(fault.message)}`);
+    for (const { path, message } of error.faults) {
+      terminal.complain(printable(path === '' ? `  ${message}` : `  ${path}: ${message}`));
+    }
     return 1;
   }
   const message = error instanceof Error ? error.message : String(error);

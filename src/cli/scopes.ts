@@ -144,7 +144,7 @@ const orNull =
     text === '' ? null : of(flag, text!);
 const text = orNull((_flag, value) => value);
 const list: Turn = (_flag, values) => values.filter((value) => value !== '');
-const isOn = orNull((_flag, value) => value === 'on');
+const isOn: Turn = (_flag, [value]) => value === 'on';
 const seconds = orNull(durationOf);
 
 const KEYS: readonly (readonly [flag: string, key: string, turn: Turn])[] = [

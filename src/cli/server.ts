@@ -71,7 +71,7 @@ export async function configDiff(call: Call): Promise<undefined> {
 /** What a daemon's plan may hold: lines, and the keys that only a restart changes. */
 interface Plan {
   readonly plan: readonly string[];
-  readonly needRestart: readonly string[];
+  readonly needRestart?: readonly string[];
 }
 
 export async function configApply(call: Call): Promise<undefined> {
@@ -82,7 +82,7 @@ export async function configApply(call: Call): Promise<undefined> {
     patienceMs: APPLY_PATIENCE_MS,
   });
   if (call.json) return terminal.write(`${jsonText(answer)}\n`).then(() => undefined);
-  const { plan, needRestart } = isPlan(answer.plan) ? answer.plan : { plan: answer.plan, needRestart: [] };
+  const { plan, needRestart = [] } = isPlan(answer.plan) ? answer.plan : { plan: answer.plan };
   if (isEmpty(plan)) await terminal.write('Nothing to change: the config file is as it was last applied.\n');
   else {
     await terminal.write(answer.dryRun ? 'Would be applied (nothing was changed):\n' : 'Applied:\n');
@@ -96,9 +96,7 @@ export async function configApply(call: Call): Promise<undefined> {
 }
 
 function isPlan(value: unknown): value is Plan {
-  return (
-    typeof value === 'object' && value !== null && 'plan' in value && Array.isArray(Object(value).needRestart)
-  );
+  return typeof value === 'object' && value !== null && 'plan' in value && Array.isArray(value.plan);
 }
 
 export async function backup(call: Call): Promise<undefined> {

@@ -27,6 +27,7 @@ import {
 import { runCli } from '../../src/cli/run.js';
 import { openTerminal } from '../../src/cli/terminal.js';
 import { instantOf, optionsOf } from '../../src/cli/values.js';
+import { furnishedWorld, openHouse, START_AT } from '../admin/world.js';
 import { ROOT } from '../tidy/sources.js';
 import { FakeDaemon, NOW, TOKEN } from './fake-daemon.js';
 import { LOCAL, type Place, play, readScript, run, writeScript } from './script.js';
@@ -61,11 +62,29 @@ async function startDaemon(
 
 const scripts = readdirSync(join(ROOT, 'test/cli')).filter((name) => name.endsWith('.script'));
 
+/** The real engine behind the real HTTP server. */
+async function openDaemon(): Promise<Place> {
+  const house = await openHouse(await furnishedWorld());
+  t.teardown(() => house.close());
+  return {
+    env: { TANDEM_SERVER: `unix:${house.socket}` },
+    now: START_AT,
+    names: [
+      [house.folder, 'FOLDER'],
+      [String(house.port), 'PORT'],
+    ],
+    takeWrites: () => [],
+  };
+}
+
 for (const name of scripts) {
   t.test(name, async (t) => {
-    const place = await startDaemon((daemon) => {
-      if (name === 'people.script') daemon.raiseAlarm();
-    });
+    const place =
+      name === 'daemon.script'
+        ? await openDaemon()
+        : await startDaemon((daemon) => {
+            if (name === 'people.script') daemon.raiseAlarm();
+          });
     const steps = readScript(name);
     const played = [];
     for (const step of steps) {

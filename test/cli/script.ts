@@ -60,6 +60,7 @@ export interface RunOptions {
   readonly ttyWidth?: number;
   readonly answer?: string;
   readonly local?: Partial<LocalCommands>;
+  readonly now?: number;
 }
 
 /** The command line's own entry, with this test's surroundings. */
@@ -85,7 +86,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     stderr: Object.assign(sink(true), { isTTY }),
     stdin: Object.assign(stdin, { isTTY }),
     env: { NO_COLOR: '1', ...options.env },
-    now: () => NOW,
+    now: () => options.now ?? NOW,
   };
   const code = await runCli(argv, { ...LOCAL, ...options.local }, around);
   const text = (error: boolean) => chunks.filter((one) => one.error === error).map((one) => one.text);
@@ -125,6 +126,7 @@ async function say(
 
 export interface Place {
   readonly env: Readonly<Record<string, string>>;
+  readonly now?: number;
   /** What changes from run to run → what the transcript shows. */
   readonly names: readonly (readonly [string, string])[];
   readonly takeWrites: () => readonly string[];
@@ -140,6 +142,7 @@ export async function play(command: string, place: Place): Promise<string> {
   const { TTY, ANSWER, ...rest } = env;
   const ran = await run(words.slice(at + 1), {
     env: { ...place.env, ...rest },
+    ...(place.now !== undefined && { now: place.now }),
     ...(TTY !== undefined && { ttyWidth: Number(TTY) }),
     ...(ANSWER !== undefined && { answer: ANSWER }),
   });
