@@ -1,7 +1,7 @@
 // One server socket on one interface: reading with recvmmsg at the pace of the load, writing with sendmmsg once a
 // turn. It does not know which interfaces there are, nor what a datagram says.
 //
-// Not node:dgram: at 4,000 exchanges a second a request and its reply cost 42 µs of CPU through dgram, 16 µs here
+// Not node:dgram: at 4,000 exchanges a second a request and its reply cost 40 to 46 µs of CPU through dgram, 17 µs here
 // (test/bench/udp-cost.ts). Most of that is the waking up; hence the pacing below.
 
 import { interfaceIndex, type Readiness, SystemError, sendTo, watchReadable } from './ffi.js';
