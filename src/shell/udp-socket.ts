@@ -1,8 +1,9 @@
 // One server socket on one interface: reading with recvmmsg at the pace of the load, writing with sendmmsg once a
 // turn. It does not know which interfaces there are, nor what a datagram says.
 //
-// Not node:dgram: at 4,000 exchanges a second a request and its reply cost 40 to 46 µs of CPU through dgram, 17 µs here
-// (test/bench/udp-cost.ts). Most of that is the waking up; hence the pacing below.
+// Not node:dgram: at 4,000 exchanges a second a request and its reply cost 40 to 46 µs of CPU through dgram and 17 to
+// 20 µs here; on a machine kept busy by others, where nothing sleeps, 19 and 15 (test/bench/udp-cost.ts). Most of the
+// cost is the waking up; hence the pacing below.
 
 import { interfaceIndex, type Readiness, SystemError, sendTo, watchReadable } from './ffi.js';
 import type { DatagramSink, ReceiveBatch, SendBatch } from './ffi-batch.js';
