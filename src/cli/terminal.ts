@@ -96,6 +96,6 @@ export function openTerminal(around: Surroundings): Terminal {
 }
 
 function widthOf(asked: string | undefined, actual: number | undefined): number {
-  const width = asked !== undefined && /^[1-9][0-9]{0,4}$/.test(asked) ? Number(asked) : (actual ?? 80);
+  const width = asked !== undefined && /^[1-9][0-9]{0,4}$/.test(asked) ? Number(asked) : actual || 80;
   return Math.max(40, width);
 }
