@@ -60,14 +60,40 @@ class Walk {
   readonly #fd: number;
   readonly #pageSize: number;
   readonly #filePages: number;
+  readonly #txn: bigint; // newest
   readonly #seen: Uint8Array;
+  readonly #free: { readonly first: number; readonly count: number }[] = [];
+  #inFree = false;
+  #lastPage = 0;
   readonly #levels: { readonly bytes: Uint8Array; readonly view: DataView }[] = [];
 
-  constructor(fd: number, pageSize: number, filePages: number) {
+  constructor(fd: number, pageSize: number, filePages: number, txn: bigint) {
     this.#fd = fd;
+    this.#txn = txn;
     this.#pageSize = pageSize;
     this.#filePages = filePages;
     this.#seen = new Uint8Array((filePages >> 3) + 1);
+  }
+
+  /** Check the list of free pages; `lastPage` may lie outside the file. */
+  freeTree(tree: Tree, lastPage: number): void {
+    this.#lastPage = lastPage;
+    this.#inFree = true;
+    this.tree(tree, 0);
+    this.#inFree = false;
+    this.entries = 0;
+  }
+
+  /** After all trees: a page that is in use and listed as free would be given away and overwritten. */
+  checkFree(): void {
+    for (const { first, count } of this.#free) {
+      const end = Math.min(first + count, this.#filePages);
+      for (let page = first; page < end; page++) {
+        if ((this.#seen[page >> 3]! & (1 << (page & 7))) !== 0) {
+          throw new PageFault('damaged', `page ${page} is both free and used`);
+        }
+      }
+    }
   }
 
   /** Check a whole tree. `level` counts buffers in use, sub-trees included. */
@@ -91,6 +117,10 @@ class Walk {
     if (got !== this.#pageSize) throw new PageFault('damaged', `page ${page} cannot be read`);
     if (Number(buffer.view.getBigUint64(0, true)) !== page) {
       throw new PageFault('damaged', `page ${page} holds something else`);
+    }
+    // LMDB takes a page of a later transaction for one of its own in memory, and writes to it.
+    if (buffer.view.getBigUint64(8, true) > this.#txn) {
+      throw new PageFault('damaged', `page ${page} is of a transaction that never was`);
     }
     return buffer.view;
   }
@@ -147,8 +177,14 @@ class Walk {
     if (data + (flags === NODE_BIG ? 8 : size) > this.#pageSize || (flags === NODE_SUB && size !== DB_SIZE)) {
       throw new PageFault('damaged', `page ${page} has a value outside itself`);
     }
+    if (this.#inFree && (flags === NODE_SUB || view.getUint16(node + 6, true) !== 8)) {
+      throw new PageFault('damaged', `page ${page} is no list of free pages`);
+    }
     if (flags === NODE_SUB) this.tree(readTree(view, data), level + 1);
-    if (flags !== NODE_BIG) return;
+    if (flags !== NODE_BIG) {
+      if (this.#inFree) this.#freeList(new DataView(view.buffer, data, size), page);
+      return;
+    }
     const first = Number(view.getBigUint64(data, true));
     const overflow = this.#read(first, level + 1);
     const count = overflow.getUint32(20, true);
@@ -159,6 +195,28 @@ class Walk {
       throw new PageFault('damaged', `the value at page ${first} is cut short`);
     }
     this.#use(first, count);
+    if (!this.#inFree) return;
+    const list = new Uint8Array(size);
+    readSync(this.#fd, list, 0, size, first * this.#pageSize + HEADER);
+    this.#freeList(new DataView(list.buffer), first);
+  }
+
+  /** Number of entries, then per entry a page, 0 for none, or minus a number of pages and the first of them. */
+  #freeList(list: DataView, page: number): void {
+    const count = list.byteLength < 8 ? 0 : Number(list.getBigInt64(0, true));
+    if (list.byteLength < 8 || count < 0 || 8 + count * 8 > list.byteLength) {
+      throw new PageFault('damaged', `the list of free pages at page ${page} is cut short`);
+    }
+    for (let i = 1; i <= count; i++) {
+      const entry = Number(list.getBigInt64(i * 8, true));
+      if (entry === 0 || (entry < 0 && i === count)) continue;
+      const first = entry < 0 ? Number(list.getBigInt64(++i * 8, true)) : entry;
+      const pages = entry < 0 ? -entry : 1;
+      if (first < 2 || first + pages > this.#lastPage + 1) {
+        throw new PageFault('damaged', `the list of free pages at page ${page} names page ${first}`);
+      }
+      this.#free.push({ first, count: pages });
+    }
   }
 }
 
@@ -191,9 +249,10 @@ export function checkPages(file: string): PageSummary {
     // Pages freed at the end may never have been written, so the file may be shorter than the last page number says.
     const inFile = Math.floor(fstatSync(fd).size / pageSize);
     const last = Number(newer.getBigUint64(META_LAST_PAGE, true));
-    const walk = new Walk(fd, pageSize, Math.min(inFile, last + 1));
-    walk.tree(readTree(newer, META_FREE), 0);
+    const walk = new Walk(fd, pageSize, Math.min(inFile, last + 1), newer.getBigUint64(META_TXN, true));
+    walk.freeTree(readTree(newer, META_FREE), last);
     walk.tree(readTree(newer, META_MAIN), 0);
+    walk.checkFree();
     return { pageSize, pages: walk.pages, entries: walk.entries };
   } finally {
     closeSync(fd);

@@ -4,12 +4,12 @@
 // the roots of the others, so what changes with each transaction lives there.
 
 import { closeSync, fsyncSync, openSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Database, RootDatabase, RootDatabaseOptions } from 'lmdb';
 import { open } from 'lmdb';
 import type { JournalEvent } from '../engine/effect.js';
 import { checkPages, PageFault } from './lmdb-check.js';
-import { StoreError } from './store.js';
+import { type CommitPoint, StoreError } from './store.js';
 
 export const FORMAT = { name: 'tandem-store', version: 1 } as const;
 
@@ -146,17 +146,23 @@ export function checkStoreFile(file: string): void {
 export function readIdentity(tables: Tables, file: string): StoredIdentity {
   let format: { readonly name?: unknown; readonly version?: unknown } | undefined;
   let identity: Partial<StoredIdentity> | undefined;
+  let point: Partial<CommitPoint> | undefined;
   try {
     format = tables.root.get(ROOT.format) as typeof format;
     identity = tables.root.get(ROOT.identity) as typeof identity;
+    point = tables.root.get(ROOT.point) as typeof point;
   } catch (error) {
     throw damaged(file, (error as Error).message);
   }
   if (format?.name !== FORMAT.name) throw damaged(file, 'it is not a Tandem store');
-  if (format.version !== FORMAT.version) throw otherVersion(file, `store version ${String(format.version)}`);
+  if (format.version !== FORMAT.version)
+    throw otherVersion(file, `store version ${String(format.version)}, this one reads ${FORMAT.version}`);
   const { storeId, startCounter, restored } = identity ?? {};
   if (typeof storeId !== 'string' || typeof startCounter !== 'number' || typeof restored !== 'boolean') {
     throw damaged(file, 'it has no identity');
+  }
+  if (typeof point?.sequence !== 'number' || typeof point.hash !== 'string') {
+    throw damaged(file, 'it has no commit point');
   }
   return { storeId, startCounter, restored };
 }
@@ -172,7 +178,7 @@ export function damaged(file: string, why: string): StoreError {
 function otherVersion(file: string, what: string): StoreError {
   return new StoreError(
     'other-version',
-    `The store ${file} was written by another version of Tandem (${what}, this one reads ${FORMAT.version}); run ` +
+    `The store ${file} was written by another version of Tandem (${what}); run ` +
       'that version, or export its settings there and start with an empty directory here.',
   );
 }
@@ -181,11 +187,21 @@ function otherVersion(file: string, what: string): StoreError {
 const FULL_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 28, 122, 27, -30792]);
 const READ_ONLY_CODES: ReadonlySet<unknown> = new Set(['EROFS', 'EACCES', 'EPERM', 30, 13, 1]);
 
+/** LMDB's word for a write that was cut short, which is what a full disk does first. */
+const EIO = 5;
+const LITTLE_ROOM_BYTES = 1 << 20;
+
+function noRoom(file: string): boolean {
+  const { bavail, bsize } = statfsSync(dirname(file));
+  return bavail * bsize < LITTLE_ROOM_BYTES;
+}
+
 /** Say what a failure of the file system or of LMDB means for the store. */
 export function fileError(error: unknown, file: string): StoreError {
   if (error instanceof StoreError) return error;
+  if (error instanceof SyntaxError) return damaged(file, error.message);
   const { code, message } = error as { readonly code?: unknown; readonly message: string };
-  if (FULL_CODES.has(code)) {
+  if (FULL_CODES.has(code) || (code === EIO && noRoom(file))) {
     return new StoreError(
       'full',
       `No room left for the store ${file}; free some space and start the server again.`,

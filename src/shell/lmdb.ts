@@ -179,8 +179,7 @@ class LmdbStore implements Store {
       }
     } catch (error) {
       // JSON that does not parse; a record that does not decode is the sink's to judge.
-      if (error instanceof SyntaxError) throw damaged(this.#file, error.message);
-      throw error;
+      throw error instanceof SyntaxError ? damaged(this.#file, error.message) : error;
     }
     return { nextEventSeq: 1 };
   }
@@ -219,11 +218,15 @@ class LmdbStore implements Store {
     let start = sequenceKey(fromSeq);
     for (const key of journal.getKeys({ start, reverse: true, limit: 1 })) start = key;
     const found: JournalEvent[] = [];
-    for (const { value } of journal.getRange({ start })) {
-      for (const event of journalEvents(value)) {
-        if (found.length >= wanted) return found;
-        if (event.seq >= fromSeq) found.push(event);
+    try {
+      for (const { value } of journal.getRange({ start })) {
+        for (const event of journalEvents(value)) {
+          if (found.length >= wanted) return found;
+          if (event.seq >= fromSeq) found.push(event);
+        }
       }
+    } catch (error) {
+      throw error instanceof SyntaxError ? damaged(this.#file, `journal: ${error.message}`) : error;
     }
     return found;
   }
