@@ -67,7 +67,7 @@ function rawRow(code: number): OptionRow {
     name: `option-${code}`,
     aliases: [],
     shape: 'bytes',
-    rfc: known?.rfc ?? 'RFC 3942 §2.1',
+    rfc: known?.rfc ?? 'RFC 3942',
     doc: known?.doc ?? 'option without a row of its own, as octets',
     min: undefined,
     max: undefined,
@@ -103,8 +103,6 @@ export function optionReference(): string {
     const value = row.notSettable === null ? SHAPES[row.shape].doc(row) : `not settable: ${row.notSettable}`;
     lines.push(`| ${row.code} | ${names} | ${value} | ${row.doc} | ${row.rfc} |`);
   }
-  lines.push(
-    `| N | \`option-N\` | ${SHAPES.bytes.doc({})} | any code from 1 to 254 as octets | RFC 3942 §2.1 |`,
-  );
+  lines.push(`| N | \`option-N\` | ${SHAPES.bytes.doc({})} | any code from 1 to 254 as octets | RFC 3942 |`);
   return `${lines.join('\n')}\n`;
 }

@@ -8,17 +8,17 @@ import { Malformed } from './error.js';
 export const RELAY_INFO_TABLE = [
   { code: 1, name: 'circuit-id', rfc: 'RFC 3046 §3.1', doc: 'port or circuit the request came in by' },
   { code: 2, name: 'remote-id', rfc: 'RFC 3046 §3.2', doc: 'far end of the circuit' },
-  { code: 4, name: 'docsis-device-class', rfc: 'RFC 3256 §2', doc: 'kind of cable device' },
+  { code: 4, name: 'docsis-device-class', rfc: 'RFC 3256', doc: 'kind of cable device' },
   {
     code: 5,
     name: 'link-selection',
-    rfc: 'RFC 3527 §3',
+    rfc: 'RFC 3527',
     doc: 'subnet of the client when giaddr cannot say it',
   },
-  { code: 6, name: 'subscriber-id', rfc: 'RFC 3993 §3', doc: 'subscriber as the provider knows it' },
-  { code: 7, name: 'radius-attributes', rfc: 'RFC 4014 §3', doc: 'attributes of the authenticated user' },
-  { code: 8, name: 'authentication', rfc: 'RFC 4030 §4', doc: 'authentication of the relay' },
-  { code: 9, name: 'vendor-specific', rfc: 'RFC 4243 §3', doc: "what the relay's vendor defined" },
+  { code: 6, name: 'subscriber-id', rfc: 'RFC 3993', doc: 'subscriber as the provider knows it' },
+  { code: 7, name: 'radius-attributes', rfc: 'RFC 4014', doc: 'attributes of the authenticated user' },
+  { code: 8, name: 'authentication', rfc: 'RFC 4030', doc: 'authentication of the relay' },
+  { code: 9, name: 'vendor-specific', rfc: 'RFC 4243', doc: "what the relay's vendor defined" },
   {
     code: 10,
     name: 'relay-flags',
@@ -31,15 +31,15 @@ export const RELAY_INFO_TABLE = [
     rfc: 'RFC 5107 §4',
     doc: 'server identifier to use towards the client',
   },
-  { code: 12, name: 'relay-id', rfc: 'RFC 6925 §5', doc: 'identity of the relay itself' },
+  { code: 12, name: 'relay-id', rfc: 'RFC 6925', doc: 'identity of the relay itself' },
   {
     code: 19,
     name: 'relay-source-port',
-    rfc: 'RFC 8357 §5.1',
+    rfc: 'RFC 8357 §4.1',
     doc: 'the relay wants replies at its source port',
   },
-  { code: 151, name: 'virtual-subnet-selection', rfc: 'RFC 6607 §3', doc: 'virtual network of the client' },
-  { code: 152, name: 'virtual-subnet-control', rfc: 'RFC 6607 §3', doc: 'whether the server understood 151' },
+  { code: 151, name: 'virtual-subnet-selection', rfc: 'RFC 6607', doc: 'virtual network of the client' },
+  { code: 152, name: 'virtual-subnet-control', rfc: 'RFC 6607', doc: 'whether the server understood 151' },
 ] as const;
 
 type Rows = (typeof RELAY_INFO_TABLE)[number];
