@@ -1,10 +1,12 @@
 // Every limit of the configuration room, with its reason. They keep a wrong or hostile file from costing more than a
 // moment, and stand far above what a large site writes. Bounds of settings are LEASE_LIMITS in lease/limits.ts.
 
-/** A file of 10,000 reservations is about 1 MB; parsing costs some 100 ms a megabyte. */
-export const MAX_FILE_BYTES = 8 * 1024 * 1024;
+/** Some 50,000 reservations; reading them takes seconds. 10,000 are 1 MB. */
+export const MAX_FILE_BYTES = 4 * 1024 * 1024;
+/** Pieces of YAML (words, brackets, spaces) in a file; the full file above has 1.4 million. */
+export const MAX_YAML_TOKENS = 1_500_000;
 /** Values read in all, aliases counted each time they are used (stops "billion laughs"). */
-export const MAX_VALUES = 2_000_000;
+export const MAX_VALUES = 1_000_000;
 /** The deepest key is five levels down. */
 export const MAX_DEPTH = 16;
 /** Faults printed for one file; more help nobody. */

@@ -33,10 +33,12 @@ export interface LoadOptions {
 
 /** Reads and checks config text. Never throws on any text; the faults are all there are, in the order of lines. */
 export function loadConfigText(text: string, options: LoadOptions): ConfigResult {
+  if (text.length > MAX_FILE_BYTES) return refused(`is longer than ${MAX_FILE_BYTES} characters`);
   const yaml = readYaml(text.startsWith('\uFEFF') ? text.slice(1) : text);
   if (yaml.root === null && yaml.faults.length > 0)
     return { ok: false, faults: yaml.faults, warnings: yaml.warnings };
   const read = readKeys(yaml.root);
+  if (read.tooMany) return { ok: false, faults: sortFaults(read.faults), warnings: [] };
   const warnings = [...yaml.warnings];
   const later: ConfigFault[] = [];
   for (const rule of RULES) {
@@ -45,12 +47,13 @@ export function loadConfigText(text: string, options: LoadOptions): ConfigResult
   }
   const declared = declaredOf(read.value);
   const settings = settingsOf(declared);
-  later.push(...checkSettings(settings).map((fault) => located(yaml.root, fault)));
+  for (const fault of checkSettings(settings)) later.push(located(yaml.root, fault));
   const config = serveConfigOf(read.value, options);
   if (Buffer.byteLength(config.admin.socket) > MAX_SOCKET_PATH) {
     const message = `is longer than the ${MAX_SOCKET_PATH} octets of a Unix socket address once made absolute`;
     later.push(located(yaml.root, { path: 'server.admin.socket', message }));
   }
+  warnings.splice(MAX_FAULTS);
   const faults = [...yaml.faults, ...read.faults, ...withoutEchoes(later, read.faults)];
   if (faults.length > 0) return { ok: false, faults: sortFaults(faults).slice(0, MAX_FAULTS), warnings };
   return { ok: true, config, declared, settings, warnings };
@@ -60,19 +63,24 @@ export function loadConfigText(text: string, options: LoadOptions): ConfigResult
 export function loadConfigFile(path: string): ConfigResult {
   const found = readTextFile(path, MAX_FILE_BYTES);
   if ('text' in found) return loadConfigText(found.text, { file: path });
-  return { ok: false, faults: [{ path: 'file', line: null, message: found.fault }], warnings: [] };
+  return refused(found.fault);
+}
+
+function refused(message: string): ConfigResult {
+  return { ok: false, faults: [{ path: 'file', line: null, message }], warnings: [] };
 }
 
 /** Faults of settings as a whole, with the paths they have in a config file. */
 export function checkSettings(settings: Settings): readonly Fault[] {
   const faults: Fault[] = [];
   for (const fault of checkServer(settings.server)) faults.push({ ...fault, path: `server.${fault.path}` });
-  settings.scopes.forEach((scope, index) => {
+  for (const fault of checkScopes(settings.scopes)) faults.push(fault);
+  for (const [index, scope] of settings.scopes.entries()) {
+    if (faults.length >= MAX_FAULTS) break;
     for (const fault of checkScope(scope, settings.server)) {
       faults.push({ ...fault, path: `scopes[${index}].${fault.path}` });
     }
-  });
-  faults.push(...checkScopes(settings.scopes));
+  }
   return faults;
 }
 

@@ -17,18 +17,19 @@ export interface ReadResult {
   /** The declared keys in the program's form; `{}` for an empty file. */
   readonly value: JsonMap;
   readonly faults: readonly ConfigFault[];
+  readonly tooMany: boolean; // reading stopped at MAX_VALUES; `value` is not whole
 }
 
 /** Reads a whole file. Never throws, whatever `root` holds. */
 export function readKeys(root: Written | null): ReadResult {
   const reader = new Reader();
   const value = root === null ? {} : reader.map(KEY_TREE, root, '');
-  return { value, faults: reader.faults };
+  return { value, faults: reader.faults, tooMany: reader.values >= MAX_VALUES };
 }
 
 class Reader {
   readonly faults: ConfigFault[] = [];
-  private values = 0;
+  values = 0;
 
   map(node: KeyNode, written: Written, path: string): JsonMap {
     const out: { [key: string]: Json } = {};
@@ -53,9 +54,7 @@ class Reader {
 
   private value(node: KeyNode, written: Written, path: string): Json | undefined {
     const { shape } = node.row;
-    this.values++;
-    if (this.values === MAX_VALUES) this.fault('file', written.line, `holds more than ${MAX_VALUES} values`);
-    if (this.values >= MAX_VALUES || written.kind === 'faulty') return undefined;
+    if (!this.spend(1, written.line) || written.kind === 'faulty') return undefined;
     switch (shape.kind) {
       case 'map':
         return this.map(node, written, path);
@@ -104,6 +103,7 @@ class Reader {
       // The pattern also keeps names like __proto__ from ever becoming a key of an object.
       const row = /^[a-z0-9][a-z0-9-]{0,63}$/.test(key) ? optionByName(key) : undefined;
       if (row === undefined) {
+        if (this.faults.length >= MAX_FAULTS) break;
         const near = nearest(key, optionNames());
         this.fault(at, line, `is not a known option${near === undefined ? '' : `; did you mean ${near}?`}`);
         continue;
@@ -134,7 +134,6 @@ class Reader {
   }
 
   private optionScalar(written: WrittenScalar, path: string): string | number | boolean | undefined {
-    this.values++;
     const { value, source } = written;
     if (value === null) this.fault(path, written.line, 'has no value');
     if (value === null || typeof value === 'string' || typeof value === 'boolean') return value ?? undefined;
@@ -156,12 +155,15 @@ class Reader {
       this.fault(path, written.line, `is a ${kindOf(written)}, not a list${hint}`);
       return [];
     }
-    if (written.items.length <= max) return written.items;
+    if (written.items.length <= max) {
+      return this.spend(written.items.length, written.line) ? written.items : [];
+    }
     this.fault(path, written.line, `has ${written.items.length} entries, ${max} are allowed`);
     return written.items.slice(0, max);
   }
 
   private unknownKey(node: KeyNode, entry: WrittenEntry, path: string): void {
+    if (this.faults.length >= MAX_FAULTS) return;
     this.fault(path, entry.line, `is not a known key${this.hint(node, entry.key)}`);
   }
 
@@ -172,6 +174,16 @@ class Reader {
     if (node.children.has('options') && optionByName(key) !== undefined)
       return '; it is an option, write it under options';
     return '';
+  }
+
+  /** Counts values; false once there are too many. */
+  private spend(count: number, line: number): boolean {
+    const before = this.values;
+    this.values += count;
+    if (this.values < MAX_VALUES) return true;
+    if (before < MAX_VALUES)
+      this.fault('file', line, `holds more than ${MAX_VALUES} values, aliases counted`);
+    return false;
   }
 
   private fault(path: string, line: number, message: string): void {

@@ -9,13 +9,14 @@ import {
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   parseDocument,
   visit,
 } from 'yaml';
 import type { ConfigFault } from './fault.js';
-import { MAX_DEPTH, MAX_FAULTS } from './limits.js';
+import { MAX_DEPTH, MAX_FAULTS, MAX_YAML_TOKENS } from './limits.js';
 
 export type Written =
   | { readonly kind: 'map'; readonly line: number; readonly entries: readonly WrittenEntry[] }
@@ -41,8 +42,12 @@ export interface YamlResult {
   readonly warnings: readonly ConfigFault[];
 }
 
+const TOO_DEEP = 'is nested too deep to be read';
+
 /** Reads one YAML document. Never throws. */
 export function readYaml(text: string): YamlResult {
+  const excess = findExcess(text);
+  if (excess !== undefined) return { root: null, faults: [excess], warnings: [] };
   const lines = new LineCounter();
   let document: Document.Parsed;
   try {
@@ -55,8 +60,7 @@ export function readYaml(text: string): YamlResult {
     });
   } catch (error) {
     // Collections nested thousands deep exhaust the library's stack.
-    const message =
-      error instanceof RangeError ? 'is nested too deep to be read' : `cannot be read: ${String(error)}`;
+    const message = error instanceof RangeError ? TOO_DEEP : `cannot be read: ${String(error)}`;
     return { root: null, faults: [{ path: 'file', line: null, message }], warnings: [] };
   }
   const trouble = (error: {
@@ -65,7 +69,9 @@ export function readYaml(text: string): YamlResult {
   }): ConfigFault => ({
     path: 'file',
     line: lines.linePos(error.pos[0]).line,
-    message: `is not valid YAML: ${firstLine(error.message)}`,
+    message: error.message.includes('call stack')
+      ? TOO_DEEP // the parser catches some of its own overflows
+      : `is not valid YAML: ${firstLine(error.message)}`,
   });
   if (document.errors.length > 0) {
     return { root: null, faults: document.errors.slice(0, 20).map(trouble), warnings: [] };
@@ -73,6 +79,37 @@ export function readYaml(text: string): YamlResult {
   const converter = new Converter(lines, anchorsOf(document));
   const root = document.contents === null ? null : converter.convert(document.contents, '', 0);
   return { root, faults: converter.faults, warnings: document.warnings.slice(0, 20).map(trouble) };
+}
+
+/**
+ * What would keep the parser busy for minutes: it takes time in the square of the depth of brackets and of list marks
+ * on one line. The lexer runs through any text in one pass.
+ */
+function findExcess(text: string): ConfigFault | undefined {
+  let tokens = 0;
+  let line = 1;
+  let brackets = 0;
+  let marks = 0;
+  let inScalar = false; // the lexer announces the text of a plain or block scalar by a token of its own
+  for (const token of new Lexer().lex(text)) {
+    tokens++;
+    if (inScalar) inScalar = false;
+    else if (token === '\u001f') inScalar = true;
+    else if (token === '[' || token === '{') brackets++;
+    else if (token === ']' || token === '}') brackets--;
+    else if (token === '-' || token === '?') marks++;
+    if (brackets > MAX_DEPTH || marks > MAX_DEPTH) {
+      return { path: 'file', line, message: `is nested deeper than ${MAX_DEPTH} levels` };
+    }
+    if (tokens > MAX_YAML_TOKENS) {
+      return { path: 'file', line, message: `has more than ${MAX_YAML_TOKENS} words and signs` };
+    }
+    if (token.includes('\n')) {
+      line += token.split('\n').length - 1;
+      marks = 0;
+    }
+  }
+  return undefined;
 }
 
 function firstLine(message: string): string {
