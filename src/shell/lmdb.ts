@@ -140,6 +140,7 @@ class LmdbStore implements Store {
   #failure: StoreError | null = null;
   #closed: Promise<void> | null = null;
   #idle: (() => void)[] = [];
+  readonly #copying = new Set<Promise<void>>();
   #commits = 0;
 
   constructor(
@@ -213,6 +214,7 @@ class LmdbStore implements Store {
   }
 
   events(fromSeq: number, limit: number): readonly JournalEvent[] {
+    if (this.#closed !== null) throw this.#refusal();
     const wanted = Math.min(limit, EVENTS_A_CALL);
     const { journal } = this.#tables;
     let start = sequenceKey(fromSeq);
@@ -254,7 +256,13 @@ class LmdbStore implements Store {
 
   async backup(file: string): Promise<void> {
     if (this.#closed !== null) throw this.#refusal();
-    await writeBackup(this.#tables.root, file, this.#identity.storeId);
+    const copying = writeBackup(this.#tables.root, file, this.#identity.storeId);
+    this.#copying.add(copying);
+    try {
+      await copying;
+    } finally {
+      this.#copying.delete(copying);
+    }
   }
 
   stats(): { readonly commits: number; readonly fileBytes: number; readonly mapBytes: number } {
@@ -277,6 +285,8 @@ class LmdbStore implements Store {
       await rested;
     }
     if (this.#touchTimer !== null) clearTimeout(this.#touchTimer);
+    // LMDB's thread reads from the map while it copies.
+    await Promise.allSettled(this.#copying);
     await this.#tables.root.close();
     this.#lock.release();
   }

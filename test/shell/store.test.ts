@@ -254,6 +254,17 @@ t.test('a backup made while running is one whole moment, and restores as rolled 
   await later.close();
 });
 
+t.test('closing waits for a backup under way', async (t) => {
+  const dir = await filled(t);
+  const store = await openStore(dir);
+  const going = store.backup(`${dir}/copy`);
+  await store.close();
+  await going;
+  checkPages(`${dir}/copy`);
+  t.throws(() => store.events(0, 1), { code: 'failed' });
+  await t.rejects(store.backup(`${dir}/late`), { code: 'failed' });
+});
+
 t.test('a restored store stays marked over restarts, also one copied by hand', async (t) => {
   const base = t.testdir();
   const store = await openStore(`${base}/one`);
