@@ -163,7 +163,8 @@ export interface ApplyBody {
 }
 export interface ApplyResponse {
   readonly dryRun: boolean;
-  readonly plan: unknown;
+  readonly plan: unknown; // lines
+  readonly needRestart: readonly string[]; // keys that changed in the file and take effect only at the next start
 }
 export interface DiffResponse {
   readonly diff: unknown;

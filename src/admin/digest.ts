@@ -35,7 +35,7 @@ export class Digests {
   private restUntil = 0;
 
   constructor(
-    private readonly view: EngineView,
+    private readonly view: Pick<EngineView, 'leases' | 'leaseRevision'>,
     private readonly limits: Pick<AdminLimits, 'sliceMs' | 'digestTries' | 'digestRestMs'>,
   ) {}
 

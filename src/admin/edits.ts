@@ -9,7 +9,7 @@ import type { ScopeView } from '../engine/view.js';
 import type { OptionSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 import { formatAddress, parseAddress, parseSubnet } from '../wire/address.js';
 import { ApiError } from './problem.js';
-import { flag, post, type Reply, type Request } from './route.js';
+import { flag, planOf, post, type Reply, type Request } from './route.js';
 import type * as schemas from './schemas.js';
 
 export const writeQuery = z.strictObject({ force: flag, dryRun: flag });
@@ -19,8 +19,26 @@ export type Write = Request<WriteQuery, unknown>;
 /** Posts one edit; the reply of a dry run, or null when it was carried out. */
 export async function edit(request: Write, edit: Edit): Promise<Reply | null> {
   const { force, dryRun } = request.query;
-  const value = await post(request, { kind: 'edit', edits: [edit], force, dryRun });
-  return dryRun ? { status: 200, json: { dryRun: true, plan: value ?? null } } : null;
+  try {
+    const value = await post(request, { kind: 'edit', edits: [edit], force, dryRun });
+    return dryRun ? { status: 200, json: { dryRun: true, plan: planOf(value) } } : null;
+  } catch (error) {
+    if (error instanceof ApiError && error.extras.faults)
+      throw inBodyTerms(error, edit.kind === 'reservation-add');
+    throw error;
+  }
+}
+
+const SETTINGS_PREFIX = /^(server|scopes\[[^\]]*\])(\.|$)/;
+const RESERVATION_PREFIX = /^reservations\[\d+\](\.|$)/;
+
+/** The engine names the object in its paths (`scopes[10.77.0.0].ranges[1]`); here the body is that object. */
+function inBodyTerms(error: ApiError, isReservation: boolean): ApiError {
+  const faults = error.extras.faults?.map(({ path, message }) => {
+    const inside = path.replace(SETTINGS_PREFIX, '');
+    return { path: isReservation ? inside.replace(RESERVATION_PREFIX, '') : inside, message };
+  });
+  return new ApiError(error.code, error.message, { ...error.extras, ...(faults ? { faults } : {}) });
 }
 
 /** Either shape of scope id in a path: `10.77.0.0`, or with its prefix. */

@@ -69,7 +69,7 @@ export async function history(
   }
   const oldest = firstSeq(journal);
   let below = Math.min(query.cursor?.seq ?? Number.MAX_SAFE_INTEGER, journal.lastEventSeq() + 1);
-  while (below > oldest && !reader.full && slices.elapsedMs() <= limits.pageScanMs) {
+  while (below > oldest && !reader.full) {
     const from = Math.max(oldest, below - CHUNK);
     const entries = journal.events(from, below - from).filter((entry) => entry.seq < below);
     while (entries.length > 0 && !reader.full) {
@@ -78,6 +78,7 @@ export async function history(
       below = entry.seq;
     }
     if (!reader.full) below = from;
+    if (slices.elapsedMs() > limits.pageScanMs) break;
     await slices.breathe();
   }
   if (below <= oldest) reader.forgotten();

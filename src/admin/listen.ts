@@ -2,9 +2,10 @@
 // on is a leftover and is replaced; one that answers belongs to a running daemon and is left alone.
 
 import type { Stats } from 'node:fs';
-import { chmod, lstat, unlink } from 'node:fs/promises';
+import { chmod, lstat, stat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
+import { dirname } from 'node:path';
 
 /** The admin API cannot be opened. The message says what to do. */
 export class AdminError extends Error {}
@@ -18,17 +19,21 @@ export async function listenUnix(server: Server, path: string, mode: number): Pr
     throw new AdminError(
       `The admin socket path ${path} is too long: a socket path has at most ${PATH_BYTES} bytes.`,
     );
+  // bind reports a missing folder as "permission denied" (libuv), which would send people the wrong way.
+  const folder = await stat(dirname(path)).catch(() => null);
+  if (!folder?.isDirectory())
+    throw new AdminError(`The admin socket ${path} cannot be opened: ${REASONS['ENOENT']}.`);
   await removeStale(path);
   try {
     // The file must not be open to others between bind and chmod; bind happens inside the call.
     const before = process.umask(0o177);
-    let listening: Promise<void>;
+    let bound: Promise<void>;
     try {
-      listening = listening_(server, { path });
+      bound = bind(server, { path });
     } finally {
       process.umask(before);
     }
-    await listening;
+    await bound;
     await chmod(path, mode);
   } catch (error) {
     server.close();
@@ -39,17 +44,14 @@ export async function listenUnix(server: Server, path: string, mode: number): Pr
 /** Binds the server to host and port (0 = any free one) and tells what it got. Throws AdminError. */
 export async function listenTcp(server: Server, host: string, port: number): Promise<AddressInfo> {
   try {
-    await listening_(server, { host, port });
+    await bind(server, { host, port });
     return server.address() as AddressInfo;
   } catch (error) {
     throw new AdminError(`The admin API cannot listen on ${host}:${port}: ${reasonOf(error)}.`);
   }
 }
 
-function listening_(
-  server: Server,
-  options: { path: string } | { host: string; port: number },
-): Promise<void> {
+function bind(server: Server, options: { path: string } | { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options, () => {
@@ -64,7 +66,6 @@ const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process listens there; stop it or name another place in server.admin',
   EADDRNOTAVAIL: 'no interface has this address',
   ENOENT: 'its folder does not exist; make it or name another place in server.admin',
-  ENOTDIR: 'its folder is not a folder',
   ENOTFOUND: 'the host name does not resolve',
 };
 

@@ -154,6 +154,11 @@ export async function post(
   return unwrap(result);
 }
 
+/** The lines of a plan, whether they come bare or under `plan`. */
+export function planOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'plan' in value ? value.plan : (value ?? null);
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

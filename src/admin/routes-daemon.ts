@@ -5,7 +5,7 @@ import { dirname, isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { metricSource, renderMetrics } from './metrics.js';
 import { ApiError, unwrap } from './problem.js';
-import { flag, messageOf, post, type Reply, type Room, type Route, route } from './route.js';
+import { flag, messageOf, planOf, post, type Reply, type Room, type Route, route } from './route.js';
 import * as schemas from './schemas.js';
 import { statusOf } from './status.js';
 
@@ -132,7 +132,8 @@ const config: readonly Route[] = [
     handle: async ({ room, caller, body }) => {
       const dryRun = body.dryRun ?? false;
       const result = await room.daemon.reload({ dryRun, force: body.force ?? false, actor: caller.actor });
-      return { json: { dryRun, plan: unwrap(result) ?? null } };
+      const value = unwrap(result);
+      return { json: { dryRun, plan: planOf(value), needRestart: needRestart(value) } };
     },
   }),
   route({
@@ -145,6 +146,12 @@ const config: readonly Route[] = [
     handle: async ({ room }) => ({ body: await room.exportConfig() }),
   }),
 ];
+
+/** Keys of the file that only a restart can apply, as the daemon's answer lists them. */
+function needRestart(value: unknown): readonly string[] {
+  if (typeof value !== 'object' || value === null || !('needRestart' in value)) return [];
+  return Array.isArray(value.needRestart) ? value.needRestart.map(String) : [];
+}
 
 /** Writes a consistent copy of the store; refuses to write over anything, and one runs at a time. */
 async function backup(room: Room, file: string): Promise<Reply> {

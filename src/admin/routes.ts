@@ -61,7 +61,7 @@ function matchSegments(
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {
     const segment = segments[index]!;
-    if (part.startsWith('{')) params[part.slice(1, -1)] = segment;
+    if (part.startsWith('{') && segment !== '') params[part.slice(1, -1)] = segment;
     else if (part !== segment) return undefined;
   }
   return params;

@@ -256,7 +256,7 @@ export const status = z.object({
 
 export const paused = z.object({ paused: z.boolean() }) satisfies z.ZodType<api.PauseResponse>;
 export const diff = z.object({ diff: z.unknown() });
-export const applied = z.object({ dryRun: z.boolean(), plan: z.unknown() });
+export const applied = z.object({ dryRun: z.boolean(), plan: z.unknown(), needRestart: z.array(z.string()) });
 export const configShow = z.object({
   name: z.string(),
   file: z.string().nullable(),

@@ -1,0 +1,612 @@
+// Every route of the HTTP API over real sockets: what it answers (checked against its own schema), what it refuses
+// and with which code, who may use it, and that openapi.json lists exactly the routes.
+
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type * as api from '../../src/admin/api.js';
+import { PROBLEMS } from '../../src/admin/problem.js';
+import type { Route } from '../../src/admin/route.js';
+import { ROUTES } from '../../src/admin/routes.js';
+import * as schemas from '../../src/admin/schemas.js';
+import {
+  type Answer,
+  type CallOptions,
+  call,
+  FULL_TOKEN,
+  furnishedWorld,
+  type House,
+  openHouse,
+  READ_TOKEN,
+  START_AT,
+} from './world.js';
+
+const SCOPE = '/api/v1/scopes/10.77.0.0';
+
+type Tap = Pick<typeof t, 'equal' | 'ok' | 'match'>;
+
+let house: House;
+const seen = new Set<string>(); // routes that were answered well
+const codes = new Set<string>(); // problem codes that were met
+
+t.beforeEach(async () => {
+  house = await openHouse(await furnishedWorld());
+});
+t.afterEach(() => house.close());
+
+function routeFor(method: string, path: string): Route | undefined {
+  const plain = path.split('?')[0]!;
+  return ROUTES.find(
+    (row) => row.method === method && new RegExp(`^${row.path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(plain),
+  );
+}
+
+/** A call that must succeed; its body must fit the row's schema. */
+async function good(t: Tap, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+  const answer = await call(house, method, path, options);
+  const row = routeFor(method, path)!;
+  t.equal(
+    answer.status,
+    path.includes('dryRun') ? 200 : row.status,
+    `${method} ${path} ${answer.text.slice(0, 300)}`,
+  );
+  if (row.reply && !path.includes('dryRun')) {
+    const fit = row.reply.safeParse(answer.json);
+    t.ok(fit.success, `${method} ${path} fits its schema ${fit.success ? '' : fit.error.message}`);
+  }
+  if (row.status === 204 && answer.status === 204) t.equal(answer.text, '');
+  seen.add(`${row.method} ${row.path}`);
+  return answer;
+}
+
+/** A call that must be refused with this code; the body must be a problem whose status agrees. */
+async function bad(
+  t: Tap,
+  code: keyof typeof PROBLEMS,
+  method: string,
+  path: string,
+  options: CallOptions = {},
+): Promise<api.Problem> {
+  const answer = await call(house, method, path, options);
+  t.equal(answer.headers['content-type'], 'application/problem+json', `${method} ${path}`);
+  const problem = answer.json as api.Problem;
+  t.ok(schemas.problem.safeParse(problem).success, 'is a problem');
+  t.match(problem, { code, status: PROBLEMS[code], type: `urn:tandem:error:${code}` }, `${method} ${path}`);
+  t.equal(answer.status, PROBLEMS[code]);
+  t.match(problem.detail, /^\S.*[^\s]$/);
+  codes.add(problem.code);
+  return problem;
+}
+
+t.test('status, health and what runs', async (t) => {
+  const status = (await good(t, 'GET', '/api/v1/status')).json as api.StatusResponse;
+  t.match(status, {
+    name: 'dhcp1',
+    version: '0.0.1-test',
+    paused: false,
+    ready: true,
+    alarms: [],
+    relationships: [],
+    digest: /^[0-9a-f]{64}$/,
+    store: { sequence: 12, hash: '00112233aabbccdd', commits: 7 },
+    scopes: [
+      { scopeId: '10.77.0.0', active: 10, total: 100, digest: status.digest },
+      { scopeId: '10.78.0.0', active: 0, total: 11, digest: /^e3b0c44298fc1c14/ },
+    ],
+  });
+  const quick = (await good(t, 'GET', '/api/v1/status?digest=false')).json as api.StatusResponse;
+  t.match(quick, { digest: null, scopes: [{ digest: null }, { digest: null }] });
+  t.equal((await good(t, 'GET', '/healthz')).text, 'ok\n');
+  t.equal((await good(t, 'GET', '/readyz')).text, 'ready\n');
+  house.world.isReady = false;
+  await bad(t, 'not-ready', 'GET', '/readyz');
+  t.equal((await call(house, 'GET', '/healthz')).status, 200, 'alive though not ready');
+  const metrics = await good(t, 'GET', '/metrics');
+  t.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
+  t.match(metrics.text, /^tandem_scope_addresses\{scope="10\.77\.0\.0",state="active"\} 10$/m);
+  t.same((await good(t, 'GET', '/api/v1/failover')).json, []);
+});
+
+t.test('pause and resume', async (t) => {
+  t.same((await good(t, 'POST', '/api/v1/pause')).json, { paused: true });
+  t.equal(((await call(house, 'GET', '/api/v1/status')).json as api.StatusResponse).paused, true);
+  t.same((await good(t, 'POST', '/api/v1/resume')).json, { paused: false });
+  t.same((await good(t, 'POST', '/api/v1/resume', { body: { acceptClock: true } })).json, { paused: false });
+  await bad(t, 'invalid', 'POST', '/api/v1/resume', { body: { acceptClock: 'yes' } });
+  t.match(house.world.journal.at(-1), { type: 'resumed', actor: 'admin socket' });
+});
+
+t.test('scopes are read', async (t) => {
+  const scopes = (await good(t, 'GET', '/api/v1/scopes')).json as api.ScopeView[];
+  t.same(
+    scopes.map((scope) => scope.scopeId),
+    ['10.77.0.0', '10.78.0.0'],
+  );
+  const one = await good(t, 'GET', SCOPE);
+  t.same(one.json, scopes[0]);
+  t.equal(one.headers['etag'], '"1"');
+  t.same((await good(t, 'GET', '/api/v1/scopes/10.77.0.0%2F24')).json, scopes[0]);
+  await bad(t, 'scope-not-found', 'GET', '/api/v1/scopes/10.77.0.0%2F25');
+  t.match(await bad(t, 'scope-not-found', 'GET', '/api/v1/scopes/10.9.0.0'), { value: '10.9.0.0' });
+  t.match(await bad(t, 'malformed-parameter', 'GET', '/api/v1/scopes/floor'), {
+    parameter: 'id',
+    value: 'floor',
+  });
+});
+
+t.test('a scope is added, with defaults for what is left out', async (t) => {
+  const body = { subnet: '10.80.0.0/16', ranges: ['10.80.1.0-10.80.1.255'], leaseTime: 3600 };
+  const plan = await good(t, 'POST', '/api/v1/scopes?dryRun=true', { body });
+  t.same(plan.json, { dryRun: true, plan: ['add scope 10.80.0.0'] });
+  t.equal((await call(house, 'GET', '/api/v1/scopes/10.80.0.0')).status, 404, 'a dry run changes nothing');
+  const made = await good(t, 'POST', '/api/v1/scopes', { body });
+  t.match(made.json, { ...body, scopeId: '10.80.0.0', declineTime: 600, active: true, revision: 1 });
+  t.match(made.headers, { location: '/api/v1/scopes/10.80.0.0', etag: '"1"' });
+  await bad(t, 'scope-exists', 'POST', '/api/v1/scopes', { body });
+  const wrong = {
+    subnet: '10.81.0.0/16',
+    ranges: ['10.99.0.1'],
+    leaseTime: -1,
+    colour: 'red',
+    policies: [{}],
+  };
+  const shape = await bad(t, 'invalid', 'POST', '/api/v1/scopes', { body: wrong });
+  t.same(shape.faults?.map((fault) => fault.path).sort(), ['colour', 'leaseTime', 'policies[0].name']);
+  const meaning = await bad(t, 'invalid', 'POST', '/api/v1/scopes', {
+    body: { subnet: '10.81.0.0/16', ranges: ['10.99.0.1'], options: { routers: ['nowhere'] } },
+  });
+  t.same(meaning.faults?.map((fault) => fault.path).sort(), ['options.routers', 'ranges[0]']);
+  const subnet = await bad(t, 'invalid', 'POST', '/api/v1/scopes', { body: { subnet: '10.81.0.1/16' } });
+  t.match(subnet.faults, [{ path: 'subnet' }]);
+});
+
+t.test('a scope is replaced and patched, and revisions guard it', async (t) => {
+  const before = (await call(house, 'GET', SCOPE)).json as api.ScopeView;
+  const put = await good(t, 'PUT', SCOPE, {
+    body: { ...before, name: 'ground floor' },
+    headers: { 'if-match': '"1"' },
+  });
+  t.match(put.json, { ...before, name: 'ground floor', revision: 2 }, 'what was read can be sent back');
+  t.equal(put.headers['etag'], '"2"');
+  await bad(t, 'revision-mismatch', 'PUT', SCOPE, { body: { ...before, name: 'cellar' } });
+  for (const tag of ['"1"', '"1", "7"', 'W/"2"'])
+    await bad(t, 'revision-mismatch', 'PATCH', SCOPE, { body: { name: 'x' }, headers: { 'if-match': tag } });
+  await bad(t, 'malformed-parameter', 'PATCH', SCOPE, {
+    body: { name: 'x' },
+    headers: { 'if-match': 'soon' },
+  });
+  const patch = await good(t, 'PATCH', SCOPE, {
+    body: { leaseTime: 600, renewTime: 200, options: { 'domain-name': null, 'ntp-servers': ['10.77.0.2'] } },
+    headers: { 'if-match': '"2"', 'content-type': 'application/merge-patch+json' },
+  });
+  t.match(patch.json, { name: 'ground floor', leaseTime: 600, renewTime: 200, revision: 3 });
+  t.same((patch.json as api.ScopeView).options, { routers: ['10.77.0.1'], 'ntp-servers': ['10.77.0.2'] });
+  const reset = await good(t, 'PATCH', SCOPE, {
+    body: { name: null, leaseTime: null, renewTime: null, options: null },
+    headers: { 'if-match': '*' },
+  });
+  t.match(reset.json, { name: '', leaseTime: 691_200, renewTime: null, options: {}, revision: 4 });
+  t.same((reset.json as api.ScopeView).reservations, before.reservations, 'the rest stays');
+  t.match(await bad(t, 'invalid', 'PATCH', SCOPE, { body: { ranges: ['10.77.0.300'] } }), {
+    faults: [{ path: 'ranges[0]' }],
+  });
+  t.match(await bad(t, 'invalid', 'PATCH', SCOPE, { body: { scopeId: '10.1.0.0', relationship: 'other' } }), {
+    faults: [{ path: 'scopeId' }, { path: 'relationship' }],
+  });
+  await bad(t, 'invalid', 'PATCH', SCOPE, { body: { subnet: '10.99.0.0/24' } });
+  await bad(t, 'scope-not-found', 'PATCH', '/api/v1/scopes/10.9.0.0', { body: { name: 'x' } });
+});
+
+t.test('a scope is activated, deactivated and removed', async (t) => {
+  const off = await good(t, 'POST', `${SCOPE}/deactivate`);
+  t.match(off.json, { active: false, revision: 2 });
+  t.match((await good(t, 'POST', `${SCOPE}/activate`)).json, { active: true, revision: 3 });
+  await bad(t, 'would-strand-leases', 'PATCH', SCOPE, { body: { ranges: ['10.77.0.120-10.77.0.130'] } });
+  await bad(t, 'would-strand-leases', 'DELETE', SCOPE);
+  await bad(t, 'revision-mismatch', 'DELETE', `${SCOPE}?force=true`, { headers: { 'if-match': '"1"' } });
+  t.match((await good(t, 'DELETE', `${SCOPE}?force=true&dryRun=1`)).json, { dryRun: true });
+  await good(t, 'DELETE', `${SCOPE}?force=true`);
+  await bad(t, 'scope-not-found', 'GET', SCOPE);
+  await good(t, 'DELETE', '/api/v1/scopes/10.78.0.0');
+  t.same((await call(house, 'GET', '/api/v1/scopes')).json, []);
+});
+
+t.test('server settings', async (t) => {
+  const empty = { options: {}, classes: [], filters: { allow: [], deny: [] } };
+  t.same((await good(t, 'GET', '/api/v1/server')).json, empty);
+  const body = {
+    options: { 'domain-name-servers': ['10.77.0.1'] },
+    classes: [{ name: 'phones', match: { vendorClass: ['phone*'] }, options: {}, leaseTime: 60 }],
+  };
+  t.match((await good(t, 'PUT', '/api/v1/server', { body })).json, { ...body, filters: empty.filters });
+  const patched = await good(t, 'PATCH', '/api/v1/server', {
+    body: { options: { 'domain-name': 'lab.example' }, filters: { deny: ['02:00:00:*'] } },
+  });
+  t.match(patched.json, {
+    options: { 'domain-name': 'lab.example', 'domain-name-servers': ['10.77.0.1'] },
+    classes: [{ name: 'phones' }],
+    filters: { allow: [], deny: ['02:00:00:*'] },
+  });
+  const reset = { options: null, classes: null, filters: null };
+  t.same((await good(t, 'PATCH', '/api/v1/server', { body: reset })).json, empty);
+  t.match(await bad(t, 'invalid', 'PUT', '/api/v1/server', { body: { options: { 'no-such-option': 1 } } }), {
+    faults: [{ path: 'options.no-such-option' }],
+  });
+});
+
+t.test('reservations', async (t) => {
+  const list = (await good(t, 'GET', '/api/v1/reservations')).json as api.Page<api.ReservationView>;
+  t.match(list, { items: [{ scopeId: '10.77.0.0', address: '10.77.0.10', name: 'printer' }], next: null });
+  const body = { address: '10.77.0.11', hardwareAddress: '02:00:00:00:00:02', name: 'scanner' };
+  const made = await good(t, 'POST', '/api/v1/reservations', { body });
+  t.match(made.json, { ...body, scopeId: '10.77.0.0', options: {} }, 'the scope is found by the address');
+  t.equal(made.headers['location'], '/api/v1/reservations/10.77.0.11');
+  t.match((await good(t, 'GET', '/api/v1/reservations/10.77.0.11')).json, body);
+  await bad(t, 'reservation-exists', 'POST', '/api/v1/reservations', { body });
+  await good(t, 'POST', '/api/v1/reservations', {
+    body: { scopeId: '10.78.0.0', address: '10.78.0.9', clientId: '010203', options: { 'host-name': 'x' } },
+  });
+  const first = (await good(t, 'GET', '/api/v1/reservations?limit=2')).json as api.Page<api.ReservationView>;
+  t.match(first, { items: { length: 2 }, next: /^\d+$/ });
+  const rest = (await good(t, 'GET', `/api/v1/reservations?limit=2&cursor=${first.next}`))
+    .json as api.Page<api.ReservationView>;
+  t.match(rest, { items: [{ address: '10.78.0.9' }], next: null });
+  const other = (await good(t, 'GET', '/api/v1/reservations?scope=10.78.0.0')).json as typeof rest;
+  t.same(
+    other.items.map((item) => item.address),
+    ['10.78.0.9'],
+  );
+  await good(t, 'DELETE', '/api/v1/reservations/10.77.0.11');
+  await bad(t, 'reservation-not-found', 'DELETE', '/api/v1/reservations/10.77.0.11');
+  await bad(t, 'reservation-not-found', 'GET', '/api/v1/reservations/10.77.0.99');
+  await bad(t, 'scope-not-found', 'GET', '/api/v1/reservations?scope=10.9.0.0');
+  await bad(t, 'scope-not-found', 'POST', '/api/v1/reservations', { body: { ...body, address: '10.9.0.1' } });
+  t.match(await bad(t, 'invalid', 'POST', '/api/v1/reservations', { body: { ...body, address: 'x' } }), {
+    faults: [{ path: 'address' }],
+  });
+  const wrong = { address: '10.77.0.12', hardwareAddress: 'zz' };
+  t.match(await bad(t, 'invalid', 'POST', '/api/v1/reservations', { body: wrong }), {
+    faults: [{ path: 'hardwareAddress' }],
+  });
+});
+
+t.test('leases in pages and by filters', async (t) => {
+  const get = async (query: string) =>
+    (await good(t, 'GET', `/api/v1/leases${query}`)).json as api.LeasesResponse;
+  const all = await get('');
+  t.equal(all.items.length, 10);
+  t.match(all.items[0], {
+    address: '10.77.0.100',
+    scopeId: '10.77.0.0',
+    hardwareAddress: '02:00:00:00:01:00',
+    hostname: 'host0',
+    state: 'active',
+    start: '2031-05-06T07:08:09Z',
+    end: '2031-05-06T08:08:09Z',
+  });
+  const paged: api.LeaseView[] = [];
+  let query: string | null = '?limit=3';
+  for (let pages = 0; query !== null && pages < 10; pages++) {
+    const page: api.LeasesResponse = await get(query);
+    t.ok(page.items.length <= 3);
+    paged.push(...page.items);
+    query = page.next === null ? null : `?limit=3&cursor=${page.next}`;
+  }
+  t.same(paged, all.items, 'pages add up to the whole');
+  t.same((await get('?hostname=host4')).items, [all.items[4]]);
+  t.same((await get('?mac=02-00-00-00-01-0A')).items, []);
+  t.same((await get('?mac=02-00-00-00-01-07')).items, [all.items[7]]);
+  t.same((await get('?clientId=01:09')).items, [all.items[9]]);
+  t.equal((await get('?scope=10.78.0.0')).items.length, 0);
+  t.equal((await get('?state=released')).items.length, 0);
+  await good(t, 'DELETE', '/api/v1/leases/10.77.0.100');
+  t.equal((await get('')).items.length, 9, 'free ones are left out unless asked for');
+  t.same((await get('?includeFree')).items.map(({ state }) => state)[0], 'free');
+  t.same(
+    (await get('?state=free')).items.map(({ address }) => address),
+    ['10.77.0.100'],
+  );
+  await bad(t, 'scope-not-found', 'GET', '/api/v1/leases?scope=10.9.0.0');
+});
+
+t.test('one lease', async (t) => {
+  t.match((await good(t, 'GET', '/api/v1/leases/10.77.0.109')).json, { clientId: '0109', hostname: 'host9' });
+  const explain = (await good(t, 'GET', '/api/v1/leases/10.77.0.109/explain')).json as api.ExplainResponse;
+  t.match(explain.lease, { address: '10.77.0.109' });
+  t.ok(explain.story.length > 0);
+  t.match((await good(t, 'POST', '/api/v1/leases/10.77.0.109/release')).json, { address: '10.77.0.109' });
+  t.match(house.world.journal.at(-1), {
+    type: 'lease-released',
+    actor: 'admin socket',
+    address: '10.77.0.109',
+  });
+  await bad(t, 'lease-not-found', 'GET', '/api/v1/leases/10.77.0.250');
+  await bad(t, 'lease-not-found', 'DELETE', '/api/v1/leases/10.77.0.250');
+  await bad(t, 'lease-not-found', 'POST', '/api/v1/leases/10.77.0.250/release');
+  for (const path of ['10.77.0', '10.77.0.256', '010.77.0.1', 'x', '%20'])
+    await bad(t, 'malformed-parameter', 'GET', `/api/v1/leases/${path}`);
+});
+
+t.test('history', async (t) => {
+  house.world.at += 60_000;
+  await call(house, 'DELETE', '/api/v1/leases/10.77.0.103');
+  const one = (await good(t, 'GET', '/api/v1/leases/10.77.0.103/history')).json as api.Page<api.Tenure>;
+  t.match(one, {
+    items: [
+      {
+        address: '10.77.0.103',
+        hardwareAddress: '02:00:00:00:01:03',
+        hostname: 'host3',
+        from: new Date(START_AT).toISOString(),
+        until: new Date(START_AT + 60_000).toISOString(),
+        endedBy: 'released',
+      },
+    ],
+    next: null,
+  });
+  const by = async (query: string) =>
+    (await good(t, 'GET', `/api/v1/history?${query}`)).json as api.Page<api.Tenure>;
+  t.same(await by('address=10.77.0.103'), one);
+  t.same(await by('mac=02:00:00:00:01:03'), one);
+  t.match(await by('clientId=0109'), { items: [{ address: '10.77.0.109', until: null, endedBy: null }] });
+  t.same((await by('address=10.77.0.103&at=2031-05-06T07:08:30Z')).items, one.items);
+  t.same((await by('address=10.77.0.103&at=2031-05-06T07:10:30Z')).items, []);
+  for (const query of [
+    '',
+    'mac=02:00:00:00:01:03&address=10.77.0.103',
+    'mac=x',
+    'clientId=0',
+    'address=1.2.3',
+  ])
+    await bad(t, 'malformed-parameter', 'GET', `/api/v1/history?${query}`);
+  for (const query of ['at=yesterday', 'at=2031-13-45T00:00:00Z', 'cursor=abc', 'cursor=1:', 'cursor=1:2,'])
+    await bad(t, 'malformed-parameter', 'GET', `/api/v1/history?address=10.77.0.103&${query}`);
+});
+
+t.test('events', async (t) => {
+  const get = async (query: string) =>
+    (await good(t, 'GET', `/api/v1/events${query}`)).json as api.Page<api.EventView>;
+  const all = await get('');
+  t.equal(all.next, null);
+  t.same(
+    all.items.map(({ seq }) => seq),
+    house.world.journal.map(({ seq }) => seq),
+  );
+  t.match(all.items[0], { type: 'server-started', at: new Date(START_AT).toISOString() });
+  t.same((await get('?last=2')).items, all.items.slice(-2));
+  t.same(
+    (await get('?since=5')).items,
+    all.items.filter(({ seq }) => seq >= 5),
+  );
+  t.same((await get('?type=lease-bound&limit=1000')).items.length, 10);
+  t.same((await get('?address=10.77.0.104')).items.length, 1);
+  t.same(
+    (await get('?scope=10.78.0.0')).items.map(({ type }) => type),
+    ['scope-added'],
+  );
+  house.world.at += 5000;
+  await call(house, 'POST', '/api/v1/pause');
+  const late = await get(`?since=${new Date(START_AT + 1).toISOString()}`);
+  t.same(late.items.map(({ type }) => type).slice(-1), ['paused']);
+  t.ok(late.items.every(({ at }) => Date.parse(at) > START_AT));
+  t.same(
+    (await get('?since=2031-05-06T09:08:09%2B02:00')).items.length,
+    all.items.length + late.items.length,
+  );
+  t.same((await get('?since=2099-01-01T00:00:00Z')).items, []);
+  const first = await get('?limit=4');
+  t.same((await get(`?limit=4&cursor=${first.next}`)).items[0]?.seq, first.items[3]!.seq + 1);
+  for (const query of ['since=tomorrow', 'last=x', 'cursor=-1', 'address=1'])
+    await bad(t, 'malformed-parameter', 'GET', `/api/v1/events?${query}`);
+});
+
+t.test('configuration', async (t) => {
+  const shown = (await good(t, 'GET', '/api/v1/config/show')).json as api.ConfigShowResponse;
+  t.match(shown, { name: 'dhcp1', file: '/etc/tandem/tandem.yaml', declared: null });
+  t.equal(shown.scopes.length, 2);
+  t.match((await good(t, 'GET', '/api/v1/config/diff')).json, { diff: [/leaseTime/] });
+  const exported = await good(t, 'GET', '/api/v1/config/export');
+  t.match(exported.headers['content-type'], /^application\/yaml/);
+  t.equal(exported.text, 'server:\n  name: dhcp1\n');
+  await bad(t, 'would-strand-leases', 'POST', '/api/v1/config/apply');
+  const applied = await good(t, 'POST', '/api/v1/config/apply', { body: { force: true } });
+  t.match(applied.json, {
+    dryRun: false,
+    plan: [/^admin socket: change leaseTime/],
+    needRestart: ['server.ports'],
+  });
+  t.match((await good(t, 'POST', '/api/v1/config/apply', { body: { dryRun: true, force: true } })).json, {
+    dryRun: true,
+  });
+});
+
+t.test('backup', async (t) => {
+  const file = join(house.folder, 'backup.mdb');
+  t.same((await good(t, 'POST', '/api/v1/backup', { body: { file } })).json, {
+    file,
+    bytes: 'a copy of the store'.length,
+  });
+  await bad(t, 'file-exists', 'POST', '/api/v1/backup', { body: { file } });
+  for (const other of ['backup.mdb', join(house.folder, 'nowhere', 'x'), `${house.folder}/\0x`])
+    await bad(t, 'backup-refused', 'POST', '/api/v1/backup', { body: { file: other } });
+  house.world.commitMs = 50;
+  const slow = call(house, 'POST', '/api/v1/backup', { body: { file: join(house.folder, 'a') } });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await bad(t, 'busy', 'POST', '/api/v1/backup', { body: { file: join(house.folder, 'b') } });
+  t.equal((await slow).status, 200);
+  house.world.storeFails = true;
+  const failed = join(house.folder, 'c');
+  t.match(await bad(t, 'backup-refused', 'POST', '/api/v1/backup', { body: { file: failed } }), {
+    detail: /no space left/,
+  });
+  t.notOk(existsSync(failed));
+});
+
+t.test('a store that fails is said, not hidden', async (t) => {
+  house.world.storeFails = true;
+  t.match(await bad(t, 'store-failed', 'POST', '/api/v1/pause'), { detail: /no space left/ });
+  await bad(t, 'store-failed', 'PATCH', SCOPE, { body: { name: 'x' } });
+  t.equal((await call(house, 'GET', '/api/v1/status')).status, 200);
+});
+
+t.test('a bug of ours is a 500 and a line in the log', async (t) => {
+  Object.defineProperty(house.world, 'stats', {
+    value: () => {
+      throw new TypeError('a hidden detail');
+    },
+  });
+  const problem = await bad(t, 'internal', 'GET', '/api/v1/status');
+  t.notMatch(JSON.stringify(problem), 'hidden detail');
+  t.match(house.said, [{ level: 'error', event: 'admin-request-failed', fields: { url: '/api/v1/status' } }]);
+});
+
+t.test('an answer that takes too long is given up', async (t) => {
+  await house.close();
+  house = await openHouse(await furnishedWorld(), { handlerTimeoutMs: 50 });
+  house.world.commitMs = 300;
+  await bad(t, 'timed-out', 'POST', '/api/v1/pause');
+});
+
+t.test('paths, methods and parameters that do not exist', async (t) => {
+  for (const path of [
+    '/',
+    '/api',
+    '/api/v1',
+    '/api/v1/',
+    '/api/v1/statuses',
+    '/api/v1/scopes/',
+    '//status',
+    '/api/v2/status',
+  ])
+    t.match(await bad(t, 'not-found', 'GET', path), { detail: /openapi\.json/ });
+  const answer = await call(house, 'PUT', '/api/v1/status');
+  t.equal(answer.headers['allow'], 'GET, HEAD');
+  await bad(t, 'method-not-allowed', 'PUT', '/api/v1/status');
+  await bad(t, 'method-not-allowed', 'OPTIONS', '/api/v1/scopes');
+  await bad(t, 'method-not-allowed', 'PURGE', '/metrics');
+  await bad(t, 'malformed-request', 'GET', '/api/v1/scopes/%ff');
+  const unknown = await bad(t, 'malformed-parameter', 'GET', '/api/v1/leases?colour=red');
+  t.match(unknown, { parameter: 'colour', value: 'red', detail: /known: scope, state/ });
+  t.match(await bad(t, 'malformed-parameter', 'GET', '/api/v1/leases?limit=5&limit=6'), {
+    parameter: 'limit',
+  });
+  for (const limit of ['0', '1001', '-1', '1e2', '', 'x', '99999999999'])
+    t.match(await bad(t, 'malformed-parameter', 'GET', `/api/v1/leases?limit=${limit}`), {
+      parameter: 'limit',
+      value: limit,
+    });
+  await bad(t, 'malformed-parameter', 'GET', '/api/v1/leases?state=gone');
+  await bad(t, 'malformed-parameter', 'DELETE', `${SCOPE}?force=maybe`);
+  const head = await call(house, 'HEAD', '/api/v1/status');
+  t.match(head, { status: 200, text: '' });
+  t.ok(Number(head.headers['content-length']) > 100);
+});
+
+t.test('bodies that are not what they should be', async (t) => {
+  const post = (code: keyof typeof PROBLEMS, body: unknown, headers: Record<string, string> = {}) =>
+    bad(t, code, 'POST', '/api/v1/scopes', { body, headers });
+  await bad(t, 'malformed-body', 'POST', '/api/v1/scopes');
+  for (const body of ['{', '', '[]', '"x"', 'null', '1', Buffer.from([0x22, 0xff, 0x22])])
+    await post('malformed-body', body);
+  await post('malformed-body', '{"subnet":"10.0.0.0/8","options":{"__proto__":{"x":1}}}');
+  await post('unsupported-media-type', '{}', { 'content-type': 'text/plain' });
+  await post('unsupported-media-type', '{}', { 'content-type': 'application/json; charset=latin1' });
+  await post('unsupported-media-type', '{}', { 'content-type': 'application/merge-patch+json' });
+  await post('unsupported-media-type', '{}', { 'content-encoding': 'gzip' });
+  await post('invalid', '{}', { 'content-type': 'Application/JSON; charset="UTF-8"' });
+  const many = await post('invalid', {
+    subnet: '10.0.0.0/8',
+    ...Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`k${i}`, i])),
+  });
+  t.equal(many.faults?.length, 101, 'no endless lists of faults');
+  t.match(many.faults?.at(-1), { message: 'and 200 more' });
+  t.same(Object.prototype, {}, 'no prototype was touched');
+});
+
+t.test('tokens', async (t) => {
+  const status = '/api/v1/status';
+  for (const token of [FULL_TOKEN, READ_TOKEN])
+    t.equal((await call(house, 'GET', status, { token })).status, 200);
+  t.equal((await call(house, 'GET', '/healthz', { token: null })).status, 200);
+  t.equal((await call(house, 'GET', '/readyz', { token: null })).status, 200);
+  const none = await call(house, 'GET', status, { token: null });
+  t.match(none.headers['www-authenticate'], /^Bearer realm="tandem"/);
+  t.match(await bad(t, 'unauthorized', 'GET', status, { token: null }), {
+    detail: /no Authorization header/,
+  });
+  for (const token of ['wrong', `${FULL_TOKEN}x`, FULL_TOKEN.slice(1), FULL_TOKEN.toUpperCase(), ''])
+    await bad(t, 'unauthorized', 'GET', status, { token });
+  for (const authorization of ['Basic eDp5', FULL_TOKEN, `Bearer ${FULL_TOKEN} x`, 'Bearer'])
+    await bad(t, 'unauthorized', 'GET', status, { token: null, headers: { authorization } });
+  await bad(t, 'unauthorized', 'GET', '/nowhere', { token: null });
+  await bad(t, 'not-found', 'GET', '/nowhere', { token: READ_TOKEN });
+  for (const row of ROUTES) {
+    const path = row.path.replace('{id}', '10.77.0.0').replace('{address}', '10.77.0.100');
+    const body = row.body ? '{"broken' : undefined;
+    if (row.access !== 'open') await bad(t, 'unauthorized', row.method, path, { token: null, body });
+    if (row.access === 'full')
+      t.match(await bad(t, 'forbidden', row.method, path, { token: READ_TOKEN, body }), {
+        detail: /"full" token/,
+      });
+  }
+  t.equal(house.world.journal.filter(({ type }) => type === 'paused').length, 0, 'nothing was carried out');
+  await call(house, 'POST', '/api/v1/pause', { token: FULL_TOKEN });
+  t.match(house.world.journal.at(-1), { type: 'paused', actor: /^token [0-9a-f]{8}$/ });
+  t.notMatch(JSON.stringify([house.said, house.world.journal]), FULL_TOKEN, 'no token in log or journal');
+});
+
+t.test('writes are told to the log, reads are not', async (t) => {
+  await call(house, 'GET', SCOPE);
+  await call(house, 'POST', `${SCOPE}/deactivate`, { token: FULL_TOKEN });
+  t.match(house.said, [
+    { level: 'info', event: 'admin-write', fields: { method: 'POST', params: { id: '10.77.0.0' } } },
+  ]);
+  t.equal(house.said.length, 1);
+});
+
+t.test('openapi.json lists exactly the routes', async (t) => {
+  const { json } = await good(t, 'GET', '/api/v1/openapi.json');
+  const document = json as {
+    openapi: string;
+    paths: Record<string, Record<string, { parameters: { name: string; in: string }[]; responses: object }>>;
+  };
+  t.match(document.openapi, /^3\.1\./);
+  const listed = Object.entries(document.paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  t.same(listed.sort(), ROUTES.map((row) => `${row.method} ${row.path}`).sort());
+  t.equal(new Set(listed).size, listed.length);
+  const leases = document.paths['/api/v1/leases']!['get']!;
+  t.same(
+    leases.parameters.map(({ name }) => name),
+    ['scope', 'state', 'mac', 'clientId', 'hostname', 'includeFree', 'limit', 'cursor'],
+  );
+  const one = document.paths['/api/v1/leases/{address}/history']!['get']!;
+  t.match(one.parameters[0], { name: 'address', in: 'path' });
+  t.match(document.paths['/api/v1/scopes']!['post']!.responses, { 201: {}, default: {} });
+  for (const row of ROUTES) t.match(row.doc, /^\S.*\.$/, `${row.path} has a sentence`);
+});
+
+t.test('the socket file has its mode', async (t) => {
+  t.equal(statSync(house.socket).mode & 0o777, 0o660);
+});
+
+t.test('every route was answered, and nearly every code met', async (t) => {
+  t.same(
+    ROUTES.map((row) => `${row.method} ${row.path}`).filter((name) => !seen.has(name)),
+    [],
+  );
+  const elsewhere = [
+    'malformed',
+    'overloaded',
+    'malformed-request',
+    'request-timeout',
+    'body-too-large',
+    'headers-too-large',
+    'too-many-clients',
+  ];
+  t.same(
+    Object.keys(PROBLEMS).filter((code) => !codes.has(code) && !elsewhere.includes(code)),
+    [],
+  );
+});
