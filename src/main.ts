@@ -2,8 +2,11 @@
 // The program: joins the command line with the commands that run in this process. Nothing else happens here.
 
 import { readFileSync } from 'node:fs';
+import { AdminError } from './admin/listen.js';
+import { startAdmin } from './admin/server.js';
 import { runCli } from './cli/run.js';
 import { loadConfigFile } from './config/load.js';
+import { type DaemonOptions, StartError } from './shell/daemon.js';
 import { lab } from './shell/lab/lab.js';
 import { replay } from './shell/replay.js';
 import { restore } from './shell/restore.js';
@@ -12,9 +15,14 @@ import { serve } from './shell/serve.js';
 const PACKAGE = new URL('../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { readonly version: string };
 
+const openAdmin: DaemonOptions['openAdmin'] = (options) =>
+  startAdmin(options).catch((error) => {
+    throw error instanceof AdminError ? new StartError(error.message) : error;
+  });
+
 process.exitCode = await runCli(process.argv.slice(2), {
   version,
-  serve: ({ config }) => serve({ config, version }),
+  serve: ({ config }) => serve({ config, version, openAdmin }),
   check: async ({ config }) => {
     const loaded = loadConfigFile(config);
     return loaded.ok ? [] : loaded.faults;

@@ -23,6 +23,4 @@ export const DHCP_LIMITS = {
   hostname: 255,
   /** Relay information and class identifiers kept with a lease; longer ones are not kept (one option is at most 255). */
   keptOption: 255,
-  /** Greatest DHCP message sent, whatever option 57 says: one Ethernet frame without fragments. */
-  largestMessage: 1472,
 } as const;

@@ -4,10 +4,8 @@
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { parseAddress } from '../wire/address.js';
 import { utf8Encode } from '../wire/bytes.js';
-import { isMalformed } from '../wire/error.js';
-import { encodeMessage, MessageType, OptionCode, readU16 } from '../wire/message.js';
+import { encodeMessage, MessageType, OptionCode, readMaxMessageSize } from '../wire/message.js';
 import type { Datagram, DhcpContext, ServedScope } from './context.js';
-import { DHCP_LIMITS } from './limits.js';
 import type { Query } from './query.js';
 import { optionValue, renewalTimes, type Terms } from './terms.js';
 
@@ -151,7 +149,7 @@ function compose(
     ...(settings?.bootFile ? { file: utf8Encode(settings.bootFile) } : {}),
     options,
     relayInfo: query.relayInfo,
-    maxSize: maxSize(query),
+    maxSize: readMaxMessageSize(message),
   });
   return { ...where, bytes, interface: query.interface.name, source: ownSource(query) };
 }
@@ -175,13 +173,6 @@ function destination(
   const unicast = type !== MessageType.NAK && (message.flags & BROADCAST_FLAG) === 0 && yiaddr !== 0;
   if (!unicast || message.chaddr.length === 0) return { to: BROADCAST, port, hardware: null };
   return { to: yiaddr, port, hardware: { htype: message.htype, address: message.chaddr } };
-}
-
-/** RFC 2132 §9.10: the least a client must take is 576; without option 57 that is what it gets. */
-function maxSize(query: Query): number {
-  const told = readU16(query.message, OptionCode.dhcpMaxMessageSize);
-  if (told === undefined || isMalformed(told)) return 576;
-  return Math.min(DHCP_LIMITS.largestMessage, Math.max(576, told));
 }
 
 /** With a server identifier override (RFC 5107) the identifier is the relay's; packets still leave from our own. */

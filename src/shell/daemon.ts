@@ -3,8 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { Daemon, ShellStats } from '../admin/daemon.js';
-import { AdminError } from '../admin/listen.js';
-import { type Admin, startAdmin } from '../admin/server.js';
+import type { Admin, AdminOptions } from '../admin/server.js';
 import type { ServeConfig } from '../config/config.js';
 import { parseEndpoint } from '../config/scalars.js';
 import { loadTokens, type Token } from '../config/tokens.js';
@@ -30,6 +29,8 @@ export interface DaemonOptions {
   readonly file: string; // the config file
   readonly version: string;
   readonly log: Log;
+  /** Opens the admin interface; rejects with StartError. */
+  readonly openAdmin: (options: AdminOptions) => Promise<Admin>;
   /** The daemon can go on no longer: say why and exit non-zero. Called at most once. */
   readonly onFatal: (message: string) => void;
 }
@@ -198,19 +199,14 @@ export class TandemDaemon {
   private async openAdmin(): Promise<void> {
     const { admin } = this.options.config;
     this.readTokens();
-    try {
-      this.admin = await startAdmin({
-        daemon: this.port(),
-        exportConfig: async () => this.settings.export(),
-        socket: { path: admin.socket },
-        http: (admin.http === null ? undefined : parseEndpoint(admin.http)) ?? null,
-        tokens: () => this.tokens,
-        log: this.options.log.say,
-      });
-    } catch (error) {
-      if (error instanceof AdminError) throw new StartError(error.message);
-      throw error;
-    }
+    this.admin = await this.options.openAdmin({
+      daemon: this.port(),
+      exportConfig: async () => this.settings.export(),
+      socket: { path: admin.socket },
+      http: (admin.http === null ? undefined : parseEndpoint(admin.http)) ?? null,
+      tokens: () => this.tokens,
+      log: this.options.log.say,
+    });
   }
 
   /** The token file, at the start and on each reload; a faulty one leaves the tokens as they were. */

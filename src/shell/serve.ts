@@ -1,73 +1,83 @@
 // `tandem serve`: one daemon in the foreground, under systemd or a terminal. Signals: SIGTERM and SIGINT stop it in
 // order, SIGHUP applies the config file. Resolves with the exit code.
 
+import type { ServeConfig } from '../config/config.js';
+import { formatFault } from '../config/fault.js';
 import { loadConfigFile } from '../config/load.js';
-import { StartError, TandemDaemon } from './daemon.js';
-import { openLog } from './log.js';
+import { type DaemonOptions, StartError, TandemDaemon } from './daemon.js';
+import { type Log, openLog } from './log.js';
 import { openNotifier } from './notify.js';
 
+export interface ServeOptions {
+  readonly config: string;
+  readonly version: string;
+  readonly openAdmin: DaemonOptions['openAdmin'];
+}
+
 /** Run until told to stop. Faults and failures to start go to standard error, one sentence or fault a line. */
-export async function serve(options: { readonly config: string; readonly version: string }): Promise<number> {
+export async function serve(options: ServeOptions): Promise<number> {
   const loaded = loadConfigFile(options.config);
   if (!loaded.ok) {
-    for (const { path, line, message } of loaded.faults) {
-      process.stderr.write(`${options.config}${line === null ? '' : `:${line}`}: ${path} ${message}\n`);
-    }
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault, options.config)}\n`);
     return 1;
   }
   const { config } = loaded;
   const log = openLog(config.log.level, config.name);
   for (const { path, message } of loaded.warnings) log.say('warn', `${path} ${message}`);
-  const notifier = openNotifier();
-  let end: (code: number) => void = () => {};
-  const ended = new Promise<number>((resolve) => {
-    end = resolve;
-  });
-  let daemon: TandemDaemon;
+  const end = new Ending();
+  const onFatal = (message: string) => {
+    log.say('fatal', message);
+    end.with(1);
+  };
   try {
-    daemon = await TandemDaemon.start({
-      config,
-      file: options.config,
-      version: options.version,
-      log,
-      onFatal: (message) => {
-        log.say('fatal', message);
-        log.flush();
-        end(1);
-      },
-    });
+    const daemon = await TandemDaemon.start({ ...options, config, file: options.config, log, onFatal });
+    return await attend(daemon, config, log, end);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     process.stderr.write(`tandem: ${error.message}\n`);
     return 1;
+  } finally {
+    log.flush();
   }
-  const watchdog =
-    notifier.aliveEveryMs === undefined
-      ? undefined
-      : setInterval(() => notifier.alive(), notifier.aliveEveryMs);
-  notifier.ready(`serving ${config.interfaces.join(', ')}`);
+}
+
+/** The exit code, once there is one. */
+class Ending {
+  with: (code: number) => void = () => {};
+  readonly code = new Promise<number>((resolve) => {
+    this.with = resolve;
+  });
+}
+
+/** What comes from outside while the daemon runs: signals, and systemd's questions whether it lives. */
+async function attend(daemon: TandemDaemon, config: ServeConfig, log: Log, end: Ending): Promise<number> {
+  const notifier = openNotifier();
+  const { aliveEveryMs } = notifier;
+  const watchdog = aliveEveryMs === undefined ? undefined : setInterval(() => notifier.alive(), aliveEveryMs);
   const stop = (signal: string) => {
     notifier.stopping();
     daemon.stop(signal).then(
-      () => end(0),
+      () => end.with(0),
       (error) => {
         log.say('fatal', `the store could not be closed: ${error instanceof Error ? error.message : error}`);
-        end(1);
+        end.with(1);
       },
     );
   };
-  process.once('SIGTERM', () => stop('SIGTERM'));
-  process.once('SIGINT', () => stop('SIGINT'));
-  process.on('SIGHUP', () => {
+  const reload = () => {
     notifier.reloading();
     void daemon.reload({ dryRun: false, force: false, actor: 'SIGHUP' }).then((result) => {
       if (result.ok) log.say('info', 'config file applied', { result: result.value });
       else log.say('error', result.message, { faults: result.faults });
       notifier.ready();
     });
-  });
-  const code = await ended;
+  };
+  process.once('SIGTERM', () => stop('SIGTERM'));
+  process.once('SIGINT', () => stop('SIGINT'));
+  process.on('SIGHUP', reload);
+  notifier.ready(`serving ${config.interfaces.join(', ')}`);
+  const code = await end.code;
   clearInterval(watchdog);
-  log.flush();
+  process.off('SIGHUP', reload);
   return code;
 }
