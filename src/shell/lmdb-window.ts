@@ -2,8 +2,8 @@
 // lets more commits share one; without load there is none, and a commit takes as long as the disk does.
 
 /**
- * Chosen by test/bench/store-cost.ts: at 9,000 commits/s a pause of 4 ms costs 15 µs of CPU a commit where none costs
- * 40; more saves little and would eat into the 20 ms that an eager update may take on both servers of a pair.
+ * Chosen by test/bench/store-cost.ts at 9,000 commits/s: a pause of 2 ms costs about 20 µs of CPU a commit, 4 ms about
+ * 15. More saves little and would eat into the 20 ms that an eager update may take on both servers of a pair.
  */
 const MAX_WINDOW_MS = 4;
 /** Below this many commits a second there is no pause; from FULL on the whole of it. */

@@ -12,8 +12,8 @@ import type { Store } from '../../src/shell/store.js';
 
 const FIRST = 0x0a40_0000; // 10.64.0.0
 const RECORD_BYTES = 112;
-const WARM_MS = 1000;
-const MEASURE_MS = 1500;
+const WARM_MS = 800;
+const MEASURE_MS = 1200;
 const TICK_MS = 1;
 
 interface Cost {
