@@ -37,7 +37,7 @@ export interface Page<T> {
 }
 
 export interface ScopeStatusWithDigest extends ScopeStatus {
-  readonly digest: string | null; // null: leases changed too fast to be read as one state, or not asked for
+  readonly digest: string | null; // null: not asked for, not read within seconds, or leases change too fast
 }
 
 /** GET /status (?digest=false leaves the digests null and costs nothing) */

@@ -36,7 +36,7 @@ export class Digests {
 
   constructor(
     private readonly view: Pick<EngineView, 'leases' | 'leaseRevision'>,
-    private readonly limits: Pick<AdminLimits, 'sliceMs' | 'digestTries' | 'digestRestMs'>,
+    private readonly limits: Pick<AdminLimits, 'sliceMs' | 'digestTries' | 'digestWaitMs' | 'digestRestMs'>,
   ) {}
 
   /** The digests of the present leases if they are known already. */
@@ -54,6 +54,15 @@ export class Digests {
       this.running = null;
     });
     return this.running;
+  }
+
+  /** As `current`, but null when that takes longer than `digestWaitMs`; the scan goes on and its answer is kept. */
+  async soon(): Promise<DigestSet | null> {
+    const waited = new AbortController();
+    const late = pause(this.limits.digestWaitMs, null, { signal: waited.signal }).catch(() => null);
+    const found = await Promise.race([this.current(), late]);
+    waited.abort();
+    return found;
   }
 
   private async compute(): Promise<DigestSet | null> {

@@ -22,6 +22,7 @@ export interface AdminLimits {
   readonly pageScanMs: number; // a filtered page gives up looking after this and hands out a cursor
   readonly sliceMs: number; // how long work runs before the event loop gets its turn
   readonly digestTries: number; // scans begun anew because leases changed under them
+  readonly digestWaitMs: number; // `status` answers without digests after this; the scan goes on for the next question
   readonly digestRestMs: number; // after that many failures, answer null for this long
 }
 
@@ -47,5 +48,6 @@ export const ADMIN_LIMITS: AdminLimits = {
   pageScanMs: 1000,
   sliceMs: 1,
   digestTries: 3,
+  digestWaitMs: 2500,
   digestRestMs: 5000,
 };

@@ -62,7 +62,7 @@ const control: readonly Route[] = [
     query: z.strictObject({ digest: flag.unwrap().default(true) }),
     reply: schemas.status,
     handle: async ({ room, query }) => {
-      const digests = query.digest ? await room.digests.current() : null;
+      const digests = query.digest ? await room.digests.soon() : null;
       return { json: statusOf(room.daemon, digests) };
     },
   }),

@@ -69,7 +69,7 @@ function pages(leases: readonly LeaseView[], during: (self: { revision: number }
   return { self, view };
 }
 
-const tight = { sliceMs: 1, digestTries: 3, digestRestMs: 100 };
+const tight = { sliceMs: 1, digestTries: 3, digestWaitMs: 2000, digestRestMs: 100 };
 
 t.test('a digest is SHA-256 over the lines of all leases, whole and by scope', async (t) => {
   const leases = Array.from({ length: 700 }, (_, i) => leaseView(0x0a4d0000 + i * 3));
@@ -166,6 +166,15 @@ t.test('questions share one scan, and an answer is kept while nothing changes', 
   t.equal(digests.cached(), null);
   t.equal((await digests.current())?.server, one?.server);
   t.ok(self.pages > asked);
+});
+
+t.test('whoever cannot wait is told nothing, and the next one has the answer', async (t) => {
+  const leases = Array.from({ length: 3000 }, (_, i) => leaseView(0x0a000000 + i));
+  const digests = new Digests(pages(leases).view, { ...tight, digestWaitMs: 0, sliceMs: 0.1 });
+  t.equal(await digests.soon(), null);
+  const found = await digests.current();
+  t.match(found?.server, /^[0-9a-f]{64}$/);
+  t.equal(await digests.soon(), found);
 });
 
 t.test('a digest of many leases leaves the event loop its turns', async (t) => {
