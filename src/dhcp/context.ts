@@ -54,6 +54,8 @@ export interface DhcpContext {
   readonly table: LeaseTable;
   readonly server: CompiledServer;
   readonly memory: Memory;
+  /** Probe every address before it is offered, whatever its scope says. */
+  readonly cautious: boolean;
   scopeAt(address: number): ServedScope | undefined;
   scopesOfSuperscope(name: string): readonly ServedScope[];
   isOwnAddress(address: number): boolean;

@@ -42,7 +42,8 @@ function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
 
 function propose(ctx: DhcpContext, query: Query, choice: Choice, attempt: number): void {
   const { served, address } = choice;
-  if (choice.known || !served.scope.settings.conflictDetection) {
+  const { conflictDetection } = served.scope.settings;
+  if (choice.known || !(conflictDetection || ctx.cautious)) {
     offer(ctx, query, choice);
     return;
   }

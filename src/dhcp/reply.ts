@@ -146,12 +146,13 @@ function compose(
     siaddr: settings?.nextServer ? (parseAddress(settings.nextServer) ?? 0) : 0,
     giaddr: message.giaddr,
     chaddr: message.chaddr,
-    ...(settings?.bootFile ? { file: utf8Encode(settings.bootFile) } : {}),
+    file: settings?.bootFile ? utf8Encode(settings.bootFile) : undefined,
     options,
     relayInfo: query.relayInfo,
     maxSize: readMaxMessageSize(message),
   });
-  return { ...where, bytes, interface: query.interface.name, source: ownSource(query) };
+  const { to, port, hardware } = where;
+  return { interface: query.interface.name, bytes, to, port, hardware, source: ownSource(query) };
 }
 
 /** RFC 2131 §4.1, in its order. Undefined: only a broadcast would reach the client, and we cannot send one. */

@@ -2,11 +2,11 @@
 // counted drop; none ends in an exception.
 
 import { isMalformed } from '../wire/error.js';
-import { MessageType, OptionCode, readU8 } from '../wire/message.js';
-import type { DhcpContext } from './context.js';
+import { type DhcpMessage, MessageType, OptionCode, readU8 } from '../wire/message.js';
+import type { DhcpContext, NetworkInterface } from './context.js';
 import { discover } from './discover.js';
 import { inform } from './inform.js';
-import { type Arrival, type Query, understand } from './query.js';
+import { type Query, understand } from './query.js';
 import { decline, release } from './release.js';
 import { request } from './request.js';
 
@@ -34,8 +34,14 @@ export const OPERATIONS: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** Answer one message from a client, or count why it got no answer. */
-export function serve(ctx: DhcpContext, arrival: Omit<Arrival, 'type'>): void {
-  const type = readU8(arrival.message, OptionCode.dhcpMessageType);
+export function serve(
+  ctx: DhcpContext,
+  message: DhcpMessage,
+  via: NetworkInterface,
+  from: number,
+  fromPort: number,
+): void {
+  const type = readU8(message, OptionCode.dhcpMessageType);
   if (type === undefined) {
     ctx.drop('bootp');
     return;
@@ -45,7 +51,7 @@ export function serve(ctx: DhcpContext, arrival: Omit<Arrival, 'type'>): void {
     ctx.drop('not-a-client-message');
     return;
   }
-  const query = understand(ctx, { ...arrival, type });
+  const query = understand(ctx, { message, type, interface: via, from, fromPort });
   if (!query) return;
   if (!ctx.memory.withinRate(query.client)) {
     ctx.drop('rate-limited');

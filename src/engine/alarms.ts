@@ -13,7 +13,13 @@ export const ALARMS = {
   'addresses-declined': 'clients or probes found addresses in use that nobody leases',
   'reservation-held': 'a reserved address is leased to another client until that lease ends',
   'store-restored': 'the store was restored from a backup: leases given since then are not in it',
+  'config-refused': 'the config file could not be applied at start; the settings that ran before are served',
+  network: 'an interface or socket that the config names cannot be used',
+  'recording-ended': 'the input recording ended before it was told to',
 } as const;
+
+/** Alarms that the shell raises; the engine raises the others itself. */
+export type ShellAlarm = 'config-refused' | 'network' | 'recording-ended';
 
 export type AlarmCode = keyof typeof ALARMS;
 

@@ -52,5 +52,7 @@ export type Effect =
     }
   /** The operator vouches for a clock that is behind the last operation: let engine time run. */
   | { readonly kind: 'accept-clock' }
+  /** Every lease given after the backup was made has ended: the store is as good as any. */
+  | { readonly kind: 'accept-restored' }
   | { readonly kind: 'event'; readonly event: JournalEvent }
   | { readonly kind: 'reply'; readonly id: number; readonly result: CommandResult };

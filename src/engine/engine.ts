@@ -2,12 +2,14 @@
 // input kind, and is nothing clever: the dialogue stands in the dhcp room, the leases in the lease room, edits in
 // edits.ts. Synchronous and deterministic: the same inputs give the same effects. It never throws on outside data.
 
-import type { BindingEvent, Datagram, DhcpContext, NetworkInterface, ProbeRequest } from '../dhcp/context.js';
+import type { BindingEvent, Datagram, DhcpContext, NetworkInterface } from '../dhcp/context.js';
 import { probed } from '../dhcp/discover.js';
 import type { DropReason } from '../dhcp/drop.js';
 import { Memory } from '../dhcp/memory.js';
 import { OPERATIONS, serve } from '../dhcp/server.js';
-import { endAt, type Lease } from '../lease/lease.js';
+import { endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
+import { longestLeaseSeconds } from '../lease/scope.js';
+import { INFINITE_SECONDS } from '../lease/settings.js';
 import { LeaseTable } from '../lease/table.js';
 import { formatAddress } from '../wire/address.js';
 import { formatHardware, toHex } from '../wire/bytes.js';
@@ -16,6 +18,7 @@ import { type DhcpMessage, decodeMessage, OptionCode } from '../wire/message.js'
 import { Alarms } from './alarms.js';
 import { Commands } from './commands.js';
 import { CounterSet } from './counters.js';
+import { DialogueContext, sendEffect } from './dialogue.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import { EVENTS, type EventType } from './events.js';
 import { type ExpiryHost, expireDue } from './expiry.js';
@@ -63,6 +66,7 @@ export class Engine {
   private nextCommitId = 1;
   private committedId = 0;
   private nextEventSeq = 1;
+  private cautiousUntilAt = 0;
   private sampleAt = 0;
   private arriving: DhcpMessage | null = null;
   private arrivedOn = '';
@@ -76,7 +80,7 @@ export class Engine {
       const { raised, ...data } = change;
       this.record(raised ? 'alarm-raised' : 'alarm-cleared', data);
     });
-    this.context = new EngineContext(this);
+    this.context = new DialogueContext(this);
     this.commands = new Commands(this);
     this.view = new Snapshot(this);
   }
@@ -104,14 +108,38 @@ export class Engine {
     this.record('server-started', data);
     if (this.paused) this.alarms.raise(at, 'paused', 'paused: no client is answered until `tandem resume`');
     if (this.clockHeld) this.raiseClockHeld();
-    if (restored)
-      this.alarms.raise(
-        at,
-        'store-restored',
-        'the store comes from a backup; leases given after it was made are unknown here',
-      );
+    if (restored) this.beCautious();
     this.noteClock(wallAheadMs);
     return this.takeEffects();
+  }
+
+  /**
+   * Leases given after the backup was made are unknown here. Until the longest of them must have ended, every address
+   * is probed before it goes to a client that is not known to hold it.
+   */
+  private beCautious(): void {
+    const longest = Math.max(
+      ...this.index.all.map(({ scope }) => longestLeaseSeconds(scope, this.index.server)),
+      0,
+    );
+    this.cautiousUntilAt = longest === INFINITE_SECONDS ? INFINITE_AT : this.at + longest * 1000;
+    const until =
+      longest === INFINITE_SECONDS
+        ? 'for good, because leases are infinite'
+        : `until ${isoOf(this.cautiousUntilAt)}`;
+    const message = `the store comes from a backup, leases given since are unknown: every address is probed before it is offered ${until}`;
+    this.alarms.raise(this.at, 'store-restored', message);
+  }
+
+  /** Probe addresses whatever their scope says. */
+  get cautious(): boolean {
+    return this.at < this.cautiousUntilAt;
+  }
+
+  private endCaution(): void {
+    this.cautiousUntilAt = 0;
+    this.alarms.clear('store-restored');
+    this.push({ kind: 'accept-restored' });
   }
 
   /**
@@ -146,6 +174,10 @@ export class Engine {
         this.alarms.clear('clock-held');
         this.noteClock(input.wallAheadMs);
         break;
+      case 'alarm':
+        if (input.message === null) this.alarms.clear(input.code);
+        else this.alarms.raise(at, input.code, input.message);
+        break;
       case 'command':
         this.commands.run(input.id, input.actor, input.command);
         break;
@@ -155,7 +187,7 @@ export class Engine {
 
   /** When `deadline` has to be put in next, engine ms. */
   nextDeadline(): number {
-    let next = this.sampleAt;
+    let next = this.sampleAt; // also often enough to see caution end
     if (this.clockHeld) return next;
     const expiry = this.table.nextExpiryAt();
     if (expiry !== undefined && expiry < next) next = expiry;
@@ -187,7 +219,7 @@ export class Engine {
     if (via === undefined) this.drop('no-scope');
     else if (this.paused) this.drop('paused');
     else if (this.clockHeld) this.drop('clock-held');
-    else serve(this.context, { message, interface: via, from: input.from, fromPort: input.fromPort });
+    else serve(this.context, message, via, input.from, input.fromPort);
     this.arriving = null;
   }
 
@@ -206,6 +238,7 @@ export class Engine {
 
   private onDeadline(): void {
     if (!this.clockHeld) expireDue(this as ExpiryHost);
+    if (this.cautiousUntilAt !== 0 && !this.cautious) this.endCaution();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const { pools, scope } of this.index.all) {
@@ -286,7 +319,7 @@ export class Engine {
     const record = this.table.recordOf(lease.address) ?? null;
     const writes: Write[] = [{ table: 'lease', address: lease.address, record }];
     const then: Effect[] = [];
-    if (reply) then.push({ kind: 'send', ...reply });
+    if (reply) then.push(sendEffect(reply));
     if (type !== null) {
       const event = this.makeEvent(type, bindingData(lease, before, served?.scope.scopeId), actor);
       writes.push({ table: 'journal', events: [event] });
@@ -328,57 +361,4 @@ function bindingData(
     hostname: holder.hostname,
     end: isoOrNull(endAt(lease)),
   };
-}
-
-/** The engine as the dialogue sees it. */
-class EngineContext implements DhcpContext {
-  constructor(private readonly engine: Engine) {}
-
-  get at(): number {
-    return this.engine.at;
-  }
-  get ports(): DhcpContext['ports'] {
-    return this.engine.options.ports;
-  }
-  get table(): LeaseTable {
-    return this.engine.table;
-  }
-  get server(): DhcpContext['server'] {
-    return this.engine.index.server;
-  }
-  get memory(): Memory {
-    return this.engine.memory;
-  }
-  scopeAt(address: number): ReturnType<DhcpContext['scopeAt']> {
-    return this.engine.index.at(address);
-  }
-  scopesOfSuperscope(name: string): ReturnType<DhcpContext['scopesOfSuperscope']> {
-    return this.engine.index.ofSuperscope(name);
-  }
-  isOwnAddress(address: number): boolean {
-    return this.engine.interfaces.some(({ addresses }) => addresses.some((own) => own.address === address));
-  }
-  drop(reason: DropReason): void {
-    this.engine.drop(reason);
-  }
-  countSent(operation: 'offer' | 'ack' | 'nak'): void {
-    this.engine.counters.countSent(operation);
-  }
-  exhausted(served: Parameters<DhcpContext['exhausted']>[0]): void {
-    this.engine.noteExhausted(served.scope.scopeId);
-  }
-  send(datagram: Datagram): void {
-    this.engine.push({ kind: 'send', ...datagram });
-  }
-  probe(request: ProbeRequest): void {
-    this.engine.counters.probes++;
-    this.engine.push({ kind: 'probe', ...request });
-  }
-  commitLease(lease: Lease, event: BindingEvent | null, reply: Datagram | null): void {
-    this.engine.commitLease(lease, event, reply);
-  }
-  sendAfterCommits(datagram: Datagram): void {
-    if (this.engine.settled) this.send(datagram);
-    else this.engine.commit([], [{ kind: 'send', ...datagram }]);
-  }
 }

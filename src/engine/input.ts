@@ -1,6 +1,7 @@
 // Everything that can happen to the engine. Inputs are plain data: the recorder writes them down as they are, and a
 // replay or the simulator feeds them back. `at` (see engine.ts) travels beside them.
 
+import type { ShellAlarm } from './alarms.js';
 import type { Command } from './command.js';
 
 /** One network interface as the shell sees it now. */
@@ -31,4 +32,6 @@ export type Input =
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
   /** A held clock has passed the last operation, or was accepted: engine time runs. */
   | { readonly kind: 'clock-released'; readonly wallAheadMs: number }
+  /** The shell found something an operator should know (null: it is over). */
+  | { readonly kind: 'alarm'; readonly code: ShellAlarm; readonly message: string | null }
   | { readonly kind: 'command'; readonly id: number; readonly actor: string; readonly command: Command };

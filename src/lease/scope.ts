@@ -222,3 +222,9 @@ function compileOptions(settings: OptionSettings): OptionMap {
   }
   return options;
 }
+
+/** The longest time that this scope leases an address for, whatever the client's policy or class, seconds. */
+export function longestLeaseSeconds(scope: Scope, server: CompiledServer): number {
+  const times = [...scope.policies, ...server.classes].map(({ leaseTime }) => leaseTime ?? 0);
+  return Math.max(scope.settings.leaseTime, ...times);
+}

@@ -90,6 +90,7 @@ export class TandemDaemon {
       send: (datagram) => this.sockets?.send(datagram),
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
       acceptClock: () => this.clock.accept(),
+      acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),
       reply: (id, result) => this.commands.answer(id, result),
       record: (at, input) => this.recorder?.input(at, input),
@@ -154,13 +155,21 @@ export class TandemDaemon {
       engine: this.engine.options,
       at: this.clock.now(),
       store: this.store,
-      onEnd: (reason) => this.options.log.say('warn', `recording ended: ${reason}`),
+      onEnd: (reason) =>
+        this.loop.feed({ kind: 'alarm', code: 'recording-ended', message: `the recording ended: ${reason}` }),
     });
   }
 
   private async applyFile(): Promise<void> {
     const result = await this.settings.apply({ dryRun: false, force: false, actor: 'config file' });
     if (result.ok) return;
+    // A file that would take leases away is no reason to leave clients alone: what ran before goes on.
+    if (result.code === 'would-strand-leases') {
+      const message = `${this.options.file} was not applied: ${result.message.replace('repeat with', 'apply it with `tandem config apply`')}`;
+      this.options.log.say('error', message, { faults: result.faults });
+      this.loop.feed({ kind: 'alarm', code: 'config-refused', message });
+      return;
+    }
     const faults = result.faults.map(({ path, message }) => `\n  ${path}: ${message}`).join('');
     throw new StartError(`${result.message}${faults}`);
   }
@@ -181,19 +190,23 @@ export class TandemDaemon {
     });
     this.sockets = sockets;
     this.watch = watchInterfaces(config.interfaces, (states, problems) => {
-      for (const problem of [...problems, ...sockets.update(states).problems])
-        log.say('warn', problem.message);
+      this.noteNetwork([...problems, ...sockets.update(states).problems]);
       this.loop.feed({ kind: 'interfaces', interfaces: states });
     });
     const { current } = this.watch;
     this.loop.feed({ kind: 'interfaces', interfaces: current });
     const { listening, problems } = sockets.update(current);
-    const all = [...this.watch.problems, ...problems];
     if (listening.length === 0 && problems.length > 0) {
       throw new StartError(problems.map(({ message }) => message).join('\n'));
     }
-    for (const problem of all) log.say('warn', problem.message);
+    this.noteNetwork([...this.watch.problems, ...problems]);
     this.listening = true;
+  }
+
+  private noteNetwork(problems: readonly { readonly message: string }[]): void {
+    for (const { message } of problems) this.options.log.say('warn', message);
+    const message = problems.length === 0 ? null : problems.map((problem) => problem.message).join(' ');
+    this.loop.feed({ kind: 'alarm', code: 'network', message });
   }
 
   private async openAdmin(): Promise<void> {
@@ -226,9 +239,12 @@ export class TandemDaemon {
   }
 
   /** Read the config file and the token file again, and apply what changed. */
-  reload(options: ApplyOptions): Promise<CommandResult> {
+  async reload(options: ApplyOptions): Promise<CommandResult> {
     if (!options.dryRun) this.readTokens();
-    return this.settings.apply(options);
+    const result = await this.settings.apply(options);
+    if (result.ok && !options.dryRun)
+      this.loop.feed({ kind: 'alarm', code: 'config-refused', message: null });
+    return result;
   }
 
   /** This daemon as the admin room sees it. */

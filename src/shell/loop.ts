@@ -18,6 +18,7 @@ export interface World {
   send(datagram: SendDatagram): void;
   probe(probe: Probe): Promise<{ readonly inUse: boolean; readonly by: string }>;
   acceptClock(): void;
+  acceptRestored(): void;
   event(event: JournalEvent): void;
   reply(id: number, result: CommandResult): void;
   /** Every input as it goes in, for the recorder. */
@@ -75,6 +76,9 @@ export class Loop {
           break;
         case 'accept-clock':
           this.world.acceptClock();
+          break;
+        case 'accept-restored':
+          this.world.acceptRestored();
           break;
       }
     }

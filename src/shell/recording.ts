@@ -87,6 +87,7 @@ const INPUTS = {
   committed: { id: 'number' },
   'clock-stepped': { wallAheadMs: 'number' },
   'clock-released': { wallAheadMs: 'number' },
+  alarm: { code: 'string' },
   command: { id: 'number', actor: 'string', command: 'object' },
 } satisfies Record<Input['kind'], Record<string, Shape>>;
 

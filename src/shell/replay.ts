@@ -86,6 +86,8 @@ function describe(input: Input): string {
     case 'clock-stepped':
     case 'clock-released':
       return `${input.kind}, wall clock ${input.wallAheadMs} ms ahead`;
+    case 'alarm':
+      return `alarm ${input.code}: ${input.message ?? 'over'}`;
     case 'deadline':
       return 'deadline';
   }
@@ -115,5 +117,7 @@ function describeEffect(effect: Exclude<Effect, { kind: 'commit' }>): string {
       return `reply ${effect.result.ok ? 'done' : `refused: ${effect.result.code}`}`;
     case 'accept-clock':
       return 'accept the clock';
+    case 'accept-restored':
+      return 'accept the restored store';
   }
 }

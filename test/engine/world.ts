@@ -53,6 +53,9 @@ export interface Packet {
   readonly from?: string;
 }
 
+/** What came about, in its order: an effect carried out, or a commit that reached the disk. */
+export type Happening = Exclude<Effect, { kind: 'accept-clock' }>;
+
 /** A reply that left the engine, decoded. */
 export interface Reply {
   readonly send: SendDatagram;
@@ -61,8 +64,9 @@ export interface Reply {
 }
 
 export class World {
-  at = START_AT;
+  at: number;
   engine: Engine;
+  interfaces: readonly InterfaceState[] = [ETH0];
   /** What is on disk. */
   readonly disk = new Map<number, Uint8Array>();
   readonly settings = new Map<string, unknown>();
@@ -72,12 +76,19 @@ export class World {
   probes: Extract<Effect, { kind: 'probe' }>[] = [];
   events: JournalEvent[] = [];
   replies = new Map<number, CommandResult>();
+  restoredAccepted = false;
+  /** Set to a list to have everything written down in its order. */
+  happenings: Happening[] | null = null;
   /** False: commits wait for `finishCommits`. */
   autoCommit = true;
   private waiting: Extract<Effect, { kind: 'commit' }>[] = [];
   private nextCommand = 1;
 
-  constructor(readonly options: Partial<EngineOptions> = {}) {
+  constructor(
+    readonly options: Partial<EngineOptions> = {},
+    at = START_AT,
+  ) {
+    this.at = at;
     this.engine = this.boot();
   }
 
@@ -97,7 +108,7 @@ export class World {
     for (const [key, value] of this.settings) engine.loadSetting(key, value);
     this.engine = engine;
     this.carryOut(engine.start(this.at, (this.journal.at(-1)?.seq ?? 0) + 1));
-    this.feed({ kind: 'interfaces', interfaces: [ETH0] });
+    this.feed({ kind: 'interfaces', interfaces: this.interfaces });
     return engine;
   }
 
@@ -113,10 +124,15 @@ export class World {
 
   private carryOut(effects: readonly Effect[]): void {
     for (const effect of effects) {
+      if (effect.kind !== 'commit' && effect.kind !== 'accept-clock') this.happenings?.push(effect);
       switch (effect.kind) {
         case 'send': {
           const message = decodeMessage(effect.bytes, 2);
-          this.sent.push({ send: effect, message, type: message.options.get(OptionCode.dhcpMessageType)?.[0] ?? 0 });
+          this.sent.push({
+            send: effect,
+            message,
+            type: message.options.get(OptionCode.dhcpMessageType)?.[0] ?? 0,
+          });
           break;
         }
         case 'commit':
@@ -134,15 +150,24 @@ export class World {
         case 'accept-clock':
           this.feed({ kind: 'clock-released', wallAheadMs: 0 });
           break;
+        case 'accept-restored':
+          this.restoredAccepted = true;
+          break;
       }
     }
     if (this.autoCommit) this.finishCommits();
+  }
+
+  /** Commits asked for that are not on disk. */
+  get pending(): number {
+    return this.waiting.length;
   }
 
   /** Everything asked for reaches the disk, in order; then what hung on it leaves. */
   finishCommits(): void {
     for (let commit = this.waiting.shift(); commit; commit = this.waiting.shift()) {
       for (const write of commit.writes) this.write(write);
+      this.happenings?.push(commit);
       this.carryOut(commit.then);
       this.feed({ kind: 'committed', id: commit.id });
     }
