@@ -27,12 +27,12 @@ const ARROWS: Readonly<Record<string, Arrows>> = {
   cli: {
     values: ['wire', 'config', 'migrate'],
     types: ['engine', 'lease', 'admin'],
-    packages: ['commander', 'ws'],
+    packages: ['ws'],
   },
   main: {
     values: ['wire', 'config', 'shell', 'admin', 'cli', 'engine'],
     types: ['lease'],
-    packages: ['commander'],
+    packages: [],
   },
 };
 
