@@ -26,7 +26,7 @@ export type Input =
   | { readonly kind: 'probed'; readonly token: number; readonly inUse: boolean; readonly by: string }
   /** The instant of `nextDeadline()` has come. */
   | { readonly kind: 'deadline' }
-  /** The commit is on disk. Commits finish in the order they were asked for. */
+  /** This commit and all before it are on disk: commits finish in the order they were asked for. */
   | { readonly kind: 'committed'; readonly id: number }
   /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }

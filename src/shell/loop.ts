@@ -10,6 +10,11 @@ import { DurationHistogram } from './histogram.js';
 import type { Store } from './store.js';
 
 type Commit = Extract<Effect, { kind: 'commit' }>;
+interface AskedCommit {
+  readonly commit: Commit;
+  readonly since: number; // when what caused it came in
+}
+
 type Probe = Extract<Effect, { kind: 'probe' }>;
 
 /** What carries effects out. */
@@ -38,6 +43,7 @@ export class Loop {
   private armed = false;
   private stopped = false;
   private pending = 0;
+  private batch: AskedCommit[] = [];
   private idle: (() => void)[] = [];
 
   constructor(
@@ -84,24 +90,36 @@ export class Loop {
     }
   }
 
+  /** Commits asked for in one turn of the event loop go to the store as one: their order and their `then` stay. */
   private commit(commit: Commit, since: number): void {
     this.pending++;
+    this.batch.push({ commit, since });
+    if (this.batch.length === 1) queueMicrotask(() => this.putBatch());
+  }
+
+  private putBatch(): void {
+    const batch = this.batch;
+    this.batch = [];
     const asked = performance.now();
-    this.store.commit(commit.writes).then(
-      () => {
-        const done = performance.now();
-        this.commitSeconds.observe((done - asked) / 1000);
-        if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
-        this.pending--;
-        this.carryOut(commit.then, done);
-        this.feed({ kind: 'committed', id: commit.id });
-        if (this.pending === 0) this.release();
-      },
+    this.store.commit(batch.flatMap(({ commit }) => commit.writes)).then(
+      () => this.released(batch, asked),
       (error) => {
         this.stopped = true;
         this.world.fatal(error);
       },
     );
+  }
+
+  private released(batch: readonly AskedCommit[], asked: number): void {
+    const done = performance.now();
+    this.commitSeconds.observe((done - asked) / 1000);
+    this.pending -= batch.length;
+    for (const { commit, since } of batch) {
+      if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
+      this.carryOut(commit.then, done);
+    }
+    this.feed({ kind: 'committed', id: batch.at(-1)!.commit.id });
+    if (this.pending === 0) this.release();
   }
 
   private probe(probe: Probe): void {
