@@ -2,6 +2,7 @@
 // layout stands in record.ts. Positions are octets from the start of the record, `base` is where that is in an array.
 
 import { INFINITE_AT, type LeaseState } from './lease.js';
+import { clockMarginMs } from './lifetime.js';
 
 /** Codes of the states in records and in the table. */
 export const STATES = ['free', 'active', 'expired', 'released', 'declined', 'reset'] as const;
@@ -73,7 +74,7 @@ export function recordStateSinceAt(bytes: Uint8Array, base: number): number {
   return readInstant(bytes, base + AT_STATE_SINCE);
 }
 
-/** When time alone changes this record: end of an active lease, of a quarantine. Infinity when never. */
+/** When time alone changes this record: end of an active lease and its margin, of a quarantine. Infinity when never. */
 export function recordDueAt(bytes: Uint8Array, base: number): number {
   const state = bytes[base + AT_STATE]! & STATE_BITS;
   if (state !== STATE_CODE.active && state !== STATE_CODE.declined) return Number.POSITIVE_INFINITY;
@@ -89,7 +90,14 @@ export function recordDueAt(bytes: Uint8Array, base: number): number {
     at += 6;
   }
   if (state === STATE_CODE.declined) end = flags & QUARANTINE ? readInstant(bytes, at) : INFINITE_AT;
-  return end >= INFINITE_AT ? Number.POSITIVE_INFINITY : end;
+  if (end >= INFINITE_AT) return Number.POSITIVE_INFINITY;
+  return state === STATE_CODE.declined ? end : end + marginOf(bytes, base, end);
+}
+
+/** The client has counted with its own clock since it was last told the end: nobody else gets the address at once. */
+function marginOf(bytes: Uint8Array, base: number, end: number): number {
+  const leaseMs = end - recordTransactionAt(bytes, base);
+  return clockMarginMs({ uncertaintyMs: 0, sinceSampleMs: 0, leaseMs });
 }
 
 /** Where the client's name starts in a record: its client identifier if `recordHasClientId`, else its hardware address. */

@@ -190,12 +190,12 @@ export class LeaseTable {
     return this.#addresses.firstAbsent(first, last);
   }
 
-  /** Earliest instant at which an active lease or a quarantine ends; undefined when none ever does. */
+  /** Earliest instant at which an active lease, with its margin, or a quarantine ends; undefined when none ever does. */
   nextExpiryAt(): number | undefined {
     return this.#expiry.nextAt();
   }
 
-  /** Addresses whose active lease or quarantine ends at or before `at`, the earliest first, at most `max`. */
+  /** Addresses whose active lease, with its margin, or quarantine ends at or before `at`, the earliest first, at most `max`. */
   expired(at: number, max: number): number[] {
     return this.#expiry.due(at, max).map((row) => this.#rows.get(row, Word.address));
   }

@@ -14,6 +14,7 @@ import {
   type LeaseState,
   type Side,
 } from '../../src/lease/lease.js';
+import { clockMarginMs } from '../../src/lease/lifetime.js';
 import { LEASE_LIMITS } from '../../src/lease/limits.js';
 import { ScopePools } from '../../src/lease/pools.js';
 import { encodeRecord, RecordError } from '../../src/lease/record.js';
@@ -120,8 +121,13 @@ class Model {
 }
 
 function dueAt(lease: Lease): number {
-  if (lease.state === 'active') return endAt(lease);
+  if (lease.state === 'active') return endAt(lease) + marginMs(endAt(lease) - lease.lastTransactionAt);
   return lease.state === 'declined' && lease.quarantineUntilAt > 0 ? lease.quarantineUntilAt : INFINITE_AT;
+}
+
+/** failover.md §2 "Margins", without a partner. */
+function marginMs(leaseMs: number): number {
+  return clockMarginMs({ uncertaintyMs: 0, sinceSampleMs: 0, leaseMs });
 }
 
 type Step =
@@ -249,9 +255,13 @@ class World {
     this.compareClients();
     const due = model.due();
     assert.equal(table.nextExpiryAt(), due[0]?.at);
-    for (const max of [3, 100]) {
-      const ended = table.expired(25, max);
-      const wanted = due.filter(({ at }) => at <= 25).map(({ at }) => at);
+    for (const [until, max] of [
+      [25, 100],
+      [1025, 3],
+      [1025, 100],
+    ] as const) {
+      const ended = table.expired(until, max);
+      const wanted = due.filter(({ at }) => at <= until).map(({ at }) => at);
       assert.deepEqual(
         ended.map((address) => dueAt(model.leases.get(address)!)),
         wanted.slice(0, max),
@@ -332,21 +342,42 @@ t.test('the table and the pools do what a Map would', (t) => {
 
 t.test('renewals, corrections and infinite leases keep the right end', (t) => {
   const table = new LeaseTable();
+  // Told at its end, so that the margin is a second and nothing else.
   const active = (address: number, end: number) =>
-    table.put({ ...blankLease(address), state: 'active', endToldAt: end });
+    table.put({ ...blankLease(address), state: 'active', endToldAt: end, lastTransactionAt: end });
   for (let i = 1; i <= 1000; i++) active(i, 1000 + i);
   for (let i = 1; i <= 999; i++) active(i, 5000 + i);
-  t.equal(table.nextExpiryAt(), 2000, 'only the last was not renewed');
-  t.same(table.expired(5002, 10), [1000, 1, 2], 'the earliest first');
-  t.same(table.expired(5002, 2), [1000, 1], 'they stay due until they are changed');
+  t.equal(table.nextExpiryAt(), 3000, 'only the last was not renewed');
+  t.same(table.expired(6002, 10), [1000, 1, 2], 'the earliest first');
+  t.same(table.expired(6002, 2), [1000, 1], 'they stay due until they are changed');
   active(500, 3000);
-  t.same(table.expired(4000, 10), [1000, 500], 'a correcting revision may lower an end');
+  t.same(table.expired(5000, 10), [1000, 500], 'a correcting revision may lower an end');
   active(1000, INFINITE_AT);
-  t.equal(table.nextExpiryAt(), 3000);
+  t.equal(table.nextExpiryAt(), 4000);
   table.put({ ...blankLease(500), state: 'declined', quarantineUntilAt: 100 });
   t.same(table.expired(200, 10), [500], 'a quarantine ends too');
   for (let i = 1; i <= 1000; i++) table.put({ ...blankLease(i), state: 'released' });
   t.equal(table.nextExpiryAt(), undefined);
+  t.end();
+});
+
+t.test('an ended lease stays its client’s for as long as that client’s clock may be slow', (t) => {
+  const instant = fc.integer({ min: 1, max: 4_000_000_000_000 });
+  const length = fc.integer({ min: 0, max: 0xffff_fffe }).map((seconds) => seconds * 1000);
+  fc.assert(
+    fc.property(instant, length, (lastTransactionAt, leaseMs) => {
+      const table = new LeaseTable();
+      const end = lastTransactionAt + leaseMs;
+      table.put({ ...blankLease(1), state: 'active', endToldAt: end, lastTransactionAt });
+      const due = table.nextExpiryAt()!;
+      assert.deepEqual(table.expired(due - 1, 1), []);
+      assert.deepEqual(table.expired(due, 1), [1]);
+      // A clock that is slow by 500 ppm shows the end when this much has truly passed.
+      assert.ok(due - lastTransactionAt >= leaseMs * 1.0005 + 1000);
+      assert.ok(due - lastTransactionAt <= leaseMs * 1.0005 + 1002);
+    }),
+  );
+  t.pass('the margin is 500 ppm of the lease and a second');
   t.end();
 });
 
