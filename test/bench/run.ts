@@ -1,10 +1,11 @@
 // `npm run bench`: figures of this checkout beside those of Kea and ISC dhcpd, from the same run on the same
 // machine, as tables on stdout and as JSON in results/. Needs root: everything happens in network namespaces.
 //
-//   npm run bench -- [--quick] [--only rates|latency|size]
+//   npm run bench -- [--quick] [--only rates|latency|size|profile]
 //
 // The load generator shares the machine with the server. Above some 10,000 exchanges a second it is the limit on
-// two cores, and then CPU a DORA is the figure to compare, not the rate.
+// two cores, and then CPU a DORA is the figure to compare, not the rate. `--only profile` tells where Tandem's CPU
+// goes; it is not part of a full run.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { labUnavailable } from '../net/namespace.js';
 import { BENCH_TOOLS, installTools } from '../setup/debian.js';
 import { drive, median, PLAN, type Run, search, withBench, withServer } from './measure.js';
+import { printProfile } from './profile.js';
 import { ISC, KEA, type Kind, TANDEM } from './servers.js';
 import { measureSize, type SizeFigures } from './size.js';
 
@@ -223,6 +225,10 @@ if (wants('size')) {
   const figures = await measureSize(order, say);
   report['size'] = figures;
   printSize(figures);
+}
+if (values.only === 'profile') {
+  await printProfile(KINDS[0]?.fixed ?? 0, settings.seconds);
+  process.exit(0);
 }
 mkdirSync('results', { recursive: true });
 const file = `results/bench-${at.toISOString().replace(/[:.]/g, '-')}.json`;

@@ -2,7 +2,7 @@
 // this checkout, Kea with its memory file (which is never synced to disk), ISC dhcpd (which syncs every lease).
 // Nobody probes addresses before offering them, nobody logs single leases.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Daemon } from '../net/daemon.js';
 import { type Host, type Lab, type Running, until } from '../net/namespace.js';
@@ -34,6 +34,21 @@ export function cpuSeconds(pid: number): number {
     .replace(/^.*\) /, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** CPU seconds of each thread since its start, by thread id, with the name that the program gave it. */
+export function threadSeconds(
+  pid: number,
+): ReadonlyMap<string, { readonly name: string; readonly seconds: number }> {
+  const threads = new Map<string, { readonly name: string; readonly seconds: number }>();
+  for (const id of readdirSync(`/proc/${pid}/task`)) {
+    const text = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
+    const fields = text.replace(/^.*\) /, '').split(' ');
+    const name = /\((.*)\)/.exec(text)?.[1] ?? '';
+    const seconds = (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    threads.set(id, { name: id === String(pid) ? 'main' : name, seconds });
+  }
+  return threads;
 }
 
 /** `VmRSS`, `RssAnon` and the like, in bytes. */
@@ -73,17 +88,23 @@ const stopper = (program: Running): Server => ({
   },
 });
 
-export const TANDEM: Kind = {
-  name: 'Tandem',
-  durable: true,
-  start: async (lab, host, plan, folder) => {
-    const scope = { ...plan, conflictDetection: false, options: { routers: ['10.77.0.1'] } };
-    const server = { stateDir: join(folder, 'state'), log: { level: 'warn' } };
-    const daemon = new Daemon(lab, host, { interfaces: ['eth0'], scopes: [scope], server, prefix: NICE });
-    await daemon.start(60_000);
-    return stopper(daemon.process);
-  },
-};
+/** Tandem with arguments for Node itself. */
+export function tandem(nodeArgs: readonly string[]): Kind {
+  return {
+    name: 'Tandem',
+    durable: true,
+    start: async (lab, host, plan, folder) => {
+      const scope = { ...plan, conflictDetection: false, options: { routers: ['10.77.0.1'] } };
+      const server = { stateDir: join(folder, 'state'), log: { level: 'warn' } };
+      const order = { interfaces: ['eth0'], scopes: [scope], server, prefix: NICE, nodeArgs };
+      const daemon = new Daemon(lab, host, order);
+      await daemon.start(60_000);
+      return stopper(daemon.process);
+    },
+  };
+}
+
+export const TANDEM: Kind = tandem([]);
 
 export const KEA: Kind = {
   name: 'Kea memfile',

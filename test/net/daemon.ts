@@ -19,6 +19,7 @@ export interface DaemonOrder {
   readonly scopes: readonly ScopeOrder[];
   readonly server?: Readonly<Record<string, unknown>>; // more keys of `server`
   readonly prefix?: readonly string[]; // put before the command: nice and the like
+  readonly nodeArgs?: readonly string[];
 }
 
 /** A lease as `GET /leases` shows it; only what tests look at. */
@@ -46,7 +47,8 @@ export class Daemon {
     const folder = lab.scratch(`${host.name}-daemon`);
     this.configFile = join(folder, 'tandem.yaml');
     this.socket = join(folder, 'admin.sock');
-    this.command = [...(order.prefix ?? []), process.execPath, MAIN, 'serve', '-c', this.configFile];
+    const node = [process.execPath, ...(order.nodeArgs ?? [])];
+    this.command = [...(order.prefix ?? []), ...node, MAIN, 'serve', '-c', this.configFile];
     const server = {
       name: host.name,
       interfaces: order.interfaces,
