@@ -20,7 +20,11 @@ export function bindAndAcknowledge(
   rapid = false,
 ): void {
   const reply = addressReply(ctx, query, served, MessageType.ACK, address, terms.leaseSeconds, terms, rapid);
-  if (reply === undefined) return;
+  if (reply === undefined) {
+    // No way to tell the client: what was taken from the pool for it goes back, unless it has an offer of it.
+    if (ctx.memory.offeredTo(address) === undefined) served.pools.giveBack(address);
+    return;
+  }
   const offer = ctx.memory.offerTo(query.client);
   if (offer) {
     ctx.memory.removeOffer(query.client);
@@ -81,8 +85,12 @@ function bindingOf(lease: Lease): Partial<Lease> {
   return { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName };
 }
 
-/** The record of an address that nobody holds any more; who held it stays known, so that it can have it again. */
+/**
+ * The record of an address that nobody holds any more. Who held it stays known, so that it can have it again; a
+ * quarantined one was held by nobody we know, so it is probed like a new one.
+ */
 export function freedLease(lease: Lease, at: number): Lease {
+  if (lease.state === 'declined') return { ...unheld(lease), stateSinceAt: at };
   const { lastTransactionAt, htype, hardwareAddress, clientId, hostname } = lease;
   const client = { lastTransactionAt, htype, hardwareAddress, clientId, hostname };
   return { ...unheld(lease), ...client, state: 'free', stateSinceAt: at };

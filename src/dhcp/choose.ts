@@ -22,6 +22,27 @@ export function isClientOf(lease: Lease, query: Query): boolean {
   return equalBytes(clientKey(lease.clientId, lease.htype, lease.hardwareAddress), query.key);
 }
 
+/**
+ * Does the client hold what this record is about? A reservation by hardware address is for the machine, so its boot
+ * loader, installer and system hold the address as one, whatever client identifiers they send.
+ */
+export function isHolder(lease: Lease, query: Query, { scope }: ServedScope): boolean {
+  if (isClientOf(lease, query)) return true;
+  const reserved = scope.reservationAt(lease.address)?.hardwareAddress;
+  if (!reserved || scope.reservationFor(query.facts)?.address !== lease.address) return false;
+  return equalBytes(reserved, lease.hardwareAddress) && equalBytes(reserved, query.facts.hardwareAddress);
+}
+
+/** May the client be bound to the address: nobody else holds it, was offered it, or has it reserved. */
+export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
+  const offeredTo = ctx.memory.offeredTo(address);
+  if (offeredTo !== undefined && offeredTo !== query.client) return false;
+  if (reservedForAnother(query, served, address)) return false;
+  const lease = ctx.table.get(address);
+  if (lease === undefined || lease.state === 'free') return true;
+  return lease.state === 'active' && isHolder(lease, query, served);
+}
+
 /** The scope of the client's link that the address belongs to. */
 export function scopeOnLink(query: Query, address: number): ServedScope | undefined {
   return query.link.find(({ scope }) => scope.contains(address));
@@ -52,12 +73,10 @@ function reserved(ctx: DhcpContext, query: Query, link: readonly ServedScope[]):
     const reservation = served.scope.reservationFor(query.facts);
     if (!reservation) continue;
     const { address } = reservation;
+    if (!mayHave(ctx, query, served, address)) continue;
     const lease = ctx.table.get(address);
-    const own = lease !== undefined && isClientOf(lease, query);
-    const available = lease === undefined || lease.state === 'free' || (own && lease.state === 'active');
-    const offeredTo = ctx.memory.offeredTo(address);
-    if (!available || (offeredTo !== undefined && offeredTo !== query.client)) continue;
-    return { served, address, terms: termsFor(query, served), known: own };
+    const known = lease !== undefined && isHolder(lease, query, served);
+    return { served, address, terms: termsFor(query, served), known };
   }
   return undefined;
 }

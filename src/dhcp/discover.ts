@@ -5,7 +5,7 @@ import { blankLease } from '../lease/lease.js';
 import { EMPTY_BYTES, parseHardware } from '../wire/bytes.js';
 import { MessageType, OptionCode } from '../wire/message.js';
 import { bindAndAcknowledge, quarantinedLease } from './bind.js';
-import { type Choice, chooseAddress, withdrawOffer } from './choose.js';
+import { type Choice, chooseAddress, mayHave, scopeOnLink, withdrawOffer } from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import { DHCP_LIMITS } from './limits.js';
 import type { Parked } from './memory.js';
@@ -14,14 +14,12 @@ import { addressReply } from './reply.js';
 import { termsFor } from './terms.js';
 
 export function discover(ctx: DhcpContext, query: Query): void {
-  if (!query.link.some(({ scope }) => scope.settings.active)) {
-    ctx.drop('scope-inactive');
-    return;
-  }
-  if (ctx.memory.parkedFor(query.client)) {
+  const parked = ctx.memory.parkedFor(query.client);
+  if (parked && scopeOnLink(query, parked.address)) {
     ctx.memory.repark(query.client, query);
     return;
   }
+  if (parked) forget(ctx, parked); // it has moved to another link
   const choice = standingOffer(ctx, query) ?? chooseAddress(ctx, query);
   if (choice === undefined) {
     noAddress(ctx, query);
@@ -35,8 +33,10 @@ function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
   const offer = ctx.memory.offerTo(query.client);
   if (!offer) return undefined;
   const served = query.link.find(({ scope }) => scope.settings.active && scope.contains(offer.address));
-  if (served) return { served, address: offer.address, terms: termsFor(query, served), known: true };
-  withdrawOffer(ctx, query.client); // it has moved to another link
+  if (served && mayHave(ctx, query, served, offer.address)) {
+    return { served, address: offer.address, terms: termsFor(query, served), known: true };
+  }
+  withdrawOffer(ctx, query.client); // it has moved to another link, or an edit gave the address to another
   return undefined;
 }
 
@@ -69,24 +69,34 @@ function propose(ctx: DhcpContext, query: Query, choice: Choice, attempt: number
 export function probed(ctx: DhcpContext, token: number, inUse: boolean, by: string): void {
   const parked = ctx.memory.unpark(token);
   if (!parked) return;
-  const served = ctx.scopeAt(parked.address);
+  const { query, address } = parked;
+  const served = ctx.scopeAt(address);
   if (!served) return;
+  // Bound or given to another while we asked: whoever answered may be the rightful holder.
+  if (!mayHave(ctx, query, served, address) || ctx.table.stateOf(address) === 'active') {
+    served.pools.giveBack(address);
+    return;
+  }
   if (inUse) {
-    quarantine(ctx, served, parked.address, by);
+    quarantine(ctx, served, address, by);
     tryNext(ctx, parked);
     return;
   }
-  offer(ctx, parked.query, {
-    served,
-    address: parked.address,
-    terms: termsFor(parked.query, served),
-    known: true,
-  });
+  offer(ctx, query, { served, address, terms: termsFor(query, served), known: true });
+}
+
+function forget(ctx: DhcpContext, { token, address }: Parked): void {
+  ctx.memory.unpark(token);
+  ctx.scopeAt(address)?.pools.giveBack(address);
 }
 
 function tryNext(ctx: DhcpContext, parked: Parked): void {
   const { query, attempt } = parked;
-  const choice = attempt < DHCP_LIMITS.probeAttempts ? chooseAddress(ctx, query) : undefined;
+  if (attempt >= DHCP_LIMITS.probeAttempts) {
+    ctx.drop('addresses-in-use');
+    return;
+  }
+  const choice = chooseAddress(ctx, query);
   if (choice === undefined) {
     noAddress(ctx, query);
     return;
@@ -115,7 +125,12 @@ function offer(ctx: DhcpContext, query: Query, choice: Choice): void {
 
 function noAddress(ctx: DhcpContext, query: Query): void {
   ctx.drop('no-address-left');
-  const served = query.link.find(({ scope }) => scope.settings.active);
+  // A scope of reservations alone is not out of addresses when it has none for strangers.
+  const served = query.link.find(
+    (candidate) =>
+      candidate.scope.settings.active &&
+      candidate.pools.counts(termsFor(query, candidate).poolIndex).total > 0,
+  );
   if (served) ctx.exhausted(served);
 }
 

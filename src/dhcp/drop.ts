@@ -13,6 +13,7 @@ export const DROP_REASONS = {
   denied: 'the hardware address is on the deny list, or not on the allow list',
   'scope-inactive': 'the scope is not active',
   'no-address-left': 'no address free for this client',
+  'addresses-in-use': 'each address probed for this client was found in use; it will ask again',
   'probe-queue-full': 'too many address probes under way',
   'other-server': 'the client chose another server',
   'unknown-client': 'the client asks for an address of which we know nothing; another server may know',

@@ -7,6 +7,8 @@ import { bindAndAcknowledge } from './bind.js';
 import {
   type Choice,
   isClientOf,
+  isHolder,
+  mayHave,
   reservedForAnother,
   scopeOnLink,
   takeFree,
@@ -94,15 +96,21 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
     return;
   }
   const offer = ctx.memory.offerTo(query.client);
-  if (offer?.address === address) {
+  // What was true when it was offered may be so no longer: an edit, an operator, a client with two names.
+  if (offer?.address === address && mayHave(ctx, query, served, address)) {
     bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
     return;
   }
   // It names us but we have no such offer: we have restarted, or the offer has ended. If the address can still be
   // had it is given, for that is what the client was told.
-  if (!extend(ctx, query, served, address) && !take(ctx, query, served, address)) {
-    nak(ctx, query, 'address not available');
+  if (extend(ctx, query, served, address) || take(ctx, query, served, address)) return;
+  const lease = ctx.table.get(address);
+  if (lease?.state === 'active' && isClientOf(lease, query)) {
+    ctx.drop('held-back');
+    return;
   }
+  if (offer?.address === address) withdrawOffer(ctx, query.client);
+  nak(ctx, query, 'address not available');
 }
 
 /** INIT-REBOOT, RENEWING, REBINDING: the client believes that the address is its own. */
@@ -137,7 +145,7 @@ function known(ctx: DhcpContext, query: Query, address: number): void {
 function extend(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
   if (ctx.table.stateOf(address) !== 'active' || reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
-  if (lease === undefined || !isClientOf(lease, query)) return false;
+  if (lease === undefined || !isHolder(lease, query, served)) return false;
   bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
   return true;
 }
@@ -157,8 +165,7 @@ function reservedFree(
   address: number,
 ): Choice | undefined {
   if (served.scope.reservationFor(query.facts)?.address !== address) return undefined;
-  const state = ctx.table.stateOf(address);
-  if (state !== undefined && state !== 'free') return undefined;
+  if (!mayHave(ctx, query, served, address)) return undefined;
   return { served, address, terms: termsFor(query, served), known: true };
 }
 
