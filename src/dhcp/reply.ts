@@ -4,6 +4,7 @@
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { parseAddress } from '../wire/address.js';
 import { utf8Encode } from '../wire/bytes.js';
+import { FILE_BYTES } from '../wire/limits.js';
 import { encodeMessage, MessageType, OptionCode, readMaxMessageSize } from '../wire/message.js';
 import type { Datagram, DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
@@ -52,7 +53,9 @@ export function addressReply(
   }
   if (rapid) options.push([OptionCode.rapidCommit, new Uint8Array(0)]);
   addConfigured(options, query, terms);
-  return compose(ctx, query, type, served, yiaddr, query.message.ciaddr, options);
+  // RFC 2131 table 3: an OFFER has none; an ACK to a DISCOVER (RFC 4039) follows it.
+  const ciaddr = query.type === MessageType.REQUEST ? query.message.ciaddr : 0;
+  return compose(ctx, query, type, served, yiaddr, ciaddr, options);
 }
 
 /** The ACK to an INFORM: configuration only, no address and no times (RFC 2131 §4.3.5). */
@@ -115,15 +118,15 @@ function compose(
   rest: readonly WireOption[],
 ): Datagram | undefined {
   const { message } = query;
-  const where = destination(ctx, query, type, yiaddr);
+  const where = destination(ctx, query, type, ciaddr, yiaddr);
   if (where === undefined) {
     ctx.drop('no-way-back');
     return undefined;
   }
+  // What a reply must carry stands before what the client may do without: the last options are the first to go.
   const options: WireOption[] = [
     [OptionCode.dhcpMessageType, Uint8Array.of(type)],
     [OptionCode.dhcpServerIdentifier, u32(query.serverId)],
-    ...rest,
   ];
   if (query.facts.clientId !== null) options.push([OptionCode.clientIdentifier, query.facts.clientId]);
   // RFC 3011 §2: a server that went by the option returns it, and only such a one.
@@ -131,7 +134,13 @@ function compose(
   if (selected?.length === 4 && query.relay?.linkSelection === undefined) {
     options.push([OptionCode.subnetSelection, selected]);
   }
+  options.push(...rest);
   const settings = served?.scope.settings;
+  const bootFile = settings?.bootFile ? utf8Encode(settings.bootFile) : undefined;
+  const inField = bootFile !== undefined && bootFile.length < FILE_BYTES; // it ends with a NUL there (RFC 2131 §2)
+  if (bootFile && !inField && !options.some(([code]) => code === OptionCode.bootfileName)) {
+    options.push([OptionCode.bootfileName, bootFile]);
+  }
   const bytes = encodeMessage({
     op: BOOTREPLY,
     htype: message.htype,
@@ -146,7 +155,7 @@ function compose(
     siaddr: settings?.nextServer ? (parseAddress(settings.nextServer) ?? 0) : 0,
     giaddr: message.giaddr,
     chaddr: message.chaddr,
-    file: settings?.bootFile ? utf8Encode(settings.bootFile) : undefined,
+    file: inField ? bootFile : undefined,
     options,
     relayInfo: query.relayInfo,
     maxSize: readMaxMessageSize(message),
@@ -160,6 +169,7 @@ function destination(
   ctx: DhcpContext,
   query: Query,
   type: number,
+  ciaddr: number,
   yiaddr: number,
 ): Pick<Datagram, 'to' | 'port' | 'hardware'> | undefined {
   const { message } = query;
@@ -169,7 +179,7 @@ function destination(
     return { to: message.giaddr, port, hardware: null };
   }
   const port = ctx.ports.client;
-  if (type !== MessageType.NAK && message.ciaddr !== 0) return { to: message.ciaddr, port, hardware: null };
+  if (ciaddr !== 0) return { to: ciaddr, port, hardware: null };
   if (!query.interface.canBroadcast) return undefined;
   const unicast = type !== MessageType.NAK && (message.flags & BROADCAST_FLAG) === 0 && yiaddr !== 0;
   if (!unicast || message.chaddr.length === 0) return { to: BROADCAST, port, hardware: null };
