@@ -8,8 +8,15 @@ import { termsFor } from './terms.js';
 
 /** Answers with options alone; no lease is looked up, made or checked. */
 export function inform(ctx: DhcpContext, query: Query): void {
-  const served = scopeOnLink(query, query.message.ciaddr) ?? query.link[0];
-  if (!served?.scope.settings.active) {
+  const { ciaddr } = query.message;
+  const served =
+    ciaddr === 0 ? query.link.find(({ scope }) => scope.settings.active) : scopeOnLink(query, ciaddr);
+  // "The server SHOULD check the network address in a DHCPINFORM message for consistency" (RFC 2131 §4.3.5).
+  if (!served) {
+    ctx.drop('no-scope');
+    return;
+  }
+  if (!served.scope.settings.active) {
     ctx.drop('scope-inactive');
     return;
   }

@@ -19,6 +19,8 @@ export const DHCP_LIMITS = {
   declineWindowMs: 600_000,
   /** Lease times that a client may ask for (option 51) are not honoured below this, unless the scope's is shorter. */
   shortestAskedSeconds: 60,
+  /** Octets of a client identifier: one option. Only joined options (RFC 3396) are longer, and nobody needs that. */
+  clientId: 255,
   /** Host names are kept up to this many characters (RFC 1035 §2.3.4). */
   hostname: 255,
   /** Relay information and class identifiers kept with a lease; longer ones are not kept (one option is at most 255). */

@@ -45,6 +45,10 @@ export function understand(ctx: DhcpContext, arrival: Arrival): Query | undefine
     return undefined;
   }
   const facts = factsOf(message, relay);
+  if (facts.clientId !== null && facts.clientId.length > DHCP_LIMITS.clientId) {
+    ctx.drop('malformed-option');
+    return undefined;
+  }
   if (facts.clientId === null && facts.hardwareAddress.length === 0) {
     ctx.drop('no-client-identity');
     return undefined;

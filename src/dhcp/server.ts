@@ -21,7 +21,7 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map([
   [MessageType.INFORM, inform],
 ]);
 
-/** Messages that take something away are heard whoever sends them; filters are about being served. */
+/** Messages that give something back are heard whoever sends them, from inactive scopes too: they serve nobody. */
 const UNFILTERED: ReadonlySet<number> = new Set([MessageType.DECLINE, MessageType.RELEASE]);
 
 /** What metrics call each message type; anything else is `unknown`. */
@@ -59,6 +59,10 @@ export function serve(
   }
   if (!UNFILTERED.has(type) && ctx.server.filter(query.facts.hardwareAddress) !== 'allowed') {
     ctx.drop('denied');
+    return;
+  }
+  if (!UNFILTERED.has(type) && !query.link.some(({ scope }) => scope.settings.active)) {
+    ctx.drop('scope-inactive');
     return;
   }
   handler(ctx, query);
