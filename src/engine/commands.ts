@@ -82,7 +82,7 @@ export class Commands {
     events.push(
       engine.makeEvent('scope-removed', { scopeId, before: before?.settings ?? null, leases }, actor),
     );
-    engine.alarms.forgetScope(scopeId);
+    engine.forgetScope(scopeId);
   }
 
   /** Drop every record of a subnet that is served no more; returns how many leases were active. */
@@ -108,9 +108,7 @@ export class Commands {
    */
   private keepOffers(before: ScopeIndex): void {
     const { engine } = this;
-    for (const parked of engine.memory.unparkAll()) {
-      engine.index.at(parked.address)?.pools.giveBack(parked.address);
-    }
+    this.forgetParked();
     for (const offer of [...engine.memory.offers()]) {
       const served = engine.index.at(offer.address);
       if (served && served.pools === before.at(offer.address)?.pools) continue;
@@ -120,6 +118,12 @@ export class Commands {
       if (served && (held || reserved || served.pools.takeSpecific(offer.address, 1))) continue;
       engine.memory.removeOffer(offer.client);
     }
+  }
+
+  /** DISCOVERs waiting for a probe are not answered any more; their addresses are free again. */
+  private forgetParked(): void {
+    const { engine } = this;
+    for (const { address } of engine.memory.unparkAll()) engine.index.at(address)?.pools.giveBack(address);
   }
 
   private releaseLease(id: number, actor: string, text: string): void {
@@ -148,6 +152,7 @@ export class Commands {
     }
     engine.paused = paused;
     if (paused) {
+      this.forgetParked();
       for (const { client, address } of [...engine.memory.offers()]) {
         engine.memory.removeOffer(client);
         engine.index.at(address)?.pools.giveBack(address);

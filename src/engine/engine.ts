@@ -2,7 +2,7 @@
 // input kind, and is nothing clever: the dialogue stands in the dhcp room, the leases in the lease room, edits in
 // edits.ts. Synchronous and deterministic: the same inputs give the same effects. It never throws on outside data.
 
-import type { BindingEvent, Datagram, DhcpContext, NetworkInterface } from '../dhcp/context.js';
+import type { BindingEvent, Datagram, DhcpContext, NetworkInterface, ServedScope } from '../dhcp/context.js';
 import { probed } from '../dhcp/discover.js';
 import type { DropReason } from '../dhcp/drop.js';
 import { Memory } from '../dhcp/memory.js';
@@ -108,6 +108,7 @@ export class Engine {
     this.record('server-started', data);
     if (this.paused) this.alarms.raise(at, 'paused', 'paused: no client is answered until `tandem resume`');
     if (this.clockHeld) this.raiseClockHeld();
+    for (const served of this.index.all) this.noteDeclined(served);
     if (restored) this.beCautious();
     this.noteClock(wallAheadMs);
     return this.takeEffects();
@@ -244,7 +245,8 @@ export class Engine {
     for (const { pools, scope } of this.index.all) {
       const free = pools.counts().freeSide1;
       this.view.sample(scope.scopeId, this.at, free);
-      if (free > 0) this.alarms.clear('scope-exhausted', scope.scopeId);
+      const without = scope.pools.some(({ size }, i) => size > 0 && pools.counts(i).freeSide1 === 0);
+      if (!without) this.alarms.clear('scope-exhausted', scope.scopeId);
     }
   }
 
@@ -256,6 +258,14 @@ export class Engine {
     if (said !== undefined && this.at - said < EXHAUSTED_QUIET_MS) return;
     this.exhaustedSaidAt.set(scopeId, this.at);
     this.record('scope-exhausted', { scopeId, count });
+  }
+
+  /** The scope is gone, and with it what was remembered of it. */
+  forgetScope(scopeId: string): void {
+    this.alarms.forgetScope(scopeId);
+    this.exhaustedSaidAt.delete(scopeId);
+    this.counters.exhausted.delete(scopeId);
+    this.view.forgetScope(scopeId);
   }
 
   private noteClock(wallAheadMs: number): void {
@@ -316,6 +326,9 @@ export class Engine {
     const before = type === 'lease-declined' ? this.table.get(lease.address) : undefined;
     this.table.put(lease);
     const served = this.index.at(lease.address);
+    // A holder was offered its own address again before the lease ended: until that offer ends it is nobody else's.
+    if (lease.state === 'free' && this.memory.offeredTo(lease.address) !== undefined)
+      served?.pools.takeSpecific(lease.address, 1);
     const record = this.table.recordOf(lease.address) ?? null;
     const writes: Write[] = [{ table: 'lease', address: lease.address, record }];
     const then: Effect[] = [];
@@ -326,17 +339,17 @@ export class Engine {
       then.push({ kind: 'event', event });
     }
     this.commit(writes, then);
-    if (served && (type === 'lease-declined' || type === 'address-conflict'))
-      this.alarmDeclined(served.scope.scopeId);
+    if (served && QUARANTINE_EVENTS.has(type)) this.noteDeclined(served);
   }
 
-  private alarmDeclined(scopeId: string): void {
-    this.alarms.raise(
-      this.at,
-      'addresses-declined',
-      `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``,
-      scopeId,
-    );
+  /** The alarm stands as long as an address of the scope is in quarantine. */
+  private noteDeclined({ pools, scope: { scopeId } }: ServedScope): void {
+    if (pools.counts().declined === 0) {
+      this.alarms.clear('addresses-declined', scopeId);
+      return;
+    }
+    const message = `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``;
+    this.alarms.raise(this.at, 'addresses-declined', message, scopeId);
   }
 
   private takeEffects(): Effect[] {
@@ -345,6 +358,13 @@ export class Engine {
     return effects;
   }
 }
+
+/** Events after which a scope has more or fewer addresses in quarantine. */
+const QUARANTINE_EVENTS: ReadonlySet<BindingEvent | null> = new Set([
+  'lease-declined',
+  'address-conflict',
+  'lease-reset',
+]);
 
 /** What history needs to know: who, until when. Names the holder that was, where the record no longer does. */
 function bindingData(

@@ -6,7 +6,6 @@ import type { BindingEvent } from '../dhcp/context.js';
 import type { Memory } from '../dhcp/memory.js';
 import type { Lease } from '../lease/lease.js';
 import type { LeaseTable } from '../lease/table.js';
-import type { Alarms } from './alarms.js';
 import type { ScopeIndex } from './scopes.js';
 
 /** Leases ended, and offers taken back, in one go. */
@@ -17,7 +16,6 @@ export interface ExpiryHost {
   readonly at: number;
   readonly table: LeaseTable;
   readonly memory: Memory;
-  readonly alarms: Alarms;
   readonly index: ScopeIndex;
   commitLease(lease: Lease, event: BindingEvent, reply: null): void;
 }
@@ -29,17 +27,9 @@ export function expireDue(host: ExpiryHost): void {
     if (lease === undefined) continue;
     const event = lease.state === 'declined' ? 'lease-reset' : 'lease-expired';
     host.commitLease(freedLease(lease, host.at), event, null);
-    if (event === 'lease-reset') clearDeclined(host, address);
   }
   for (const offer of host.memory.endedOffers(AT_ONCE)) {
     host.memory.removeOffer(offer.client);
     host.index.at(offer.address)?.pools.giveBack(offer.address);
   }
-}
-
-/** The alarm ends with the last quarantined address of the scope. */
-function clearDeclined(host: ExpiryHost, address: number): void {
-  const served = host.index.at(address);
-  if (served && served.pools.counts().declined === 0)
-    host.alarms.clear('addresses-declined', served.scope.scopeId);
 }

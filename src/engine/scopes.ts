@@ -36,6 +36,7 @@ export class ScopeIndex {
   readonly all: readonly IndexedScope[];
   private readonly networks: Float64Array;
   private readonly bySuperscope = new Map<string, ServedScope[]>();
+  private readonly byScopeId: ReadonlyMap<string, IndexedScope>;
 
   constructor(settings: Settings, table: LeaseTable, before: ScopeIndex | null) {
     const serverSame = before !== null && before.settings.server === settings.server;
@@ -44,7 +45,11 @@ export class ScopeIndex {
     this.all = [...settings.scopes.entries()]
       .map(([scopeId, entry]) => this.indexed(entry, table, before?.byId(scopeId), serverSame))
       .sort((a, b) => a.scope.network - b.scope.network);
+    this.byScopeId = new Map(this.all.map((served) => [served.scope.scopeId, served]));
     this.networks = Float64Array.from(this.all, ({ scope }) => scope.network);
+    for (const { scope, pools } of before?.all ?? []) {
+      if (!this.byScopeId.has(scope.scopeId)) pools.close();
+    }
     for (const served of this.all) {
       const name = served.scope.settings.superscope;
       if (name === null) continue;
@@ -83,7 +88,7 @@ export class ScopeIndex {
   }
 
   byId(scopeId: string): IndexedScope | undefined {
-    return this.all.find(({ scope }) => scope.scopeId === scopeId);
+    return this.byScopeId.get(scopeId);
   }
 
   ofSuperscope(name: string): readonly ServedScope[] {

@@ -41,6 +41,10 @@ export class Snapshot implements EngineView {
     this.samples.set(scopeId, samples);
   }
 
+  forgetScope(scopeId: string): void {
+    this.samples.delete(scopeId);
+  }
+
   status(): StatusView {
     const { engine } = this;
     return {
