@@ -1,10 +1,13 @@
 // Figures of the lease table at 1,000,000 leases: ns an operation and octets a lease.
-//   node --expose-gc build/test/lease/bench.js [leases]
+//   node --expose-gc build/test/lease/bench.js [leases [replicated]] [full]
 
 import { readFileSync } from 'node:fs';
 import { clientKey } from '../../src/lease/client.js';
 import { blankLease, type Lease } from '../../src/lease/lease.js';
+import { ScopePools } from '../../src/lease/pools.js';
 import { encodeRecord } from '../../src/lease/record.js';
+import { compileScope, compileServer } from '../../src/lease/scope.js';
+import { SCOPE_DEFAULTS, SERVER_DEFAULTS } from '../../src/lease/settings.js';
 import { LeaseTable } from '../../src/lease/table.js';
 
 const leases = Number(process.argv[2] ?? 1_000_000);
@@ -60,6 +63,7 @@ const scattered = (i: number) => Math.imul(i, 0x9e37_79b1) >>> 0;
 
 const before = anonKilobytes();
 const table = new LeaseTable([0x1234_5678, 0x9abc_def0]);
+table.reserve(leases);
 const record = encodeRecord(leaseAt(0));
 console.log(`record: ${encodeRecord(leaseAt(leases - 1)).length} octets`);
 // A store hands over its records in portions here, so that making them neither counts nor leaves garbage behind.
@@ -106,3 +110,35 @@ timed('expired(100) + put expired', leases / 200, () => {
 console.log(
   `at the end ${(((anonKilobytes() - before) * 1024) / leases).toFixed(1)} octets a lease; ${record.length}`,
 );
+
+// Free addresses of 10.64.0.0/10 (4,194,302 of them): empty, and with all but one in 10,000 used.
+const scope = compileScope(
+  { ...SCOPE_DEFAULTS, subnet: '10.64.0.0/10', ranges: ['10.64.0.1-10.127.255.254'] },
+  compileServer(SERVER_DEFAULTS),
+);
+
+function takeAndBind(name: string, held: LeaseTable): void {
+  const from = cpuNs();
+  const pools = new ScopePools(scope, held);
+  console.log(
+    `${name}: pools built in ${((cpuNs() - from) / 1e6).toFixed(0)} ms, ${pools.counts().freeSide1} free`,
+  );
+  const rounds = Math.min(400, pools.counts().freeSide1);
+  let slowest = 0;
+  timed(`${name}: take + put, never used`, rounds, () => {
+    const start = process.hrtime.bigint();
+    const address = pools.take(0, 1)!;
+    slowest = Math.max(slowest, Number(process.hrtime.bigint() - start));
+    held.put({ ...blankLease(address), state: 'active', endToldAt: startAt });
+  });
+  console.log(`${name}: slowest take ${(slowest / 1000).toFixed(0)} µs`);
+}
+
+takeAndBind('empty /10', new LeaseTable());
+if (process.argv.includes('full')) {
+  const full = new LeaseTable();
+  for (let i = 1; i < 1 << 22; i++) {
+    if (i % 10_000 !== 5000) full.put({ ...blankLease(base + i), state: 'active', endToldAt: startAt + i });
+  }
+  takeAndBind('full /10', full);
+}
