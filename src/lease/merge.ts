@@ -1,0 +1,162 @@
+// The record that stands after a binding update was judged: which fields of mine survive, which are the partner's
+// (draft-ietf-dhc-failover-12 §7.1.5, failover.md §2 D and §4), and whether the partner still has to be told something.
+// Makes records; commits and sends nothing.
+
+import { equalBytes } from '../wire/bytes.js';
+import {
+  type Case,
+  caseOf,
+  type JudgeContext,
+  type ReceivedBinding,
+  receivedIsNewer,
+  type Verdict,
+} from './accept.js';
+import { blankLease, type Lease } from './lease.js';
+
+export interface Merged {
+  /** To be committed before the BNDACK; null when nothing changed. Its revision and marks are already right. */
+  readonly lease: Lease | null;
+  /** My own unacknowledged update of this address says nothing any more: drop it, and ignore its answer. */
+  readonly cancelsOwn: boolean;
+  /** The record holds something the partner does not know: an update of mine has to follow, or to stay queued. */
+  readonly tellPartner: boolean;
+}
+
+/** What an accepted or refused update makes of my record. Merging the same update twice changes nothing. */
+export function merge(
+  address: number,
+  mine: Lease | undefined,
+  received: ReceivedBinding,
+  context: JudgeContext,
+  verdict: Verdict,
+): Merged {
+  const c = caseOf(address, mine, received, context);
+  const owner = verdict.takesOwner ? received : c.mine;
+  const waiting = c.mine.ackedRevision < c.mine.revision;
+  if (verdict.verdict === 'reject') {
+    if (!verdict.takesOwner) return { lease: null, cancelsOwn: false, tellPartner: verdict.marksOwn };
+    const next = { ...c.mine, owner: owner.owner, handover: owner.handover, revision: c.mine.revision + 1 };
+    return { lease: next, cancelsOwn: false, tellPartner: true };
+  }
+  const mineCounts = keepsMine(c);
+  const content = {
+    ...contentOf(c, mineCounts),
+    owner: owner.owner,
+    handover: owner.handover,
+    relationship: context.relationship,
+  };
+  const tellPartner = hasNews(c, content, mineCounts, waiting);
+  if (mine !== undefined && sameContent(mine, content)) {
+    return { lease: null, cancelsOwn: false, tellPartner: tellPartner || waiting };
+  }
+  const revision = c.mine.revision + 1;
+  const marks = tellPartner
+    ? { sentRevision: c.mine.sentRevision, ackedRevision: c.mine.ackedRevision }
+    : { sentRevision: revision, ackedRevision: revision };
+  const lease: Lease = { ...content, ...marks, revision };
+  return { lease, cancelsOwn: waiting && !tellPartner, tellPartner };
+}
+
+/** Does what I know of the client outlive the update? Never against an ACTIVE update that replaces another state. */
+function keepsMine(c: Case): boolean {
+  const { mine, received } = c;
+  if (received.state === 'active' && (mine.state !== 'active' || !c.sameClient)) return false;
+  if (received.state === 'declined' && mine.state !== 'declined') return false;
+  return !receivedIsNewer(c);
+}
+
+function contentOf(c: Case, mineCounts: boolean): Lease {
+  switch (c.received.state) {
+    case 'active':
+      return activeContent(c, mineCounts);
+    case 'declined':
+      return declinedContent(c, mineCounts);
+    case 'free':
+    case 'expired':
+    case 'released':
+    case 'reset':
+      return freeContent(c, mineCounts);
+  }
+}
+
+/**
+ * The end's two parts follow rule D: the sender's own part is what it says now, lower or higher; mine is mine. A server
+ * in RECOVER has lost count of its own part, so there the later of both memories stands.
+ */
+function activeContent(c: Case, mineCounts: boolean): Lease {
+  const { mine, received, context } = c;
+  const held = mine.state !== 'free' && mine.state !== 'declined';
+  const same = held && c.sameClient && mine.relationship === context.relationship;
+  const about = mineCounts ? mine : received;
+  const binding = same ? mine : blankLease(mine.address);
+  const toldAt =
+    same && !context.inRecover ? mine.endToldAt : Math.max(binding.endToldAt, received.endPartnerAt);
+  const partnerAt = context.partnerInRecover
+    ? Math.max(binding.endPartnerAt, received.endToldAt)
+    : received.endToldAt;
+  return {
+    ...clientOf(mine.address, about),
+    state: 'active',
+    startAt: about.startAt,
+    stateSinceAt: about.stateSinceAt,
+    endToldAt: toldAt,
+    endPartnerAt: partnerAt,
+    sentPetAt: binding.sentPetAt,
+    ackedPetAt: binding.ackedPetAt,
+    receivedPetAt: Math.max(binding.receivedPetAt, received.petAt),
+    relayInfo: about.relayInfo,
+    vendorClass: about.vendorClass,
+    userClass: about.userClass,
+    dnsFlags: about.dnsFlags,
+    dnsName: about.dnsName,
+  };
+}
+
+function declinedContent({ mine, received }: Case, mineCounts: boolean): Lease {
+  const about = mineCounts ? mine : received;
+  const already = mine.state === 'declined' ? mine.quarantineUntilAt : 0;
+  return {
+    ...clientOf(mine.address, about),
+    state: 'declined',
+    stateSinceAt: about.stateSinceAt,
+    quarantineUntilAt: Math.max(already, received.quarantineUntilAt),
+  };
+}
+
+/** Rule C: who acknowledges EXPIRED, RELEASED or RESET treats the address as free. Who held it stays known. */
+function freeContent({ mine, received }: Case, mineCounts: boolean): Lease {
+  const about = mineCounts ? mine : received;
+  return { ...clientOf(mine.address, about), state: 'free', stateSinceAt: about.stateSinceAt };
+}
+
+function clientOf(address: number, about: Lease | ReceivedBinding): Lease {
+  const { htype, hardwareAddress, clientId, hostname, lastTransactionAt } = about;
+  return { ...blankLease(address), htype, hardwareAddress, clientId, hostname, lastTransactionAt };
+}
+
+/** Would the partner, having sent this, still learn something from my record? */
+function hasNews(c: Case, content: Lease, mineCounts: boolean, waiting: boolean): boolean {
+  const { mine, received, toleranceMs } = c;
+  if (content.owner !== received.owner || content.handover !== received.handover) return true;
+  if (mineCounts && !sameClientText(c)) return true;
+  if (content.state !== 'active') return false;
+  // My own part of the end, my PET and its acknowledgement live in my update: within a binding nothing cancels it.
+  const goesOn = mine.state === 'active' && c.sameClient;
+  return (goesOn && waiting) || content.endToldAt > received.endPartnerAt + toleranceMs;
+}
+
+function sameClientText({ mine, received, sameClient, toleranceMs }: Case): boolean {
+  const apart = Math.abs(mine.lastTransactionAt - received.lastTransactionAt);
+  return sameClient && mine.hostname === received.hostname && apart <= toleranceMs;
+}
+
+/** Equal in everything but revision and marks. */
+function sameContent(a: Lease, b: Lease): boolean {
+  for (const key of Object.keys(b) as (keyof Lease)[]) {
+    if (key === 'revision' || key === 'sentRevision' || key === 'ackedRevision') continue;
+    const x = a[key];
+    const y = b[key];
+    if (x instanceof Uint8Array && y instanceof Uint8Array ? !equalBytes(x, y) : x !== y) return false;
+  }
+  return true;
+}
