@@ -1,30 +1,27 @@
 // Every message between partners as one table: our name of a field, its name on the wire, what it may be. Same order
 // as proto/partner.proto, where their sections stand. A field that the types have and a table lacks does not compile.
 
+import { BINDING, BINDING_RESULT } from './partner-binding.js';
 import {
-  address,
   fault,
   flag,
   hex,
   instant,
-  MessageShape,
+  type MessageCodec,
   name,
   named,
   namedOrNull,
   numbers,
-  octets,
-  octetsOrNull,
   part,
   partOrNull,
   parts,
   type Shape,
+  tableCodec,
   whole,
   words,
 } from './partner-fields.js';
 import { PARTNER_LIMITS } from './partner-limits.js';
 import type {
-  Binding,
-  BindingResult,
   PartnerCommitPoint,
   PartnerHello,
   PartnerMessage,
@@ -34,7 +31,6 @@ import type {
 } from './partner-message.js';
 import {
   ACCEPTED,
-  BINDING_STATE_NUMBERS,
   MODE_NUMBERS,
   ROLE_NUMBERS,
   SERVER_STATE_NUMBERS,
@@ -46,49 +42,48 @@ const LIMITS = PARTNER_LIMITS;
 
 const { startup: _startup, ...SENT_STATE_NUMBERS } = SERVER_STATE_NUMBERS;
 
-const COMMIT_POINT = new MessageShape<PartnerCommitPoint>('CommitPoint', {
-  sequence: whole('sequence', 0, LIMITS.wholeNumber),
-  hash: hex('hash', 8),
+const COMMIT_POINT = tableCodec<PartnerCommitPoint>({
+  sequence: whole('CommitPoint.sequence', 0, LIMITS.wholeNumber),
+  hash: hex('CommitPoint.hash', 8),
 });
 
-const TERMS = new MessageShape<PartnerTerms>('Terms', {
-  mode: named('mode', MODE_NUMBERS),
-  loadBalancePercent: whole('loadBalancePercent', 0, 100),
-  standbyRole: namedOrNull('standbyRole', STANDBY_ROLE_NUMBERS),
-  reservePercent: whole('reservePercent', 0, 100),
-  mcltSeconds: whole('mcltSeconds', 1),
-  autoStateTransition: flag('autoStateTransition'),
-  stateSwitchIntervalSeconds: whole('stateSwitchIntervalSeconds'),
-  eager: flag('eager'),
+const TERMS = tableCodec<PartnerTerms>({
+  mode: named('Terms.mode', MODE_NUMBERS),
+  loadBalancePercent: whole('Terms.loadBalancePercent', 0, 100),
+  standbyRole: namedOrNull('Terms.standbyRole', STANDBY_ROLE_NUMBERS),
+  reservePercent: whole('Terms.reservePercent', 0, 100),
+  mcltSeconds: whole('Terms.mcltSeconds', 1),
+  autoStateTransition: flag('Terms.autoStateTransition'),
+  stateSwitchIntervalSeconds: whole('Terms.stateSwitchIntervalSeconds'),
+  eager: flag('Terms.eager'),
 });
 
-const HELLO = new MessageShape<PartnerHello>(
-  'Hello',
+const HELLO = tableCodec<PartnerHello>(
   {
-    protocolLow: whole('protocolLow', 1),
-    protocolHigh: whole('protocolHigh', 1),
-    relationshipId: hex('relationshipId', 16),
-    relationshipName: name('relationshipName', LIMITS.relationshipNameBytes),
-    serverId: hex('serverId', 16),
-    serverName: name('serverName', LIMITS.serverNameBytes),
-    startCounter: whole('startCounter'),
-    nonce: hex('nonce', 16),
-    newest: part('newest', COMMIT_POINT),
-    returned: partOrNull('returned', COMMIT_POINT),
-    settingsRevision: whole('settingsRevision', 0, LIMITS.wholeNumber),
-    settingsDigest: hex('settingsDigest', 32, 'allowed'),
-    scopesDigest: hex('scopesDigest', 32, 'allowed'),
-    role: named('role', ROLE_NUMBERS),
-    side: whole('side', 0, 2) as Shape<PartnerHello>['side'],
-    terms: part('terms', TERMS),
-    receiveTimerMs: whole('receiveTimerMs', 1),
-    contactIntervalMs: whole('contactIntervalMs', 1),
-    maxUnackedUpdates: whole('maxUnackedUpdates', 1),
-    everNormal: flag('everNormal'),
-    state: named('state', SENT_STATE_NUMBERS),
-    stateSinceAt: instant('stateSince'),
-    startup: flag('startup'),
-    partnerDownSinceAt: instant('partnerDownSince'),
+    protocolLow: whole('Hello.protocolLow', 1),
+    protocolHigh: whole('Hello.protocolHigh', 1),
+    relationshipId: hex('Hello.relationshipId', 16),
+    relationshipName: name('Hello.relationshipName', LIMITS.relationshipNameBytes),
+    serverId: hex('Hello.serverId', 16),
+    serverName: name('Hello.serverName', LIMITS.serverNameBytes),
+    startCounter: whole('Hello.startCounter'),
+    nonce: hex('Hello.nonce', 16),
+    newest: part('Hello.newest', COMMIT_POINT),
+    returned: partOrNull('Hello.returned', COMMIT_POINT),
+    settingsRevision: whole('Hello.settingsRevision', 0, LIMITS.wholeNumber),
+    settingsDigest: hex('Hello.settingsDigest', 32, 'allowed'),
+    scopesDigest: hex('Hello.scopesDigest', 32, 'allowed'),
+    role: named('Hello.role', ROLE_NUMBERS),
+    side: whole('Hello.side', 0, 2) as Shape<PartnerHello>['side'],
+    terms: part('Hello.terms', TERMS),
+    receiveTimerMs: whole('Hello.receiveTimerMs', 1),
+    contactIntervalMs: whole('Hello.contactIntervalMs', 1),
+    maxUnackedUpdates: whole('Hello.maxUnackedUpdates', 1),
+    everNormal: flag('Hello.everNormal'),
+    state: named('Hello.state', SENT_STATE_NUMBERS),
+    stateSinceAt: instant('Hello.stateSince'),
+    startup: flag('Hello.startup'),
+    partnerDownSinceAt: instant('Hello.partnerDownSince'),
   },
   ({ protocolLow, protocolHigh, terms }) => {
     if (protocolLow > protocolHigh) fault('field-malformed', 'Hello.protocolHigh');
@@ -97,50 +92,18 @@ const HELLO = new MessageShape<PartnerHello>(
   },
 );
 
-const POOL_COUNT = new MessageShape<PoolCount>('PoolCount', {
-  scope: whole('scope'),
-  total: whole('total'),
-  freeMine: whole('freeMine'),
-  freeYours: whole('freeYours'),
-  active: whole('active'),
-  other: whole('other'),
+const POOL_COUNT = tableCodec<PoolCount>({
+  scope: whole('PoolCount.scope'),
+  total: whole('PoolCount.total'),
+  freeMine: whole('PoolCount.freeMine'),
+  freeYours: whole('PoolCount.freeYours'),
+  active: whole('PoolCount.active'),
+  other: whole('PoolCount.other'),
 });
 
-const BINDING = new MessageShape<Binding>('Binding', {
-  address: address('address'),
-  state: named('state', BINDING_STATE_NUMBERS),
-  owner: whole('owner', 1, 2) as Shape<Binding>['owner'],
-  handover: whole('handover'),
-  revision: whole('revision'),
-  endToldAt: instant('end'),
-  endPartnerAt: instant('endPartner'),
-  petAt: instant('potentialExpiration'),
-  lastTransactionAt: instant('clientLastTransaction'),
-  stateSinceAt: instant('startOfState'),
-  startAt: instant('start'),
-  htype: whole('htype', 0, 255),
-  hardwareAddress: octets('hardwareAddress', LIMITS.hardwareBytes),
-  clientId: octetsOrNull('clientId', LIMITS.clientIdBytes, 'refused'),
-  hostname: words('hostname', LIMITS.nameBytes),
-  relayInfo: octetsOrNull('relayInfo', LIMITS.clientTextBytes, 'left-out'),
-  vendorClass: octetsOrNull('vendorClass', LIMITS.clientTextBytes, 'left-out'),
-  userClass: octetsOrNull('userClass', LIMITS.clientTextBytes, 'left-out'),
-  dnsFlags: whole('dnsFlags', 0, 0xffff),
-  dnsName: words('dnsName', LIMITS.nameBytes),
-  quarantineUntilAt: instant('quarantineUntil'),
-  reserved: flag('reserved'),
-});
-
-const BINDING_RESULT = new MessageShape<BindingResult>('BindingResult', {
-  address: address('address'),
-  revision: whole('revision'),
-  rejectReason: whole('rejectReason', 0, 255),
-  text: words('message', LIMITS.messageBytes),
-});
-
-const POOL_AMOUNT = new MessageShape<PoolAmount>('PoolAmount', {
-  scope: whole('scope'),
-  addresses: whole('addresses'),
+const POOL_AMOUNT = tableCodec<PoolAmount>({
+  scope: whole('PoolAmount.scope'),
+  addresses: whole('PoolAmount.addresses'),
 });
 
 type Body<Kind extends PartnerMessage['kind']> = Omit<Extract<PartnerMessage, { kind: Kind }>, 'kind'>;
@@ -149,25 +112,24 @@ type Body<Kind extends PartnerMessage['kind']> = Omit<Extract<PartnerMessage, { 
 export const MESSAGE_SHAPES: {
   readonly [Kind in PartnerMessage['kind']]: {
     readonly wire: string;
-    readonly shape: MessageShape<Body<Kind>>;
+    readonly codec: MessageCodec<Body<Kind>>;
   };
 } = {
   connect: {
     wire: 'connect',
-    shape: new MessageShape('Connect', { hello: part('hello', HELLO), t1At: instant('t1') }),
+    codec: tableCodec({ hello: part('Connect.hello', HELLO), t1At: instant('Connect.t1') }),
   },
   'connect-ack': {
     wire: 'connectAck',
-    shape: new MessageShape(
-      'ConnectAck',
+    codec: tableCodec(
       {
-        rejectReason: whole('rejectReason', 0, 255),
-        text: words('message', LIMITS.messageBytes),
-        version: whole('version'),
-        hello: partOrNull('hello', HELLO),
-        t1At: instant('t1'),
-        t2At: instant('t2'),
-        t3At: instant('t3'),
+        rejectReason: whole('ConnectAck.rejectReason', 0, 255),
+        text: words('ConnectAck.message', LIMITS.messageBytes),
+        version: whole('ConnectAck.version'),
+        hello: partOrNull('ConnectAck.hello', HELLO),
+        t1At: instant('ConnectAck.t1'),
+        t2At: instant('ConnectAck.t2'),
+        t3At: instant('ConnectAck.t3'),
       },
       ({ rejectReason, version, hello }) => {
         if (rejectReason === ACCEPTED && hello === null) fault('field-missing', 'ConnectAck.hello');
@@ -177,59 +139,59 @@ export const MESSAGE_SHAPES: {
   },
   contact: {
     wire: 'contact',
-    shape: new MessageShape('Contact', {
-      t1At: instant('t1'),
-      t2At: instant('t2'),
-      t3At: instant('t3'),
-      newest: part('newest', COMMIT_POINT),
-      pools: parts('pools', POOL_COUNT, 0, LIMITS.scopes),
+    codec: tableCodec({
+      t1At: instant('Contact.t1'),
+      t2At: instant('Contact.t2'),
+      t3At: instant('Contact.t3'),
+      newest: part('Contact.newest', COMMIT_POINT),
+      pools: parts('Contact.pools', POOL_COUNT, 0, LIMITS.scopes),
     }),
   },
   state: {
     wire: 'state',
-    shape: new MessageShape('State', {
-      state: named('state', SENT_STATE_NUMBERS),
-      sinceAt: instant('since'),
-      startup: flag('startup'),
+    codec: tableCodec({
+      state: named('State.state', SENT_STATE_NUMBERS),
+      sinceAt: instant('State.since'),
+      startup: flag('State.startup'),
     }),
   },
   'bnd-upd': {
     wire: 'bndUpd',
-    shape: new MessageShape('BndUpd', {
-      bindings: parts('bindings', BINDING, 1, LIMITS.batchBindings),
-      answersXid: whole('answersXid'),
-      remaining: whole('remaining'),
+    codec: tableCodec({
+      bindings: parts('BndUpd.bindings', BINDING, 1, LIMITS.batchBindings),
+      answersXid: whole('BndUpd.answersXid'),
+      remaining: whole('BndUpd.remaining'),
     }),
   },
   'bnd-ack': {
     wire: 'bndAck',
-    shape: new MessageShape('BndAck', { results: parts('results', BINDING_RESULT, 1, LIMITS.batchBindings) }),
+    codec: tableCodec({ results: parts('BndAck.results', BINDING_RESULT, 1, LIMITS.batchBindings) }),
   },
   'upd-req': {
     wire: 'updReq',
-    shape: new MessageShape('UpdReq', {
-      extent: named('extent', UPDATE_EXTENT_NUMBERS),
-      scopes: numbers('scopes', LIMITS.scopes),
-      sinceSequence: whole('since', 0, LIMITS.wholeNumber),
+    codec: tableCodec({
+      extent: named('UpdReq.extent', UPDATE_EXTENT_NUMBERS),
+      scopes: numbers('UpdReq.scopes', LIMITS.scopes),
+      sinceSequence: whole('UpdReq.since', 0, LIMITS.wholeNumber),
     }),
   },
   'upd-done': {
     wire: 'updDone',
-    shape: new MessageShape('UpdDone', { count: whole('count'), refused: whole('refused') }),
+    codec: tableCodec({ count: whole('UpdDone.count'), refused: whole('UpdDone.refused') }),
   },
   'pool-req': {
     wire: 'poolReq',
-    shape: new MessageShape('PoolReq', { scopes: parts('scopes', POOL_AMOUNT, 0, LIMITS.scopes) }),
+    codec: tableCodec({ scopes: parts('PoolReq.scopes', POOL_AMOUNT, 0, LIMITS.scopes) }),
   },
   'pool-resp': {
     wire: 'poolResp',
-    shape: new MessageShape('PoolResp', { scopes: parts('scopes', POOL_AMOUNT, 0, LIMITS.scopes) }),
+    codec: tableCodec({ scopes: parts('PoolResp.scopes', POOL_AMOUNT, 0, LIMITS.scopes) }),
   },
   disconnect: {
     wire: 'disconnect',
-    shape: new MessageShape('Disconnect', {
-      reason: whole('reason', 1, 255),
-      text: words('message', LIMITS.messageBytes),
+    codec: tableCodec({
+      reason: whole('Disconnect.reason', 1, 255),
+      text: words('Disconnect.message', LIMITS.messageBytes),
     }),
   },
 };

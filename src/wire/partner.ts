@@ -4,6 +4,7 @@
 
 import protobuf from 'protobufjs';
 import { PartnerDecodeError } from './partner-error.js';
+import type { MessageCodec } from './partner-fields.js';
 import { PARTNER_LIMITS } from './partner-limits.js';
 import type { PartnerFrame, PartnerMessage, ReceivedFrame } from './partner-message.js';
 import { PARTNER_PROTO } from './partner-proto.js';
@@ -11,14 +12,10 @@ import { MESSAGE_SHAPES } from './partner-shapes.js';
 
 type Kind = PartnerMessage['kind'];
 type Raw = { [wire: string]: unknown };
-interface AnyShape {
-  read(raw: unknown, first: Raw): object;
-  write(message: object): Raw;
-}
 interface Body {
   readonly kind: Kind;
   readonly wire: string;
-  readonly shape: AnyShape;
+  readonly codec: MessageCodec<object>;
 }
 
 /** Numbers of Frame's fields that are bodies, known or not. */
@@ -29,7 +26,7 @@ const NO_BYTES = new Uint8Array(0);
 const FRAME = protobuf.parse(PARTNER_PROTO).root.lookupType('tandem.partner.Frame');
 
 const BODIES = Object.entries(MESSAGE_SHAPES).map(
-  ([kind, { wire, shape }]) => ({ kind, wire, shape }) as unknown as Body,
+  ([kind, { wire, codec }]) => ({ kind, wire, codec }) as unknown as Body,
 );
 const BODY_BY_KIND = new Map(BODIES.map((body) => [body.kind, body]));
 const BODY_BY_FIELD = new Map(BODIES.map((body) => [FRAME.fields[body.wire]!.id, body]));
@@ -43,7 +40,7 @@ export function encodeFrame(frame: PartnerFrame): Uint8Array {
   writer.fixed32(0);
   const body = BODY_BY_KIND.get(frame.message.kind)!;
   try {
-    FRAME.encode({ xid: frame.xid, [body.wire]: body.shape.write(frame.message) }, writer);
+    FRAME.encode({ xid: frame.xid, [body.wire]: body.codec.write(frame.message) }, writer);
   } catch (error) {
     throw new RangeError(`cannot send ${frame.message.kind}: ${(error as Error).message}`);
   }
@@ -68,7 +65,7 @@ export function decodeFrame(bytes: Uint8Array): ReceivedFrame {
   const xid = raw['xid'] as number;
   const body = BODY_BY_FIELD.get(field);
   if (body === undefined) return { xid, message: { kind: 'unknown', field } };
-  const message = body.shape.read(raw[body.wire], { kind: body.kind }) as PartnerMessage;
+  const message = { kind: body.kind, ...body.codec.read(raw[body.wire]) } as PartnerMessage;
   return { xid, message };
 }
 
