@@ -108,9 +108,21 @@ const RULES = {
     'the received transaction is later than my start of state or equal, and my update is answered',
     (c) => refusesActive(c, c.mine.stateSinceAt),
   ),
-  fresh: rule('§7.1.3; failover.md §2 C', 'my update is answered', (c) => refusesActive(c, 0)),
+  answered: rule('§7.1.3; failover.md §2 C', 'my update is answered', (c) => outdatedUnless(isAnswered(c))),
   reset: rule('§7.1.3; failover.md §7', 'the received start of state is later than my transaction', (c) =>
     outdatedUnless(isStateLater(c)),
+  ),
+  decline: rule(
+    '§7.1.3; failover.md §7',
+    'the received start of state is not earlier than my transaction',
+    ({ mine, received, toleranceMs }) =>
+      outdatedUnless(!isLater(mine.lastTransactionAt, received.stateSinceAt, toleranceMs)),
+  ),
+  quarantine: rule(
+    '§7.1.3; failover.md §2 C',
+    'the received start of state is not earlier than mine, and my update is answered',
+    (c) =>
+      outdatedUnless(isAnswered(c) && !isLater(c.mine.stateSinceAt, c.received.stateSinceAt, c.toleranceMs)),
   ),
   guarded: rule(
     '§7.1.3 (4); failover.md §7',
@@ -145,13 +157,13 @@ type Row = readonly [RuleName, RuleName, RuleName, RuleName, RuleName, RuleName]
 // §7 treats them apart; `declined` is its ABANDONED, and FREE and BACKUP differ in the owner only.
 // biome-ignore format: Figure 7.1.3-1
 const GRID = {
-  //           ACTIVE     EXPIRED    RELEASED   FREE/BACKUP  RESET     ABANDONED
-  active:   [ 'inUse',   'time2',   'release', 'freed',     'reset',  'accept' ],
-  expired:  [ 'revive',  'accept',  'accept',  'accept',    'accept', 'accept' ],
-  released: [ 'revive',  'time1',   'accept',  'accept',    'accept', 'accept' ],
-  free:     [ 'fresh',   'accept',  'accept',  'accept',    'accept', 'accept' ],
-  reset:    [ 'time3',   'accept',  'accept',  'accept',    'accept', 'accept' ],
-  declined: [ 'guarded', 'guarded', 'guarded', 'guarded',   'lifted', 'accept' ],
+  //           ACTIVE      EXPIRED    RELEASED   FREE/BACKUP  RESET     ABANDONED
+  active:   [ 'inUse',    'time2',   'release', 'freed',     'reset',  'decline' ],
+  expired:  [ 'revive',   'accept',  'accept',  'accept',    'accept', 'answered' ],
+  released: [ 'revive',   'time1',   'accept',  'accept',    'accept', 'answered' ],
+  free:     [ 'answered', 'accept',  'accept',  'accept',    'accept', 'quarantine' ],
+  reset:    [ 'time3',    'accept',  'accept',  'accept',    'accept', 'quarantine' ],
+  declined: [ 'guarded',  'guarded', 'guarded', 'guarded',   'lifted', 'accept' ],
 } as const satisfies Record<LeaseState, Row>;
 
 /** What comes before the grid (draft §7.1.3), in this order. */
@@ -278,14 +290,18 @@ function isHolderGone({ mine, received, context, toleranceMs }: Case): boolean {
   return isLater(received.lastTransactionAt, goneAt, toleranceMs);
 }
 
+function refusesActive(c: Case, mineAt: number): RejectName | null {
+  const stale = isLater(mineAt, c.received.lastTransactionAt, c.toleranceMs);
+  return outdatedUnless(isAnswered(c) && !stale);
+}
+
 /**
- * An ACTIVE update over a record of mine that says nobody holds the address. While the partner has not answered that
- * record, it may yet accept it and give the address away; so the partner decides first, and tells again if it refuses.
- * In RECOVER nothing of mine is in force, and nobody is served.
+ * Is it settled what the partner makes of my record that nobody holds the address? Until then it may yet accept that
+ * and give the address away, so it decides first, and tells again if it refuses: the two never change places. In
+ * RECOVER nothing of mine is in force, and nobody is served.
  */
-function refusesActive({ received, context, toleranceMs }: Case, mineAt: number): RejectName | null {
-  if (context.ownUnanswered && !context.inRecover) return 'outdated';
-  return outdatedUnless(!isLater(mineAt, received.lastTransactionAt, toleranceMs));
+function isAnswered({ context }: Case): boolean {
+  return !context.ownUnanswered || context.inRecover;
 }
 
 /**
