@@ -1,0 +1,191 @@
+// The world that a seed picks: how many servers and clients, how few addresses, which faults and how often. Swarm
+// style: each kind of fault is there or not, rare or frequent, so that some seeds are calm and some are not.
+
+import { INFINITE_SECONDS, SCOPE_DEFAULTS, type ScopeSettings } from '../../src/lease/settings.js';
+import { formatAddress } from '../../src/wire/address.js';
+import { GOOD_HABITS, type Habits } from './client.js';
+import type { Link, Manners } from './datagrams.js';
+import type { DiskManners } from './disk.js';
+import type { Rng } from './rng.js';
+import { MS, SECOND } from './scheduler.js';
+
+/** Servers of a world, and what they have to do with each other. */
+export type Setting = 'one' | 'two-apart';
+
+/** One server's part of one link. */
+export interface Share {
+  readonly node: number;
+  readonly link: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export type FaultKind =
+  | 'crash'
+  | 'power'
+  | 'stop'
+  | 'freeze'
+  | 'cut'
+  | 'one-way cut'
+  | 'clock step'
+  | 'clock set back while off'
+  | 'disk stall'
+  | 'squatter';
+
+export interface WorldConfig {
+  readonly seed: number;
+  readonly setting: Setting;
+  readonly faultyUs: number; // how long faults go on
+  readonly links: readonly Link[];
+  readonly shares: readonly Share[];
+  readonly scopes: readonly (readonly ScopeSettings[])[]; // by node
+  readonly clients: number;
+  readonly leaseSeconds: number;
+  readonly declineSeconds: number;
+  readonly manners: Manners;
+  readonly disk: DiskManners;
+  readonly faults: ReadonlyMap<FaultKind, number>; // mean time between two, µs
+  readonly operatorUs: number; // mean time between two actions, µs; Infinity = none
+  readonly worstOffsetMs: number;
+}
+
+const NETWORK = 0x0a4d_0000; // 10.77.0.0
+
+export function linkNetwork(link: number): number {
+  return NETWORK + link * 256;
+}
+
+export const NODE_NAMES = ['A', 'B'];
+
+export function nodeAddress(node: number): number {
+  return NETWORK + 2 + node;
+}
+
+/** Everything but what single clients do. `hours`: simulated hours of faults; null = as the seed says. */
+export function configOf(seed: number, rng: Rng, hours: number | null): WorldConfig {
+  const setting: Setting = rng.chance(0.75) ? 'one' : 'two-apart';
+  const nodes = setting === 'one' ? 1 : 2;
+  const linkCount = rng.pick([1, 1, 1, 2, 3]);
+  const links = Array.from({ length: linkCount }, (_, i) => ({
+    name: `link${i}`,
+    giaddr: i === 0 ? 0 : linkNetwork(i) + 1,
+  }));
+  const leaseSeconds = rng.chance(0.02) ? INFINITE_SECONDS : Math.round(rng.spread(20, 3600));
+  const declineSeconds = Math.round(rng.spread(5, 300));
+  const size = Math.round(rng.spread(5, 60));
+  const shares = sharesOf(nodes, linkCount, size);
+  const common = commonSettings(rng, leaseSeconds, declineSeconds);
+  return {
+    seed,
+    setting,
+    faultyUs: hours === null ? rng.between(600, 1200) * SECOND : Math.round(hours * 3600 * SECOND),
+    links,
+    shares,
+    scopes: Array.from({ length: nodes }, (_, node) => scopesOf(node, shares, common)),
+    clients: rng.between(2, Math.max(3, Math.round(size * linkCount * rng.range(0.4, 1.5)))),
+    leaseSeconds,
+    declineSeconds,
+    manners: networkManners(rng),
+    disk: diskManners(rng),
+    faults: faultsOf(rng),
+    operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(10, 200) * SECOND,
+    worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
+  };
+}
+
+function sharesOf(nodes: number, links: number, size: number): Share[] {
+  const shares: Share[] = [];
+  for (let link = 0; link < links; link++) {
+    const each = Math.max(2, Math.floor(size / nodes));
+    for (let node = 0; node < nodes; node++) {
+      const first = linkNetwork(link) + 20 + node * each;
+      shares.push({ node, link, first, last: first + each - 1 });
+    }
+  }
+  return shares;
+}
+
+function commonSettings(rng: Rng, leaseTime: number, declineTime: number): Partial<ScopeSettings> {
+  return {
+    leaseTime,
+    declineTime,
+    rapidCommit: rng.chance(0.2),
+    conflictDetection: rng.chance(0.3),
+    conflictWait: 300,
+    superscope: null,
+  };
+}
+
+function scopesOf(node: number, shares: readonly Share[], common: Partial<ScopeSettings>): ScopeSettings[] {
+  return shares
+    .filter((share) => share.node === node)
+    .map(({ link, first, last }) => ({
+      ...SCOPE_DEFAULTS,
+      ...common,
+      subnet: `${formatAddress(linkNetwork(link))}/24`,
+      ranges: [`${formatAddress(first)}-${formatAddress(last)}`],
+    }));
+}
+
+function networkManners(rng: Rng): Manners {
+  const calm = rng.chance(0.3);
+  const some = (chance: number, most: number): number =>
+    !calm && rng.chance(chance) ? rng.spread(0.001, most) : 0;
+  return {
+    delayUs: rng.spread(0.2, 30) * MS,
+    loss: some(0.6, 0.2),
+    duplicates: some(0.5, 0.2),
+    overtaking: some(0.5, 0.2),
+    lateUs: rng.spread(20, 4000) * MS,
+  };
+}
+
+function diskManners(rng: Rng): DiskManners {
+  return {
+    writeUs: rng.spread(0.1, 20) * MS,
+    stallChance: rng.chance(0.5) ? rng.spread(1e-4, 0.05) : 0,
+    stallUs: rng.spread(50, 8000) * MS,
+    failChance: rng.chance(0.3) ? rng.spread(1e-5, 2e-3) : 0,
+  };
+}
+
+const FAULTS: readonly FaultKind[] = [
+  'crash',
+  'power',
+  'stop',
+  'freeze',
+  'cut',
+  'one-way cut',
+  'clock step',
+  'clock set back while off',
+  'disk stall',
+  'squatter',
+];
+
+function faultsOf(rng: Rng): Map<FaultKind, number> {
+  const often = rng.spread(0.3, 3);
+  const chosen = FAULTS.filter(() => rng.chance(0.45));
+  return new Map(chosen.map((kind) => [kind, (rng.spread(15, 600) * SECOND) / often]));
+}
+
+/** One client's habits. */
+export function habitsOf(rng: Rng): Habits {
+  const never = Number.POSITIVE_INFINITY;
+  return {
+    ...GOOD_HABITS,
+    repeats: rng.chance(0.2) ? rng.range(0, 0.5) : 0,
+    rush: rng.chance(0.2) ? rng.spread(1, 30) : 1,
+    freshXid: rng.chance(0.2),
+    ponderSeconds: rng.chance(0.25) ? rng.spread(0.1, 90) : 0,
+    hogs: rng.chance(0.1) ? rng.range(0, 1) : 0,
+    declines: rng.chance(0.1) ? rng.range(0, 0.3) : 0,
+    stayUs: rng.chance(0.5) ? rng.spread(5, 600) * SECOND : never,
+    releases: rng.range(0, 1),
+    awayUs: rng.spread(1, 300) * SECOND,
+    remembers: rng.range(0, 1),
+    moves: rng.chance(0.3) ? rng.range(0, 0.5) : 0,
+    forgesUs: rng.chance(0.15) ? rng.spread(5, 120) * SECOND : never,
+    wishes: rng.chance(0.2) ? rng.range(0, 1) : 0,
+    rapid: rng.chance(0.3),
+  };
+}

@@ -1,0 +1,134 @@
+// What goes wrong, one function a kind. Each kind that the seed chose comes again and again at random, until the world
+// becomes quiet; everything broken for a time is mended by then at the latest.
+
+import type { FaultKind } from './config.js';
+import type { Node } from './node.js';
+import type { Rng } from './rng.js';
+import { MS, SECOND } from './scheduler.js';
+import type { World } from './world.js';
+
+type Strike = (faults: Faults, node: Node, rng: Rng) => void;
+
+const STRIKES = {
+  crash: (faults, node, rng) => {
+    node.crash();
+    faults.later(rng.wait(5 * SECOND), () => node.start());
+  },
+  power: (faults, node, rng) => {
+    node.powerOff();
+    faults.later(3 * SECOND + rng.wait(20 * SECOND), () => faults.powerOn(node));
+  },
+  'clock set back while off': (faults, node, rng) => {
+    node.powerOff();
+    node.machine.stepWall(-rng.spread(1, 120) * 1000);
+    faults.later(3 * SECOND + rng.wait(20 * SECOND), () => faults.powerOn(node));
+  },
+  stop: (faults, node, rng) => {
+    const { process } = node;
+    node.stop(() => undefined);
+    faults.later(100 * MS + rng.wait(5 * SECOND), () => {
+      if (node.process === process) node.crash(); // it would not stop in time
+      node.start();
+    });
+  },
+  freeze: (faults, node, rng) => {
+    const { process } = node;
+    process?.freeze();
+    faults.later(rng.spread(0.01, 20) * SECOND, () => process?.thaw());
+  },
+  cut: (faults, node, rng) => {
+    const link = rng.pick(faults.world.config.links).name;
+    faults.cutFor(rng.spread(0.05, 60) * SECOND, [
+      [node.name, link],
+      [link, node.name],
+    ]);
+  },
+  'one-way cut': (faults, node, rng) => {
+    const link = rng.pick(faults.world.config.links).name;
+    const edge: [string, string] = rng.chance(0.5) ? [node.name, link] : [link, node.name];
+    faults.cutFor(rng.spread(0.05, 60) * SECOND, [edge]);
+  },
+  'clock step': (faults, node, rng) => {
+    const ms = (rng.chance(0.5) ? 1 : -1) * rng.spread(0.1, 600) * 1000;
+    node.machine.stepWall(ms);
+    faults.world.trace.add(
+      faults.world.scheduler.now,
+      node,
+      'clock',
+      Math.round(ms),
+      0,
+      () => `wall clock set by ${(ms / 1000).toFixed(1)} s`,
+    );
+  },
+  'disk stall': (faults, node, rng) => {
+    const usual = node.disk.manners;
+    node.disk.manners = { ...usual, writeUs: rng.spread(20, 2000) * MS };
+    faults.later(rng.spread(0.1, 20) * SECOND, () => {
+      node.disk.manners = usual;
+    });
+  },
+  squatter: (faults, _node, rng) => {
+    const share = rng.pick(faults.world.config.shares);
+    const address = rng.between(share.first, share.last);
+    if (faults.world.holders.other(address, undefined) !== undefined) return;
+    faults.world.squatters.add(address);
+    faults.later(rng.spread(1, 300) * SECOND, () => faults.world.squatters.delete(address));
+  },
+} satisfies Record<FaultKind, Strike>;
+
+export class Faults {
+  /** What mends what is broken now. */
+  readonly #mending = new Set<() => void>();
+
+  constructor(
+    readonly world: World,
+    private readonly rng: Rng,
+  ) {}
+
+  begin(): void {
+    for (const kind of this.world.config.faults.keys()) this.#again(kind, this.rng.fork(kind));
+  }
+
+  /** No more faults, and an end to those that last. */
+  end(): void {
+    for (const mend of [...this.#mending]) this.#mend(mend);
+  }
+
+  /** Do this after a time, or when the faults end. */
+  later(us: number, mend: () => void): void {
+    this.#mending.add(mend);
+    this.world.scheduler.after(us, () => this.#mend(mend));
+  }
+
+  powerOn(node: Node): void {
+    if (node.process === null) node.powerOn();
+  }
+
+  cutFor(us: number, edges: readonly (readonly [string, string])[]): void {
+    const { network, trace, scheduler } = this.world;
+    const words = edges.map(([from, to]) => `${from}>${to}`).join(' ');
+    for (const [from, to] of edges) network.cut(from, to);
+    trace.add(scheduler.now, this.world, 'cut', edges.length, 0, () => words);
+    this.later(us, () => {
+      for (const [from, to] of edges) network.mend(from, to);
+      trace.add(scheduler.now, this.world, 'heal', edges.length, 0, () => words);
+    });
+  }
+
+  #mend(mend: () => void): void {
+    if (this.#mending.delete(mend)) mend();
+  }
+
+  #again(kind: FaultKind, rng: Rng): void {
+    this.world.scheduler.after(rng.wait(this.world.config.faults.get(kind)!), () => {
+      if (this.world.quiet) return;
+      const node = rng.pick(this.world.nodes);
+      // A server that is down, or being mended, is left alone.
+      if (node.process !== null && !node.process.frozen) {
+        this.world.count(kind);
+        STRIKES[kind](this, node, rng);
+      }
+      this.#again(kind, rng);
+    });
+  }
+}

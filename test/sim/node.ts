@@ -1,0 +1,406 @@
+// One server of a simulation: a machine, a disk, and at most one process on them. The process does with the real
+// engine what src/shell/daemon.ts and loop.ts do, step by step: load, start, feed, carry out in order, hold back what
+// hangs on a commit until the disk has it.
+
+import type { Command, CommandResult } from '../../src/engine/command.js';
+import type { Effect } from '../../src/engine/effect.js';
+import { Engine, type EngineOptions } from '../../src/engine/engine.js';
+import type { Input, InterfaceState } from '../../src/engine/input.js';
+import { SystemClock } from '../../src/shell/clock.js';
+import { hash32 } from '../../src/wire/bytes.js';
+import type { Datagrams, Station } from './datagrams.js';
+import { Disk, type DiskManners, type Image } from './disk.js';
+import { Machine } from './machine.js';
+import type { Mutation } from './mutant.js';
+import { describe } from './packets.js';
+import type { Rng } from './rng.js';
+import { MS, type Scheduler, SECOND } from './scheduler.js';
+import type { Actor, Trace } from './trace.js';
+import type { Watch } from './watch.js';
+
+type Commit = Extract<Effect, { kind: 'commit' }>;
+type Probe = Extract<Effect, { kind: 'probe' }>;
+
+/** Datagrams that a socket keeps for a process that does not read. */
+const SOCKET_QUEUE = 256;
+/** The longest the loop's timer sleeps (src/shell/loop.ts). */
+const LONGEST_SLEEP_MS = 1_000;
+
+/** What a server needs of its world. */
+export interface NodeWorld {
+  readonly scheduler: Scheduler;
+  readonly trace: Trace;
+  readonly network: Datagrams;
+  readonly watch: Watch;
+  readonly mutation: Mutation | null;
+  /** Does a host on the servers' links answer for the address? */
+  answersProbe(address: number): boolean;
+  /** The process ended by itself: something is to start it again. */
+  died(node: Node): void;
+}
+
+export interface NodeSettings {
+  readonly name: string;
+  readonly number: number;
+  readonly address: number;
+  readonly prefixLength: number;
+  readonly disk: DiskManners;
+  readonly worstOffsetMs: number;
+}
+
+export class Node implements Station, Actor {
+  readonly name: string;
+  readonly number: number;
+  readonly address: number;
+  readonly machine: Machine;
+  readonly disk: Disk;
+  process: Process | null = null;
+  readonly rng: Rng;
+
+  constructor(
+    readonly world: NodeWorld,
+    readonly settings: NodeSettings,
+    rng: Rng,
+  ) {
+    this.name = settings.name;
+    this.number = settings.number;
+    this.address = settings.address;
+    this.rng = rng;
+    this.machine = new Machine(world.scheduler, rng.fork('machine'), settings.worstOffsetMs);
+    const watcher = {
+      flushed: (writes: Parameters<Watch['flushed']>[1]) => world.watch.flushed(this, writes),
+      replaced: () => world.watch.replaced(this),
+    };
+    this.disk = new Disk(world.scheduler, rng.fork('disk'), watcher, settings.disk);
+    world.network.stations.push(this);
+  }
+
+  start(): void {
+    if (this.process !== null) return;
+    const image = this.disk.open();
+    this.note('start', image.startCounter, image.leases.size, () => `${image.leases.size} leases on disk`);
+    this.process = new Process(this, image);
+    this.process.begin();
+  }
+
+  /** kill -9: what is not on disk is gone, clocks run on. */
+  crash(): void {
+    if (this.process === null) return;
+    this.note('crash', 0, 0, () => 'the process is killed');
+    this.#gone();
+  }
+
+  /** The machine loses power: a step of its wall clock that the store has not noted was not kept by its battery either. */
+  powerOff(): void {
+    const { mark } = this.disk.image;
+    this.note('power', 0, 0, () => 'the machine loses power');
+    const { process } = this;
+    if (process !== null && mark !== null && !process.clock.held) {
+      const unnoted = process.clock.mark().wallAheadMs - mark.wallAheadMs;
+      if (Math.abs(unnoted) > 100) this.machine.stepWall(-unnoted);
+    }
+    this.#gone();
+  }
+
+  powerOn(): void {
+    this.machine.reboot();
+    this.start();
+  }
+
+  /** SIGTERM: finish what is under way, close the store, end. */
+  stop(stopped: () => void): void {
+    if (this.process === null) return;
+    this.note('stop', 0, 0, () => 'told to stop');
+    this.process.stop(() => {
+      this.#gone();
+      stopped();
+    });
+  }
+
+  /** The process found that it cannot go on. */
+  died(): void {
+    this.note('failed', 0, 0, () => 'a commit failed: the process ends');
+    this.#gone();
+    this.world.died(this);
+  }
+
+  hear(bytes: Uint8Array, from: number, fromPort: number): void {
+    this.process?.deliver({ kind: 'datagram', interface: 'eth0', bytes, from, fromPort });
+  }
+
+  note(kind: Parameters<Trace['add']>[2], a: number, b: number, detail: () => string): void {
+    this.world.trace.add(this.world.scheduler.now, this, kind, a, b, detail);
+  }
+
+  #gone(): void {
+    const { process } = this;
+    if (process === null) return;
+    this.process = null;
+    process.dead = true;
+    this.disk.crash();
+    this.world.watch.end(process);
+  }
+}
+
+/** From its start to its end. */
+export class Process {
+  readonly engine: Engine;
+  readonly clock: SystemClock;
+  readonly options: EngineOptions;
+  /** What it loaded: the store as it was at the start. */
+  readonly loaded: {
+    readonly leases: ReadonlyMap<number, Uint8Array>;
+    readonly settings: ReadonlyMap<string, unknown>;
+  };
+  readonly nextEventSeq: number;
+  startedAt = 0; // engine time
+  dead = false;
+  /** Commits asked for and not done. */
+  pending = 0;
+  #stopped = false;
+  #frozen = false;
+  #held: (() => void)[] = []; // what happens while frozen
+  #heldDatagrams = 0;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #timer = 0;
+  #stopping: (() => void) | null = null;
+  #commands = new Map<number, (result: CommandResult) => void>();
+  #nextCommand = 1;
+
+  constructor(
+    readonly node: Node,
+    image: Image,
+  ) {
+    this.loaded = { leases: new Map(image.leases), settings: new Map(image.settings) };
+    this.nextEventSeq = image.nextEventSeq;
+    this.clock = new SystemClock(
+      image.mark,
+      {
+        onStep: (wallAheadMs) => this.feed({ kind: 'clock-stepped', wallAheadMs }),
+        onRelease: () => this.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
+      },
+      node.machine.sources(),
+    );
+    this.clock.stop(); // its poll is called from #everySecond
+    this.options = {
+      name: node.name,
+      storeId: image.storeId,
+      ports: { server: 67, client: 68 },
+      clockHeld: this.clock.held,
+      wallAheadMs: this.clock.wallAheadMs,
+      seed: [node.rng.u32(), node.rng.u32()],
+      restored: false,
+      traceDrops: node.world.trace.telling,
+    };
+    this.engine = this.makeEngine();
+  }
+
+  /** A fresh engine that has loaded what this one loaded. */
+  makeEngine(): Engine {
+    const engine = new Engine(this.options);
+    this.node.world.mutation?.engine?.(engine);
+    for (const [address, record] of this.loaded.leases) engine.loadLease(address, record);
+    for (const [key, value] of this.loaded.settings) engine.loadSetting(key, value);
+    return engine;
+  }
+
+  begin(): void {
+    const { world } = this.node;
+    world.watch.boot(this);
+    this.startedAt = this.now();
+    this.#carryOut(this.engine.start(this.startedAt, this.nextEventSeq));
+    this.feed({ kind: 'interfaces', interfaces: [this.#interface()] });
+    world.scheduler.after(this.node.rng.range(0, SECOND), () => this.#everySecond());
+  }
+
+  #interface(): InterfaceState {
+    const { address, prefixLength } = this.node.settings;
+    return {
+      name: 'eth0',
+      addresses: [{ address, prefixLength }],
+      hardwareAddress: null,
+      canBroadcast: true,
+    };
+  }
+
+  /** Engine time. */
+  now(): number {
+    return this.node.world.mutation?.clock?.(this.clock.now(), this) ?? this.clock.now();
+  }
+
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** SIGSTOP, or a machine that swaps: nothing is done until the thaw. */
+  freeze(): void {
+    if (this.#frozen) return;
+    this.#frozen = true;
+    this.node.note('freeze', 0, 0, () => 'the process stands still');
+  }
+
+  thaw(): void {
+    if (!this.#frozen || this.dead) return;
+    this.#frozen = false;
+    this.node.note('thaw', this.#held.length, 0, () => `goes on with ${this.#held.length} things waiting`);
+    const held = this.#held;
+    this.#held = [];
+    this.#heldDatagrams = 0;
+    for (const run of held) if (!this.dead) run();
+  }
+
+  /** A datagram has come to the socket. */
+  deliver(input: Extract<Input, { kind: 'datagram' }>): void {
+    if (this.#frozen && ++this.#heldDatagrams > SOCKET_QUEUE) return;
+    this.#awake(() => {
+      this.node.note('recv', hash32(input.bytes), input.from, () => describe(input.bytes));
+      this.feed(input);
+    });
+  }
+
+  /** An operator speaks; `answered` is called when the reply comes, if it does. */
+  command(command: Command, answered: (result: CommandResult) => void = () => undefined): void {
+    const id = this.#nextCommand++;
+    this.#commands.set(id, answered);
+    this.#awake(() => this.feed({ kind: 'command', id, actor: 'operator', command }));
+  }
+
+  /** As Loop.feed. */
+  feed(input: Input): void {
+    if (this.#stopped || this.dead) return;
+    const { world } = this.node;
+    const at = this.now();
+    if (input.kind !== 'datagram' && input.kind !== 'committed') {
+      this.node.note('input', at, 0, () => describeInput(input));
+    }
+    world.watch.input(this, at, input);
+    const effects = this.engine.handle(at, input);
+    world.watch.effects(this, at, input, effects);
+    this.#carryOut(effects);
+    this.#arm();
+  }
+
+  /** As TandemDaemon.stop: what is under way is finished first. */
+  stop(stopped: () => void): void {
+    this.#stopping = () => {
+      this.#stopped = true;
+      this.node.disk.close(this.clock.mark(), stopped);
+    };
+    this.#awake(() => this.#stopIfIdle());
+  }
+
+  #stopIfIdle(): void {
+    if (this.pending > 0 || this.#stopping === null) return;
+    const stopping = this.#stopping;
+    this.#stopping = null;
+    stopping();
+  }
+
+  #awake(run: () => void): void {
+    if (this.dead) return;
+    if (this.#frozen) this.#held.push(run);
+    else run();
+  }
+
+  #carryOut(effects: readonly Effect[]): void {
+    const { world } = this.node;
+    for (const effect of effects) {
+      if (this.dead) return;
+      switch (effect.kind) {
+        case 'send':
+          this.node.note('send', hash32(effect.bytes), effect.to, () => describe(effect.bytes));
+          world.watch.wire(this, effect);
+          world.network.fromStation(this.node, effect);
+          break;
+        case 'commit':
+          this.#commit(effect);
+          break;
+        case 'probe':
+          this.#probe(effect);
+          break;
+        case 'event':
+          if (world.trace.telling) this.#tellEvent(effect);
+          break;
+        case 'reply':
+          this.#commands.get(effect.id)?.(effect.result);
+          this.#commands.delete(effect.id);
+          break;
+        case 'accept-clock':
+          this.clock.accept();
+          break;
+      }
+    }
+  }
+
+  #commit(commit: Commit): void {
+    const { mutation } = this.node.world;
+    this.pending++;
+    this.node.note('commit', commit.id, commit.writes.length, () => `#${commit.id}`);
+    const early = mutation?.sendsBeforeCommit === true;
+    if (early) this.#carryOut(commit.then);
+    this.node.disk.commit(
+      commit.writes,
+      () =>
+        this.#awake(() => {
+          this.pending--;
+          this.node.note('durable', commit.id, 0, () => `#${commit.id}`);
+          if (!early) this.#carryOut(commit.then);
+          this.feed({ kind: 'committed', id: commit.id });
+          this.#stopIfIdle();
+        }),
+      () => this.#awake(() => this.node.died()),
+    );
+  }
+
+  #probe(probe: Probe): void {
+    const { scheduler } = this.node.world;
+    const inUse = this.node.world.answersProbe(probe.address);
+    const wait = inUse ? this.node.rng.range(0, probe.waitMs) : probe.waitMs;
+    scheduler.after(wait * MS, () =>
+      this.#awake(() =>
+        this.feed({ kind: 'probed', token: probe.token, inUse, by: inUse ? '02:aa:00:00:00:01' : '' }),
+      ),
+    );
+  }
+
+  #tellEvent({ event }: Extract<Effect, { kind: 'event' }>): void {
+    const { type, address, scopeId, data } = event;
+    const where = [address, scopeId].filter((part) => part !== undefined).join(' ');
+    this.node.note('event', 0, 0, () => `${type} ${where} ${JSON.stringify(data).slice(0, 160)}`);
+  }
+
+  /** As Loop.arm: one timer, looked at after each input. */
+  #arm(): void {
+    if (this.#stopped || this.dead) return;
+    const next = this.engine.nextDeadline();
+    if (next === this.#timerAt) return;
+    this.#timerAt = next;
+    const mine = ++this.#timer;
+    const sleep = Math.min(LONGEST_SLEEP_MS, Math.max(0, next - this.now()));
+    const late = this.node.rng.range(0, 2 * MS);
+    this.node.world.scheduler.after(this.node.machine.trueUntil(sleep) + late, () =>
+      this.#awake(() => {
+        if (mine !== this.#timer) return;
+        this.#timerAt = Number.POSITIVE_INFINITY;
+        if (this.now() >= this.engine.nextDeadline()) this.feed({ kind: 'deadline' });
+        else this.#arm();
+      }),
+    );
+  }
+
+  /** The shell's own timers: the clock's poll, the mark for the store. */
+  #everySecond(): void {
+    if (this.dead || this.#stopped) return;
+    this.node.world.scheduler.after(this.node.machine.trueUntil(1000), () =>
+      this.#awake(() => this.#everySecond()),
+    );
+    this.clock.poll();
+    this.node.disk.touch(this.clock.mark());
+  }
+}
+
+function describeInput(input: Input): string {
+  if (input.kind === 'command') return `command ${JSON.stringify(input.command).slice(0, 300)}`;
+  if (input.kind === 'interfaces') return 'interfaces';
+  return JSON.stringify(input);
+}

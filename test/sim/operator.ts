@@ -1,0 +1,188 @@
+// An operator who is busy: changes lease times and ranges, reserves and frees, pauses and resumes, removes scopes and
+// adds them again. Never lies: a lease is released by hand only when its client is truly gone.
+
+import type { Command, CommandResult, Edit } from '../../src/engine/command.js';
+import type { ReservationSettings, ScopeSettings } from '../../src/lease/settings.js';
+import { formatAddress } from '../../src/wire/address.js';
+import { formatHardware } from '../../src/wire/bytes.js';
+import type { Share } from './config.js';
+import type { Node } from './node.js';
+import type { Rng } from './rng.js';
+import { SECOND } from './scheduler.js';
+import type { World } from './world.js';
+
+interface Action {
+  readonly name: string;
+  readonly weight: number;
+  readonly run: (operator: Operator, node: Node) => void;
+}
+
+const ACTIONS: readonly Action[] = [
+  { name: 'lease time', weight: 3, run: (operator, node) => operator.changeLeaseTime(node) },
+  { name: 'shrink', weight: 3, run: (operator, node) => operator.shrink(node) },
+  { name: 'restore ranges', weight: 3, run: (operator, node) => operator.restoreRanges(node) },
+  { name: 'reserve', weight: 4, run: (operator, node) => operator.reserve(node) },
+  { name: 'unreserve', weight: 2, run: (operator, node) => operator.unreserve(node) },
+  { name: 'activate', weight: 1, run: (operator, node) => operator.toggleActive(node) },
+  { name: 'pause', weight: 2, run: (operator, node) => operator.pauseAndResume(node) },
+  { name: 'release', weight: 2, run: (operator, node) => operator.releaseGone(node) },
+  { name: 'remove scope', weight: 1, run: (operator, node) => operator.removeAndAdd(node) },
+];
+const WEIGHTS = ACTIONS.flatMap((action) => Array.from({ length: action.weight }, () => action));
+
+/** A client that has not been heard for so long, and holds nothing, is gone. */
+const GONE_MS = 60_000;
+
+export class Operator {
+  constructor(
+    private readonly world: World,
+    private readonly rng: Rng,
+  ) {}
+
+  /** Set up a server that has never run. */
+  install(node: Node): void {
+    const scopes = this.world.config.scopes[node.number] ?? [];
+    this.#edit(
+      node,
+      scopes.map((scope) => ({ kind: 'scope-add', scope })),
+    );
+  }
+
+  actLater(): void {
+    const { operatorUs } = this.world.config;
+    if (operatorUs === Number.POSITIVE_INFINITY) return;
+    this.world.scheduler.after(this.rng.wait(operatorUs), () => {
+      if (this.world.quiet) return;
+      const node = this.rng.pick(this.world.nodes);
+      if (node.process !== null) {
+        const action = this.rng.pick(WEIGHTS);
+        this.world.count(`operator: ${action.name}`);
+        action.run(this, node);
+      }
+      this.actLater();
+    });
+  }
+
+  /** Everything as at the beginning, whatever it takes. */
+  restore(node: Node): void {
+    this.#command(node, { kind: 'resume', acceptClock: true });
+    for (const scope of this.world.config.scopes[node.number] ?? []) {
+      const present = node.process?.engine.view.scope(scopeIdOf(scope)) !== undefined;
+      this.#edit(node, [{ kind: present ? 'scope-set' : 'scope-add', scope }]);
+    }
+  }
+
+  changeLeaseTime(node: Node): void {
+    const leaseTime = Math.round(this.rng.spread(20, 3600));
+    this.#change(node, (scope) => ({ ...scope, leaseTime }));
+  }
+
+  shrink(node: Node): void {
+    const share = this.#shareOf(node);
+    const first = this.rng.between(share.first, share.last);
+    const last = this.rng.between(first, share.last);
+    const ranges = [`${formatAddress(first)}-${formatAddress(last)}`];
+    const exclusions = this.rng.chance(0.3) ? [formatAddress(this.rng.between(first, last))] : [];
+    this.#change(node, (scope) => ({ ...scope, ranges, exclusions }), share.link);
+  }
+
+  restoreRanges(node: Node): void {
+    const share = this.#shareOf(node);
+    const ranges = [`${formatAddress(share.first)}-${formatAddress(share.last)}`];
+    this.#change(node, (scope) => ({ ...scope, ranges, exclusions: [] }), share.link);
+  }
+
+  reserve(node: Node): void {
+    const share = this.#shareOf(node);
+    const client = this.rng.pick(this.world.clients);
+    const held = client.held?.address ?? 0;
+    const inShare = held >= share.first && held <= share.last;
+    const address = inShare && this.rng.chance(0.5) ? held : this.rng.between(share.first, share.last);
+    const reservation: ReservationSettings = {
+      address: formatAddress(address),
+      hardwareAddress: formatHardware(client.mac),
+      options: {},
+    };
+    const scopeId = scopeIdOf(this.#baseOf(node, share.link));
+    this.#edit(node, [{ kind: 'reservation-add', scopeId, reservation }]);
+  }
+
+  unreserve(node: Node): void {
+    const scope = this.#present(node, this.#shareOf(node).link);
+    if (scope === undefined || scope.reservations.length === 0) return;
+    const { address } = this.rng.pick(scope.reservations);
+    this.#edit(node, [{ kind: 'reservation-remove', scopeId: scopeIdOf(scope), address }]);
+  }
+
+  toggleActive(node: Node): void {
+    this.#change(node, (scope) => ({ ...scope, active: !scope.active }));
+  }
+
+  pauseAndResume(node: Node): void {
+    this.#command(node, { kind: 'pause' });
+    this.world.scheduler.after(this.rng.wait(20 * SECOND), () =>
+      this.#command(node, { kind: 'resume', acceptClock: false }),
+    );
+  }
+
+  releaseGone(node: Node): void {
+    const { process } = node;
+    if (process === null || process.frozen) return;
+    const share = this.#shareOf(node);
+    const { table } = process.engine;
+    const gone = table.sortedAddresses(share.first, share.last).filter((address) => {
+      // An ACK may be under way to a client that asked a moment ago.
+      const quietMs = process.now() - (table.get(address)?.lastTransactionAt ?? 0);
+      return this.world.holders.other(address, undefined) === undefined && quietMs > GONE_MS;
+    });
+    const address = gone[this.rng.between(0, Math.max(0, gone.length - 1))];
+    if (address !== undefined)
+      this.#command(node, { kind: 'release-lease', address: formatAddress(address) });
+  }
+
+  /** Without force a scope with active leases stays. */
+  removeAndAdd(node: Node): void {
+    const base = this.#baseOf(node, this.#shareOf(node).link);
+    this.#edit(node, [{ kind: 'scope-remove', scopeId: scopeIdOf(base) }], false);
+    this.world.scheduler.after(this.rng.wait(10 * SECOND), () => {
+      this.#edit(node, [{ kind: 'scope-add', scope: base }], false);
+    });
+  }
+
+  #change(
+    node: Node,
+    change: (scope: ScopeSettings) => ScopeSettings,
+    link: number = this.#shareOf(node).link,
+  ): void {
+    const scope = this.#present(node, link);
+    if (scope !== undefined) this.#edit(node, [{ kind: 'scope-set', scope: change(scope) }]);
+  }
+
+  #edit(node: Node, edits: readonly Edit[], force = true): void {
+    this.#command(node, { kind: 'edit', edits, force, dryRun: false });
+  }
+
+  #command(node: Node, command: Command): void {
+    const name = command.kind;
+    node.process?.command(command, (result: CommandResult) => {
+      node.note('operator', result.ok ? 1 : 0, 0, () => `${name}: ${result.ok ? 'done' : result.message}`);
+    });
+  }
+
+  #shareOf(node: Node): Share {
+    return this.rng.pick(this.world.config.shares.filter((share) => share.node === node.number));
+  }
+
+  #baseOf(node: Node, link: number): ScopeSettings {
+    return this.world.config.scopes[node.number]![link]!;
+  }
+
+  /** The settings of a scope as they are now. */
+  #present(node: Node, link: number): ScopeSettings | undefined {
+    return node.process?.engine.index.settings.scopes.get(scopeIdOf(this.#baseOf(node, link)))?.settings;
+  }
+}
+
+function scopeIdOf({ subnet }: ScopeSettings): string {
+  return subnet.slice(0, subnet.indexOf('/'));
+}

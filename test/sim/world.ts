@@ -1,0 +1,276 @@
+// One simulation: the seed picks a world, the world runs with faults, then without until everybody must be content,
+// and the checkers watch throughout. Nothing here reads a clock of the machine it runs on.
+
+import { bytesKey } from '../../src/wire/bytes.js';
+import { MessageType } from '../../src/wire/message.js';
+import { allCheckers } from './checks/list.js';
+import { Holders } from './checks/promise.js';
+import { Client, type ClientWorld, type Held } from './client.js';
+import { configOf, habitsOf, NODE_NAMES, nodeAddress, type WorldConfig } from './config.js';
+import { Datagrams } from './datagrams.js';
+import { Faults } from './faults.js';
+import type { Mutation } from './mutant.js';
+import { Node, type NodeWorld } from './node.js';
+import { Operator } from './operator.js';
+import { typeOf, xidOf } from './packets.js';
+import { Rng } from './rng.js';
+import { Scheduler, SECOND } from './scheduler.js';
+import { type Actor, Trace } from './trace.js';
+import { Violation, Watch } from './watch.js';
+
+const TICK_US = 5 * SECOND;
+/** Transactions of a client that are remembered. */
+const XIDS_KEPT = 32;
+const LONGEST_LEASE_SECONDS = 3600;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly hours?: number | null;
+  readonly telling?: boolean;
+  readonly mutation?: Mutation | null;
+}
+
+export interface Outcome {
+  readonly config: WorldConfig;
+  readonly hash: string;
+  readonly simulatedSeconds: number;
+  readonly steps: number;
+  readonly bindings: number;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly violation: Violation | null;
+  readonly lines: readonly string[];
+}
+
+export class World implements NodeWorld, ClientWorld, Actor {
+  readonly name = 'world';
+  readonly number = 255;
+  readonly scheduler = new Scheduler();
+  readonly trace: Trace;
+  readonly config: WorldConfig;
+  readonly mutation: Mutation | null;
+  readonly replays: boolean;
+  readonly network: Datagrams;
+  readonly watch: Watch;
+  readonly holders: Holders;
+  readonly nodes: readonly Node[];
+  readonly clients: readonly Client[];
+  readonly operator: Operator;
+  readonly squatters = new Set<number>();
+  readonly faultCounts = new Map<string, number>();
+  /** Faults have stopped. */
+  quiet = false;
+  bindings = 0;
+  readonly #faults: Faults;
+  readonly #rng: Rng;
+  readonly #byMac = new Map<string, Client>();
+  /** Exchanges in which a REQUEST was sent. */
+  readonly #requested = new Set<number>();
+  /** By client: xid → when the request with it was first sent, true µs. */
+  readonly #asked = new Map<string, Map<number, number>>();
+
+  constructor({ seed, hours = null, telling = false, mutation = null }: RunOptions) {
+    const rng = new Rng(seed);
+    this.#rng = rng;
+    this.mutation = mutation;
+    this.replays = seed % 4 === 0 || mutation !== null;
+    this.trace = new Trace(telling);
+    this.config = configOf(seed, rng.fork('config'), hours);
+    const { links, manners } = this.config;
+    this.network = new Datagrams(this.scheduler, rng.fork('network'), links, manners, (fault) =>
+      this.count(fault),
+    );
+    this.holders = new Holders(this);
+    this.watch = new Watch(allCheckers(this));
+    this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
+    this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
+    this.operator = new Operator(this, rng.fork('operator'));
+    this.#faults = new Faults(this, rng.fork('faults'));
+  }
+
+  #makeNode(number: number): Node {
+    const { disk, worstOffsetMs } = this.config;
+    const name = NODE_NAMES[number]!;
+    const settings = { name, number, address: nodeAddress(number), prefixLength: 24, disk, worstOffsetMs };
+    return new Node(this, settings, this.#rng.fork(`node ${name}`));
+  }
+
+  #makeClient(number: number): Client {
+    const rng = this.#rng.fork(`client ${number}`);
+    const mac = Uint8Array.of(2, 0, 0, 0, number >> 8, number & 255);
+    const clientId = rng.chance(0.5) ? Uint8Array.of(1, ...mac) : null;
+    const home = rng.pick(this.config.links);
+    const name = `c${String(number).padStart(2, '0')}`;
+    const client = new Client(
+      name,
+      16 + number,
+      mac,
+      clientId,
+      this,
+      rng,
+      home,
+      habitsOf(rng.fork('habits')),
+    );
+    this.#byMac.set(bytesKey(mac), client);
+    this.#asked.set(bytesKey(mac), new Map());
+    this.network.addHost(client);
+    return client;
+  }
+
+  get links(): WorldConfig['links'] {
+    return this.config.links;
+  }
+
+  count(fault: string): void {
+    this.faultCounts.set(fault, (this.faultCounts.get(fault) ?? 0) + 1);
+  }
+
+  clientOf(mac: Uint8Array): Client | undefined {
+    return this.#byMac.get(bytesKey(mac));
+  }
+
+  /** When the client first asked with this xid, true µs: its lease counts from there (RFC 2131 §4.4.1). */
+  firstAskedUs(mac: Uint8Array, xid: number): number | undefined {
+    return this.#asked.get(bytesKey(mac))?.get(xid);
+  }
+
+  send(client: Client, bytes: Uint8Array, to: number, from: number): void {
+    this.#noteAsked(client, typeOf(bytes), xidOf(bytes));
+    this.network.fromHost(client.link, bytes, to, from);
+  }
+
+  /** A REQUEST has the xid of the DISCOVER before it; the later of the two exchanges counts. */
+  #noteAsked(client: Client, type: number, xid: number): void {
+    const asked = this.#asked.get(bytesKey(client.mac));
+    if (asked === undefined) return;
+    const requesting = type === MessageType.REQUEST && !this.#requested.has(exchange(client, xid));
+    if (asked.has(xid) && !requesting) return;
+    if (requesting) this.#requested.add(exchange(client, xid));
+    asked.set(xid, this.scheduler.now);
+    if (asked.size <= XIDS_KEPT) return;
+    const oldest = asked.keys().next().value ?? 0;
+    asked.delete(oldest);
+    this.#requested.delete(exchange(client, oldest));
+  }
+
+  longestUs(): number {
+    return this.network.longestUs;
+  }
+
+  squatted(address: number): boolean {
+    return this.squatters.has(address);
+  }
+
+  answersProbe(address: number): boolean {
+    return this.squatters.has(address) || this.clients.some((client) => client.uses(address));
+  }
+
+  bound(client: Client, held: Held): void {
+    this.bindings++;
+    this.watch.bound(client, held);
+    this.holders.add(client, held.address);
+  }
+
+  freed(client: Client, address: number, why: string): void {
+    this.holders.remove(client, address);
+    this.watch.freed(client, address, why);
+  }
+
+  somebodyElses(client: Client): number {
+    const others = this.holders.addresses().filter((address) => address !== client.held?.address);
+    return others.length === 0 ? 0 : this.#rng.pick(others);
+  }
+
+  died(node: Node): void {
+    this.count('commit failed');
+    this.#faults.later(SECOND, () => node.start());
+  }
+
+  run(): Outcome {
+    let violation: Violation | null = null;
+    try {
+      this.#runFaulty();
+      this.#runQuiet();
+      for (const { process } of this.nodes) if (process !== null) this.watch.end(process);
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error;
+      violation = error;
+      const { message } = error;
+      this.trace.add(this.scheduler.now, this, 'violation', 0, 0, () => message);
+    }
+    return {
+      config: this.config,
+      hash: this.trace.hash,
+      simulatedSeconds: this.scheduler.now / SECOND,
+      steps: this.scheduler.steps,
+      bindings: this.bindings,
+      faults: this.faultCounts,
+      violation,
+      lines: this.trace.lines,
+    };
+  }
+
+  #runFaulty(): void {
+    for (const node of this.nodes) {
+      node.start();
+      this.operator.install(node);
+    }
+    for (const client of this.clients)
+      this.scheduler.after(this.#rng.wait(20 * SECOND), () => client.start());
+    this.operator.actLater();
+    this.#faults.begin();
+    this.#tickLater();
+    this.scheduler.runUntil(this.config.faultyUs);
+  }
+
+  #tickLater(): void {
+    this.scheduler.after(TICK_US, () => {
+      this.watch.tick();
+      this.#tickLater();
+    });
+  }
+
+  #runQuiet(): void {
+    this.quiet = true;
+    this.trace.add(this.scheduler.now, this, 'quiet', 0, 0, () => 'no more faults');
+    this.#faults.end();
+    this.squatters.clear();
+    this.network.manners = { ...this.network.manners, loss: 0, duplicates: 0, overtaking: 0 };
+    for (const node of this.nodes) {
+      node.disk.manners = { ...node.disk.manners, stallChance: 0, failChance: 0 };
+      node.start();
+      this.operator.restore(node);
+    }
+    this.#sendSurplusAway();
+    for (const client of this.clients) client.behave();
+    this.scheduler.runUntil(this.scheduler.now + this.#boundUs());
+    this.watch.quiet();
+  }
+
+  /** Longest lease, its margin, quarantine, an offer's life, and two rounds of back-off. */
+  #boundUs(): number {
+    const { declineSeconds } = this.config;
+    return (LONGEST_LEASE_SECONDS * 1.01 + declineSeconds + 60 + 300) * SECOND;
+  }
+
+  /** As many clients stay on each link as there are addresses, those that hold one first; the rest stay away. */
+  #sendSurplusAway(): void {
+    for (const [number, link] of this.links.entries()) {
+      const shares = this.config.shares.filter((share) => share.link === number);
+      const room = shares.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      const here = this.clients.filter((client) => client.link === link && client.state !== 'off');
+      here.sort((a, b) => Number(b.held?.link === link) - Number(a.held?.link === link));
+      for (const client of here.slice(room)) client.retire();
+    }
+    for (const client of this.clients) if (client.state === 'off') client.retire();
+  }
+}
+
+/** One number for a client's exchange. */
+function exchange(client: Client, xid: number): number {
+  return client.number * 2 ** 32 + xid;
+}
+
+/** Run one seed. */
+export function runSeed(options: RunOptions): Outcome {
+  return new World(options).run();
+}
