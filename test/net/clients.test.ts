@@ -148,6 +148,7 @@ t.test(
       const renewed = await first.told(['RENEW'], 10_000);
       t.equal(renewed.address, bound.address);
 
+      await first.program.saw(/bound to[\s\S]*bound to/, 5000); // said once the lease is in its file
       await first.program.stop('SIGKILL');
       const second = startDhclient(lab, host, 'eth0');
       const rebooted = await second.told(['REBOOT'], 10_000);

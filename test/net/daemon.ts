@@ -37,6 +37,7 @@ export class Daemon {
   readonly configFile: string;
   readonly socket: string;
   private readonly command: readonly string[];
+  private readonly server: Readonly<Record<string, unknown>>;
   private running: Running | undefined;
 
   constructor(
@@ -49,7 +50,7 @@ export class Daemon {
     this.socket = join(folder, 'admin.sock');
     const node = [process.execPath, ...(order.nodeArgs ?? [])];
     this.command = [...(order.prefix ?? []), ...node, MAIN, 'serve', '-c', this.configFile];
-    const server = {
+    this.server = {
       name: host.name,
       interfaces: order.interfaces,
       stateDir: join(folder, 'state'),
@@ -57,8 +58,13 @@ export class Daemon {
       log: { level: 'info' },
       ...order.server,
     };
+    this.configure(order.scopes);
+  }
+
+  /** Writes the config file anew with these scopes; the daemon reads it at its start and on SIGHUP. */
+  configure(scopes: readonly ScopeOrder[]): void {
     // JSON is YAML, so no YAML writer is needed here.
-    writeFileSync(this.configFile, JSON.stringify({ server, scopes: order.scopes }, null, 2));
+    writeFileSync(this.configFile, JSON.stringify({ server: this.server, scopes }, null, 2));
   }
 
   get process(): Running {

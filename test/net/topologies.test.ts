@@ -1,10 +1,11 @@
 // Where the client stands decides its scope: two interfaces, a relay with two networks behind it, a client that
 // moves. And the load generator perfdhcp, directly and through a relay.
 
+import { join } from 'node:path';
 import t from 'tap';
 import { startDhclient, startUdhcpc } from './clients.js';
 import { Daemon, type ScopeOrder } from './daemon.js';
-import { type Host, type Lab, labUnavailable, withLab } from './namespace.js';
+import { type Host, type Lab, labUnavailable, textIn, until, withLab } from './namespace.js';
 
 t.jobs = 3;
 t.setTimeout(180_000);
@@ -41,9 +42,11 @@ async function withRelay(lab: Lab, scopes: readonly ScopeOrder[]): Promise<Relay
   server.ip('route', 'add', 'default', 'via', '10.1.0.2');
   const daemon = new Daemon(lab, server, { interfaces: ['eth0'], scopes });
   await daemon.start();
-  const args = ['-4', '-d', '--no-pid', '-a', '-iu', 'eth0', '-id', 'eth1', '-id', 'eth2', '10.1.0.1'];
-  const dhcrelay = relay.start(['dhcrelay', ...args]);
-  await dhcrelay.saw(/Sending on\s+Socket/, 5000);
+  // It logs every packet; to a file, because it would wait for a slow reader and lose packets meanwhile.
+  const log = join(lab.scratch('relay'), 'log');
+  const args = '-4 -d --no-pid -a -iu eth0 -id eth1 -id eth2 10.1.0.1';
+  relay.start(['sh', '-c', `exec dhcrelay ${args} 2>${log}`]);
+  await until('the relay to listen', 5000, () => /Sending on\s+Socket/.test(textIn(log)));
   const client = (name: string, network: 1 | 2): Host => {
     const host = lab.host(name);
     host.attach(networks[network]);
@@ -119,6 +122,7 @@ t.test(
       const first = startDhclient(lab, host, 'eth0');
       const bound = await first.told(['BOUND'], 15_000);
       t.match(bound.address, /^10\.1\.1\.1\d\d$/);
+      await first.program.saw(/bound to/, 5000); // said once the lease is in its file
       await first.program.stop('SIGKILL');
 
       host.ip('link', 'del', 'eth0');
@@ -158,15 +162,39 @@ t.test(
   },
 );
 
-/** What perfdhcp prints of its two kinds of exchange. */
-function perfCounts(text: string): { readonly sent: number; readonly acked: number } {
+/** The share of exchanges that perfdhcp saw fail. It sends nothing twice, so on a busy machine it misses a few. */
+function failedShare(text: string): number {
   const [, offers = '', acks = ''] = text.split(/\*\*\*Statistics for: \S+?\*\*\*/);
   const value = (part: string, name: string): number =>
     Number(new RegExp(`${name} packets: (\\d+)`).exec(part)?.[1] ?? 0);
-  return { sent: value(offers, 'sent'), acked: value(acks, 'received') };
+  return 1 - value(acks, 'received') / value(offers, 'sent');
 }
 
-const PERF = ['-4', '-r', '300', '-R', '10000000', '-n', '600', '-W', '1000000'];
+const FEW = 0.02; // lost between the programs, where no server can help it
+
+/** The server's own account: what came in, what went out, what is held. Nothing that reached it may be missing. */
+async function account(
+  daemon: Daemon,
+): Promise<Readonly<Record<'discovers' | 'offers' | 'requests' | 'acks' | 'held', number>>> {
+  const { body } = await daemon.get('/metrics');
+  const count = (direction: string, operation: string): number =>
+    [
+      ...body.matchAll(
+        new RegExp(`^tandem_packets_${direction}_total\\{operation="${operation}".*\\} (\\d+)$`, 'gm'),
+      ),
+    ]
+      .map((match) => Number(match[1]))
+      .reduce((sum, value) => sum + value, 0);
+  return {
+    discovers: count('received', 'discover'),
+    offers: count('sent', 'offer'),
+    requests: count('received', 'request'),
+    acks: count('sent', 'ack'),
+    held: (await daemon.leases()).filter((lease) => lease.state === 'active').length,
+  };
+}
+
+const PERF = ['-4', '-r', '300', '-R', '10000000', '-n', '600', '-W', '1000000', '-s', '7'];
 
 t.test(
   'perfdhcp directly: every exchange is answered and held',
@@ -195,9 +223,11 @@ t.test(
             ...target,
           ])
           .finished(30_000);
-        t.same(perfCounts(text), { sent: 600, acked: 600 }, target.join(' '));
+        t.ok(failedShare(text) < FEW, target.join(' '));
       }
-      t.equal((await daemon.leases()).filter((lease) => lease.state === 'active').length, 1200);
+      const { discovers, offers, requests, acks, held } = await account(daemon);
+      t.same([offers, acks, held], [discovers, requests, requests]);
+      t.ok(discovers >= 1190, `${discovers} DISCOVERs`);
     });
   },
 );
@@ -214,8 +244,85 @@ t.test(
       load.ip('addr', 'add', '10.1.1.9/24', 'broadcast', '+', 'dev', 'eth0');
       load.ip('route', 'add', 'default', 'via', '10.1.1.1');
       const text = await load.start(['perfdhcp', ...PERF, '-l', 'eth0']).finished(30_000);
-      t.same(perfCounts(text), { sent: 600, acked: 600 });
-      t.equal((await daemon.leases()).filter((lease) => lease.state === 'active').length, 600);
+      t.ok(failedShare(text) < FEW);
+      const { discovers, offers, requests, acks, held } = await account(daemon);
+      t.same([offers, acks, held], [discovers, requests, requests]);
+      t.ok(discovers >= 590, `${discovers} DISCOVERs`);
+    });
+  },
+);
+
+t.test(
+  'reloading the config under load drops no packet, and new leases have the new length',
+  { buffered: true, skip: labUnavailable('perfdhcp') },
+  async (t) => {
+    await withLab(async (lab) => {
+      const lan = lab.lan('lan');
+      const [server, load] = [lab.host('server'), lab.host('load')];
+      server.attach(lan, { address: '10.1.0.1/16' });
+      load.attach(lan, { address: '10.1.0.2/16' });
+      const wide = (leaseTime: number): ScopeOrder => ({
+        ...scope(0, { leaseTime }),
+        subnet: '10.1.0.0/16',
+        ranges: ['10.1.4.0-10.1.255.254'],
+      });
+      const daemon = new Daemon(lab, server, { interfaces: ['eth0'], scopes: [wide(600)] });
+      await daemon.start();
+      const perfdhcp = load.start(['perfdhcp', ...PERF, '-l', '10.1.0.2', '10.1.0.1']);
+      for (const leaseTime of [700, 800, 900]) {
+        await new Promise((resolve) => setTimeout(resolve, 400));
+        daemon.configure([wide(leaseTime)]);
+        daemon.process.child.kill('SIGHUP');
+        await until('the new lease time to be in force', 5000, async () => {
+          const now = await daemon.json<{ leaseTime: number }>('/scopes/10.1.0.0');
+          return now.leaseTime === leaseTime;
+        });
+      }
+      t.ok(failedShare(await perfdhcp.finished(30_000)) < FEW);
+      const { discovers, offers, requests, acks, held } = await account(daemon);
+      t.same([offers, acks, held], [discovers, requests, requests]);
+      const lengths = new Set(
+        (await daemon.leases()).map((lease) =>
+          Math.round((Date.parse(lease.end ?? '') - Date.parse(lease.start ?? '')) / 1000),
+        ),
+      );
+      t.ok(lengths.has(600) && lengths.has(900), [...lengths].join(' '));
+    });
+  },
+);
+
+t.test(
+  'a scope with no address left is silent, says so once, and serves again when one is given back',
+  { buffered: true, skip: labUnavailable('udhcpc') },
+  async (t) => {
+    await withLab(async (lab) => {
+      const lan = lab.lan('lan');
+      const server = lab.host('server');
+      server.attach(lan, { address: '10.1.1.1/24' });
+      const narrow = scope(1, { ranges: ['10.1.1.100-10.1.1.101'] });
+      const daemon = new Daemon(lab, server, { interfaces: ['eth0'], scopes: [narrow] });
+      await daemon.start();
+      const hosts = ['c1', 'c2', 'c3'].map((name) => {
+        const host = lab.host(name);
+        host.attach(lan);
+        return host;
+      });
+      const [first, second] = hosts.slice(0, 2).map((host) => startUdhcpc(lab, host, 'eth0'));
+      const given = await Promise.all([first!.told(['bound'], 10_000), second!.told(['bound'], 10_000)]);
+      const third = startUdhcpc(lab, hosts[2]!, 'eth0');
+      await third.program.saw(
+        /broadcasting discover[\s\S]*broadcasting discover[\s\S]*broadcasting discover/,
+        10_000,
+      );
+      t.notOk(third.story.some((call) => call.event === 'bound'));
+      const lines = daemon.process.output
+        .split('\n')
+        .filter((line) => line.includes('"event":"scope-exhausted"'));
+      t.equal(lines.length, 1, 'one line in the log');
+      t.match((await daemon.get('/metrics')).body, /exhausted/i);
+      first!.program.child.kill('SIGUSR2');
+      const bound = await third.told(['bound'], 15_000);
+      t.equal(bound.address, given[0].address);
     });
   },
 );
