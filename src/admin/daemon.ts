@@ -15,6 +15,7 @@ export interface ShellStats {
   readonly eventLoopLagSeconds: number; // newest
   readonly sendErrors: number;
   readonly startedAt: string;
+  readonly at: string; // engine time now; the view knows only that of the last input
   readonly recording: string | null; // file the input recorder writes to
 }
 

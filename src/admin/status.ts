@@ -16,6 +16,7 @@ export function statusOf(daemon: Daemon, digests: DigestSet | null): StatusRespo
       ...scope,
       digest: digests && (digests.scopes.get(scope.scopeId) ?? EMPTY_DIGEST),
     })),
+    at: shell.at,
     startedAt: shell.startedAt,
     ready: daemon.ready(),
     recording: shell.recording,

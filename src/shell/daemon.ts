@@ -279,6 +279,7 @@ export class TandemDaemon {
       eventLoopLagSeconds: this.lagSeconds,
       sendErrors: this.sockets?.stats().unsent ?? 0,
       startedAt: this.startedAt,
+      at: isoOf(this.clock.now()),
       recording: this.recorder?.file ?? null,
     };
   }

@@ -44,6 +44,7 @@ export class World implements Daemon {
     eventLoopLagSeconds: 0.0004,
     sendErrors: 2,
     startedAt: new Date(START_AT).toISOString(),
+    at: new Date(START_AT).toISOString(),
     recording: null,
   };
   private readonly listeners = new Set<(event: JournalEvent) => void>();
@@ -96,7 +97,7 @@ export class World implements Daemon {
   }
 
   stats(): ShellStats {
-    return this.shell;
+    return { ...this.shell, at: new Date(this.at).toISOString() };
   }
 
   async backup(file: string): Promise<void> {
