@@ -109,6 +109,11 @@ export class Memory {
     return this.parkedByToken.size < DHCP_LIMITS.parked ? this.nextToken++ : undefined;
   }
 
+  /** DISCOVERs waiting for a probe, for reading. */
+  get parked(): Iterable<Parked> {
+    return this.parkedByToken.values();
+  }
+
   park(parked: Parked): void {
     this.parkedByToken.set(parked.token, parked);
     this.parkedByClient.set(parked.query.client, parked);
