@@ -117,6 +117,8 @@ export const EXAMPLES: readonly PartnerMessage[] = [
   { kind: 'disconnect', reason: 70, text: 'the server is stopping' },
 ];
 
+const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(model, { noNullPrototype: true });
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const instant = fc.oneof(
   fc.constant(0),
@@ -135,22 +137,20 @@ const namesOf = <Name extends string>(table: Readonly<Record<Name, number>>): fc
 const sentState: fc.Arbitrary<SentState> = namesOf(SERVER_STATE_NUMBERS).filter(
   (one): one is SentState => one !== 'startup',
 );
-const point = fc.record({ sequence: wholeNumber, hash: hexOf(8) });
+const point = record({ sequence: wholeNumber, hash: hexOf(8) });
 
-const terms = fc
-  .record({
-    mode: namesOf(MODE_NUMBERS),
-    loadBalancePercent: fc.integer({ min: 0, max: 100 }),
-    standbyRole: fc.option(namesOf(STANDBY_ROLE_NUMBERS), { nil: null }),
-    reservePercent: fc.integer({ min: 0, max: 100 }),
-    mcltSeconds: fc.integer({ min: 1, max: 0xffff_ffff }),
-    autoStateTransition: fc.boolean(),
-    stateSwitchIntervalSeconds: u32,
-    eager: fc.boolean(),
-  })
-  .filter(({ mode, standbyRole }) => mode === 'loadBalance' || standbyRole !== null);
+const terms = record({
+  mode: namesOf(MODE_NUMBERS),
+  loadBalancePercent: fc.integer({ min: 0, max: 100 }),
+  standbyRole: fc.option(namesOf(STANDBY_ROLE_NUMBERS), { nil: null }),
+  reservePercent: fc.integer({ min: 0, max: 100 }),
+  mcltSeconds: fc.integer({ min: 1, max: 0xffff_ffff }),
+  autoStateTransition: fc.boolean(),
+  stateSwitchIntervalSeconds: u32,
+  eager: fc.boolean(),
+}).filter(({ mode, standbyRole }) => mode === 'loadBalance' || standbyRole !== null);
 
-const hello: fc.Arbitrary<PartnerHello> = fc.record({
+const hello: fc.Arbitrary<PartnerHello> = record({
   protocolLow: fc.constant(1),
   protocolHigh: fc.integer({ min: 1, max: 200 }),
   relationshipId: hexOf(16),
@@ -177,7 +177,7 @@ const hello: fc.Arbitrary<PartnerHello> = fc.record({
   partnerDownSinceAt: instant,
 });
 
-export const anyBinding: fc.Arbitrary<Binding> = fc.record({
+export const anyBinding: fc.Arbitrary<Binding> = record({
   address: u32,
   state: namesOf(BINDING_STATE_NUMBERS),
   owner: fc.constantFrom(1, 2),
@@ -202,12 +202,12 @@ export const anyBinding: fc.Arbitrary<Binding> = fc.record({
   reserved: fc.boolean(),
 });
 
-const poolAmounts = fc.array(fc.record({ scope: u32, addresses: u32 }), { maxLength: 20 });
+const poolAmounts = fc.array(record({ scope: u32, addresses: u32 }), { maxLength: 20 });
 const text = words(200);
 
 const message: fc.Arbitrary<PartnerMessage> = fc.oneof(
-  fc.record({ kind: fc.constant('connect' as const), hello, t1At: instant }),
-  fc.record({
+  record({ kind: fc.constant('connect' as const), hello, t1At: instant }),
+  record({
     kind: fc.constant('connect-ack' as const),
     rejectReason: fc.constant(0),
     text,
@@ -217,7 +217,7 @@ const message: fc.Arbitrary<PartnerMessage> = fc.oneof(
     t2At: instant,
     t3At: instant,
   }),
-  fc.record({
+  record({
     kind: fc.constant('connect-ack' as const),
     rejectReason: fc.integer({ min: 1, max: 255 }),
     text,
@@ -227,46 +227,46 @@ const message: fc.Arbitrary<PartnerMessage> = fc.oneof(
     t2At: instant,
     t3At: instant,
   }),
-  fc.record({
+  record({
     kind: fc.constant('contact' as const),
     t1At: instant,
     t2At: instant,
     t3At: instant,
     newest: point,
     pools: fc.array(
-      fc.record({ scope: u32, total: u32, freeMine: u32, freeYours: u32, active: u32, other: u32 }),
+      record({ scope: u32, total: u32, freeMine: u32, freeYours: u32, active: u32, other: u32 }),
       { maxLength: 10 },
     ),
   }),
-  fc.record({
+  record({
     kind: fc.constant('state' as const),
     state: sentState,
     sinceAt: instant,
     startup: fc.boolean(),
   }),
-  fc.record({
+  record({
     kind: fc.constant('bnd-upd' as const),
     bindings: fc.array(anyBinding, { minLength: 1, maxLength: 8 }),
     answersXid: u32,
     remaining: u32,
   }),
-  fc.record({
+  record({
     kind: fc.constant('bnd-ack' as const),
     results: fc.array(
-      fc.record({ address: u32, revision: u32, rejectReason: fc.integer({ min: 0, max: 255 }), text }),
+      record({ address: u32, revision: u32, rejectReason: fc.integer({ min: 0, max: 255 }), text }),
       { minLength: 1, maxLength: 20 },
     ),
   }),
-  fc.record({
+  record({
     kind: fc.constant('upd-req' as const),
     extent: namesOf(UPDATE_EXTENT_NUMBERS),
     scopes: fc.array(u32, { maxLength: 20 }),
     sinceSequence: wholeNumber,
   }),
-  fc.record({ kind: fc.constant('upd-done' as const), count: u32, refused: u32 }),
-  fc.record({ kind: fc.constant('pool-req' as const), scopes: poolAmounts }),
-  fc.record({ kind: fc.constant('pool-resp' as const), scopes: poolAmounts }),
-  fc.record({ kind: fc.constant('disconnect' as const), reason: fc.integer({ min: 1, max: 255 }), text }),
+  record({ kind: fc.constant('upd-done' as const), count: u32, refused: u32 }),
+  record({ kind: fc.constant('pool-req' as const), scopes: poolAmounts }),
+  record({ kind: fc.constant('pool-resp' as const), scopes: poolAmounts }),
+  record({ kind: fc.constant('disconnect' as const), reason: fc.integer({ min: 1, max: 255 }), text }),
 );
 
-export const anyFrame: fc.Arbitrary<PartnerFrame> = fc.record({ xid: u32, message });
+export const anyFrame: fc.Arbitrary<PartnerFrame> = record({ xid: u32, message });
