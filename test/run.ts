@@ -1,5 +1,5 @@
 // `npm test`: installs what the namespace tests need, runs every test file under tap, prints what failed, and ends
-// with "N passed, N failed, N skipped". Files in the serial folders run one at a time, because they share the
+// with "N passed, N failed, N skipped". Files in the serial folders run one at a time and last, because they share the
 // machine's clock and cores with real daemons. Arguments narrow the run to files whose path contains one of them.
 
 import { spawn } from 'node:child_process';
@@ -12,7 +12,7 @@ import { installTools, TEST_TOOLS } from './setup/debian.js';
 import { type FileResult, TapReader } from './setup/tap-output.js';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const SERIAL_FOLDERS = ['build/test/net/', 'build/test/fuzz/'];
+const SERIAL_FOLDERS = ['build/test/net/'];
 const FILE_TIMEOUT_SECONDS = 300; // a file that needs more says so with t.setTimeout
 const RUN_TIMEOUT_MS = 40 * 60_000;
 
