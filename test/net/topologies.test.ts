@@ -170,7 +170,7 @@ function failedShare(text: string): number {
   return 1 - value(acks, 'received') / value(offers, 'sent');
 }
 
-const FEW = 0.02; // lost between the programs, where no server can help it
+const FEW = 0.05; // lost between the programs, where no server can help it
 
 /** The server's own account: what came in, what went out, what is held. Nothing that reached it may be missing. */
 async function account(
@@ -194,7 +194,7 @@ async function account(
   };
 }
 
-const PERF = ['-4', '-r', '300', '-R', '10000000', '-n', '600', '-W', '1000000', '-s', '7'];
+const PERF = ['-4', '-r', '150', '-R', '10000000', '-n', '450', '-W', '2000000', '-s', '7'];
 
 t.test(
   'perfdhcp directly: every exchange is answered and held',
@@ -227,7 +227,7 @@ t.test(
       }
       const { discovers, offers, requests, acks, held } = await account(daemon);
       t.same([offers, acks, held], [discovers, requests, requests]);
-      t.ok(discovers >= 1190, `${discovers} DISCOVERs`);
+      t.ok(discovers >= 890, `${discovers} DISCOVERs`);
     });
   },
 );
@@ -247,7 +247,7 @@ t.test(
       t.ok(failedShare(text) < FEW);
       const { discovers, offers, requests, acks, held } = await account(daemon);
       t.same([offers, acks, held], [discovers, requests, requests]);
-      t.ok(discovers >= 590, `${discovers} DISCOVERs`);
+      t.ok(discovers >= 440, `${discovers} DISCOVERs`);
     });
   },
 );
