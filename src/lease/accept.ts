@@ -191,6 +191,7 @@ const client: Presence = ({ clientId, hardwareAddress }) => clientId !== null ||
 const transaction: Presence = ({ lastTransactionAt }) => lastTransactionAt > 0;
 const end: Presence = (received) => Math.max(received.endToldAt, received.endPartnerAt) > 0;
 const pet: Presence = ({ petAt }) => petAt > 0;
+const start: Presence = ({ stateSinceAt }) => stateSinceAt > 0;
 const quarantineEnd: Presence = ({ quarantineUntilAt }) => quarantineUntilAt > 0;
 
 /** What an update must say besides its address and state, after the table of draft §7.1.1. */
@@ -199,8 +200,8 @@ const NEEDS = {
   expired: [client],
   released: [client, transaction],
   free: [],
-  reset: [],
-  declined: [quarantineEnd],
+  reset: [start],
+  declined: [start, quarantineEnd],
 } as const satisfies Record<LeaseState, readonly Presence[]>;
 
 /** Judge an update against what is known here (draft §7.1.3; failover.md §4, §7). `mine` undefined: no record. */
@@ -259,15 +260,17 @@ export function isLater(at: number, than: number, toleranceMs: number): boolean 
 
 /**
  * Whose word on the client counts where both have a say: the later transaction; of equal ones, what the partner wrote
- * knowing my record; else the later end, and then the primary (failover.md §7).
+ * knowing my record; else, of two ACTIVE, the later end; and then the primary (failover.md §7).
  */
 export function receivedIsNewer({ mine, received, context, toleranceMs }: Case): boolean {
   if (isLater(received.lastTransactionAt, mine.lastTransactionAt, toleranceMs)) return true;
   if (isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs)) return false;
   if (mine.ackedRevision >= mine.revision) return true;
-  const receivedEndAt = Math.max(received.endToldAt, received.endPartnerAt);
-  if (isLater(receivedEndAt, endAt(mine), toleranceMs)) return true;
-  if (isLater(endAt(mine), receivedEndAt, toleranceMs)) return false;
+  if (mine.state === 'active' && received.state === 'active') {
+    // Each server's own part: the other part is what the update itself replaces.
+    if (isLater(received.endToldAt, mine.endToldAt, toleranceMs)) return true;
+    if (isLater(mine.endToldAt, received.endToldAt, toleranceMs)) return false;
+  }
   return context.role === 'secondary';
 }
 

@@ -57,11 +57,15 @@ export function merge(
   return { lease, cancelsOwn: waiting && !tellPartner, tellPartner };
 }
 
-/** Does what I know of the client outlive the update? Never against an ACTIVE update that replaces another state. */
+/**
+ * Does what I know of the client outlive the update? Never against an ACTIVE update that replaces another state. An
+ * address that nobody holds keeps what both say alike, or instants would wander with every conversion.
+ */
 function keepsMine(c: Case): boolean {
   const { mine, received } = c;
   if (received.state === 'active' && (mine.state !== 'active' || !c.sameClient)) return false;
   if (received.state === 'declined' && mine.state !== 'declined') return false;
+  if (received.state !== 'active' && sameClientText(c)) return true;
   return !receivedIsNewer(c);
 }
 
@@ -126,7 +130,8 @@ function declinedContent({ mine, received }: Case, mineCounts: boolean): Lease {
 /** Rule C: who acknowledges EXPIRED, RELEASED or RESET treats the address as free. Who held it stays known. */
 function freeContent({ mine, received }: Case, mineCounts: boolean): Lease {
   const about = mineCounts ? mine : received;
-  return { ...clientOf(mine.address, about), state: 'free', stateSinceAt: about.stateSinceAt };
+  const since = mine.state === 'free' ? about : received;
+  return { ...clientOf(mine.address, about), state: 'free', stateSinceAt: since.stateSinceAt };
 }
 
 function clientOf(address: number, about: Lease | ReceivedBinding): Lease {
