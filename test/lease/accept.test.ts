@@ -449,6 +449,8 @@ t.test('what an accepted update does to my own', async (t) => {
     { cancelsOwn: false, tellPartner: true, after: { revision: 7, ackedRevision: 5 } },
     'my end is in it',
   );
+  const known = settle(mineOf('active', waiting), { ...same, endPartnerAt: E }, contextOf());
+  t.match(known, { cancelsOwn: false, tellPartner: true, after: { ackedRevision: 5 } }, 'and so is my PET');
   const answered = settle(mineOf('active', { endToldAt: 0, endPartnerAt: E }), same, contextOf());
   t.match(answered, { cancelsOwn: false, tellPartner: false, after: { revision: 6, ackedRevision: 6 } });
   const told = settle(mineOf('expired'), receivedOf('active', { endToldAt: E - 9000 }), contextOf());
