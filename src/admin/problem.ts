@@ -11,6 +11,7 @@ const REFUSALS = {
   'scope-not-found': 404,
   'reservation-not-found': 404,
   'lease-not-found': 404,
+  'relationship-not-found': 404,
   'scope-exists': 409,
   'reservation-exists': 409,
   'revision-mismatch': 412,

@@ -1,6 +1,7 @@
 // What an operator (command line, HTTP API, config file) can ask of the engine. Each command answers with one
 // `reply` effect, which hangs on the commit of what it changed.
 
+import type { RelationshipSettings } from '../failover/terms.js';
 import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 
 export type Command =
@@ -11,6 +12,10 @@ export type Command =
       readonly force: boolean;
       readonly dryRun: boolean;
     }
+  /** A relationship of the config file: made, or its settings taken over. */
+  | { readonly kind: 'declare-relationship'; readonly settings: RelationshipSettings }
+  /** The operator says that the partner of a relationship is down (failover.md §3 "PD by hand"). */
+  | { readonly kind: 'partner-down'; readonly relationship: string; readonly force: boolean }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume'; readonly acceptClock: boolean };
@@ -31,6 +36,7 @@ export type RefusalCode =
   | 'scope-not-found' // 404
   | 'reservation-not-found' // 404
   | 'lease-not-found' // 404
+  | 'relationship-not-found' // 404
   | 'scope-exists' // 409
   | 'reservation-exists' // 409
   | 'revision-mismatch' // 412

@@ -3,7 +3,7 @@
 
 import { freedLease } from '../dhcp/bind.js';
 import { formatAddress, parseAddress } from '../wire/address.js';
-import type { Command, CommandResult, Edit } from './command.js';
+import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
@@ -19,6 +19,13 @@ export class Commands {
         return;
       case 'release-lease':
         this.releaseLease(id, actor, command.address);
+        return;
+      case 'declare-relationship':
+        this.engine.partners.declare(command.settings);
+        this.engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: {} } }]);
+        return;
+      case 'partner-down':
+        this.partnerDown(id, command.relationship);
         return;
       case 'pause':
         this.setPaused(id, actor, true);
@@ -143,6 +150,19 @@ export class Commands {
     engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { address: text } } }]);
   }
 
+  private partnerDown(id: number, name: string): void {
+    const relationship = this.engine.partners.named(name);
+    if (!relationship) {
+      this.answer(id, refusal('relationship-not-found', `there is no relationship ${name}`));
+      return;
+    }
+    relationship.take('operator:partner-down');
+    this.engine.commit(
+      [],
+      [{ kind: 'reply', id, result: { ok: true, value: { state: relationship.state } } }],
+    );
+  }
+
   private setPaused(id: number, actor: string, paused: boolean): void {
     const { engine } = this;
     const result: CommandResult = { ok: true, value: { paused } };
@@ -173,6 +193,6 @@ export class Commands {
   }
 }
 
-function refusal(code: 'malformed' | 'lease-not-found', message: string): CommandResult {
+function refusal(code: RefusalCode, message: string): CommandResult {
   return { ok: false, code, message, faults: [] };
 }

@@ -29,7 +29,7 @@ export class DialogueContext implements DhcpContext {
     return this.engine.memory;
   }
   get cautious(): boolean {
-    return this.engine.cautious;
+    return this.engine.notices.cautious;
   }
   scopeAt(address: number): ReturnType<DhcpContext['scopeAt']> {
     return this.engine.index.at(address);
@@ -47,7 +47,7 @@ export class DialogueContext implements DhcpContext {
     this.engine.counters.countSent(operation);
   }
   exhausted(served: Parameters<DhcpContext['exhausted']>[0]): void {
-    this.engine.noteExhausted(served.scope.scopeId);
+    this.engine.notices.exhausted(served.scope.scopeId);
   }
   send(datagram: Datagram): void {
     this.engine.push(sendEffect(datagram));

@@ -54,5 +54,9 @@ export type Effect =
   | { readonly kind: 'accept-clock' }
   /** Every lease given after the backup was made has ended: the store is as good as any. */
   | { readonly kind: 'accept-restored' }
+  /** Connect to the partner of a relationship; answered by `link-up` or `dial-failed`. */
+  | { readonly kind: 'dial'; readonly relationship: string; readonly address: number; readonly port: number }
+  | { readonly kind: 'link-send'; readonly link: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'hang-up'; readonly link: number; readonly reason: string }
   | { readonly kind: 'event'; readonly event: JournalEvent }
   | { readonly kind: 'reply'; readonly id: number; readonly result: CommandResult };

@@ -2,14 +2,14 @@
 // input kind, and is nothing clever: the dialogue stands in the dhcp room, the leases in the lease room, edits in
 // edits.ts. Synchronous and deterministic: the same inputs give the same effects. It never throws on outside data.
 
-import type { BindingEvent, Datagram, DhcpContext, NetworkInterface, ServedScope } from '../dhcp/context.js';
+import type { BindingEvent, Datagram, DhcpContext, NetworkInterface } from '../dhcp/context.js';
 import { probed } from '../dhcp/discover.js';
 import type { DropReason } from '../dhcp/drop.js';
 import { Memory } from '../dhcp/memory.js';
 import { OPERATIONS, serve } from '../dhcp/server.js';
-import { endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
-import { longestLeaseSeconds } from '../lease/scope.js';
-import { INFINITE_SECONDS } from '../lease/settings.js';
+import type { OwnIdentity } from '../failover/host.js';
+import type { RelationshipRecord } from '../failover/record.js';
+import { endAt, type Lease } from '../lease/lease.js';
 import { LeaseTable } from '../lease/table.js';
 import { formatAddress } from '../wire/address.js';
 import { formatHardware, toHex } from '../wire/bytes.js';
@@ -22,14 +22,18 @@ import { DialogueContext, sendEffect } from './dialogue.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import { EVENTS, type EventType } from './events.js';
 import { type ExpiryHost, expireDue } from './expiry.js';
-import type { Input } from './input.js';
-import { isoOf, isoOrNull } from './instants.js';
+import type { CommitPoint, Input } from './input.js';
+import { isoOrNull } from './instants.js';
+import { Notices } from './notices.js';
+import { Partners } from './partners.js';
+import { Random } from './random.js';
 import { emptySettings, loadSettings, ScopeIndex } from './scopes.js';
 import { Snapshot } from './snapshot.js';
 
 export interface EngineOptions {
   readonly name: string; // this server's name
   readonly storeId: string;
+  readonly startCounter?: number; // raised with each start of the store (failover.md §5 "Identity")
   readonly ports: { readonly server: number; readonly client: number };
   /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */
   readonly clockHeld: boolean;
@@ -41,16 +45,13 @@ export interface EngineOptions {
 
 /** Engine time between two samples of free addresses, for the forecast of exhaustion. */
 const SAMPLE_MS = 60_000;
-/** A scope that stays exhausted says so once in this time. */
-const EXHAUSTED_QUIET_MS = 60_000;
-/** Wall clock steps up to this are slewing, not stepping. */
-const STEP_ALARM_MS = 2_000;
 
 export class Engine {
   readonly view: Snapshot;
   readonly table: LeaseTable;
   readonly counters = new CounterSet();
   readonly alarms: Alarms;
+  readonly notices: Notices;
   readonly memory: Memory;
   index: ScopeIndex;
   paused = false;
@@ -59,14 +60,17 @@ export class Engine {
   at = 0;
 
   private readonly context: DhcpContext;
+  readonly partners: Partners;
+  readonly random: Random;
+  readonly identity: OwnIdentity;
+  /** Newest point of the store that is on disk. */
+  newestPoint: CommitPoint = { sequence: 0, hash: '0000000000000000' };
   private readonly commands: Commands;
   private readonly stored = new Map<string, unknown>();
-  private readonly exhaustedSaidAt = new Map<string, number>();
   private effects: Effect[] = [];
   private nextCommitId = 1;
   private committedId = 0;
   private nextEventSeq = 1;
-  private cautiousUntilAt = 0;
   private sampleAt = 0;
   private arriving: DhcpMessage | null = null;
   private arrivedOn = '';
@@ -80,8 +84,17 @@ export class Engine {
       const { raised, ...data } = change;
       this.record(raised ? 'alarm-raised' : 'alarm-cleared', data);
     });
+    this.notices = new Notices(this);
     this.context = new DialogueContext(this);
     this.commands = new Commands(this);
+    this.random = new Random(options.seed);
+    this.identity = {
+      serverName: options.name,
+      serverId: options.storeId,
+      startCounter: options.startCounter ?? 0,
+      nonce: this.random.hex(16),
+    };
+    this.partners = new Partners(this);
     this.view = new Snapshot(this);
   }
 
@@ -101,46 +114,21 @@ export class Engine {
     this.nextEventSeq = nextEventSeq;
     this.paused = this.stored.get('paused') === true;
     this.index = new ScopeIndex(loadSettings(this.stored), this.table, null);
+    for (const [key, value] of this.stored) {
+      if (key.startsWith('failover/')) this.partners.load(value as RelationshipRecord);
+    }
     this.stored.clear();
     this.sampleAt = at + SAMPLE_MS;
     const { wallAheadMs, restored, name } = this.options;
     const data = { name, scopes: this.index.all.length, leases: this.table.size };
     this.record('server-started', data);
     if (this.paused) this.alarms.raise(at, 'paused', 'paused: no client is answered until `tandem resume`');
-    if (this.clockHeld) this.raiseClockHeld();
-    for (const served of this.index.all) this.noteDeclined(served);
-    if (restored) this.beCautious();
-    this.noteClock(wallAheadMs);
+    if (this.clockHeld) this.notices.clockHeld();
+    for (const served of this.index.all) this.notices.declined(served);
+    if (restored) this.notices.restored();
+    this.notices.clock(wallAheadMs);
+    this.partners.begin();
     return this.takeEffects();
-  }
-
-  /**
-   * Leases given after the backup was made are unknown here. Until the longest of them must have ended, every address
-   * is probed before it goes to a client that is not known to hold it.
-   */
-  private beCautious(): void {
-    const longest = Math.max(
-      ...this.index.all.map(({ scope }) => longestLeaseSeconds(scope, this.index.server)),
-      0,
-    );
-    this.cautiousUntilAt = longest === INFINITE_SECONDS ? INFINITE_AT : this.at + longest * 1000;
-    const until =
-      longest === INFINITE_SECONDS
-        ? 'for good, because leases are infinite'
-        : `until ${isoOf(this.cautiousUntilAt)}`;
-    const message = `the store comes from a backup, leases given since are unknown: every address is probed before it is offered ${until}`;
-    this.alarms.raise(this.at, 'store-restored', message);
-  }
-
-  /** Probe addresses whatever their scope says. */
-  get cautious(): boolean {
-    return this.at < this.cautiousUntilAt;
-  }
-
-  private endCaution(): void {
-    this.cautiousUntilAt = 0;
-    this.alarms.clear('store-restored');
-    this.push({ kind: 'accept-restored' });
   }
 
   /**
@@ -166,14 +154,28 @@ export class Engine {
         break;
       case 'committed':
         this.committedId = input.id;
+        if (input.point) this.newestPoint = input.point;
+        this.partners.committed();
+        break;
+      case 'link-up':
+        this.partners.linkUp(input.link, input.relationship);
+        break;
+      case 'link-bytes':
+        this.partners.linkBytes(input.link, input.bytes);
+        break;
+      case 'link-down':
+        this.partners.linkDown(input.link, input.reason);
+        break;
+      case 'dial-failed':
+        this.partners.dialFailed(input.relationship, input.reason);
         break;
       case 'clock-stepped':
-        this.noteClock(input.wallAheadMs);
+        this.notices.clock(input.wallAheadMs);
         break;
       case 'clock-released':
         this.clockHeld = false;
         this.alarms.clear('clock-held');
-        this.noteClock(input.wallAheadMs);
+        this.notices.clock(input.wallAheadMs);
         break;
       case 'alarm':
         if (input.message === null) this.alarms.clear(input.code);
@@ -190,16 +192,13 @@ export class Engine {
   nextDeadline(): number {
     let next = this.sampleAt; // also often enough to see caution end
     if (this.clockHeld) return next;
+    const partner = this.partners.nextDeadline();
+    if (partner < next) next = partner;
     const expiry = this.table.nextExpiryAt();
     if (expiry !== undefined && expiry < next) next = expiry;
     const offer = this.memory.nextOfferEnd();
     if (offer !== undefined && offer < next) next = offer;
     return next;
-  }
-
-  private raiseClockHeld(): void {
-    const message = `the wall clock is behind the last operation (${isoOf(this.at)}): nobody is answered until it has caught up, or \`tandem resume --accept-clock\``;
-    this.alarms.raise(this.at, 'clock-held', message);
   }
 
   private receive(input: Extract<Input, { kind: 'datagram' }>): void {
@@ -239,7 +238,8 @@ export class Engine {
 
   private onDeadline(): void {
     if (!this.clockHeld) expireDue(this as ExpiryHost);
-    if (this.cautiousUntilAt !== 0 && !this.cautious) this.endCaution();
+    this.notices.onDeadline();
+    this.partners.onDeadline();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const { pools, scope } of this.index.all) {
@@ -250,32 +250,12 @@ export class Engine {
     }
   }
 
-  /** A scope had nothing for a client: alarm at once, event once a minute, count always. */
-  noteExhausted(scopeId: string): void {
-    const count = this.counters.countExhausted(scopeId);
-    this.alarms.raise(this.at, 'scope-exhausted', `scope ${scopeId} has no free address left`, scopeId);
-    const said = this.exhaustedSaidAt.get(scopeId);
-    if (said !== undefined && this.at - said < EXHAUSTED_QUIET_MS) return;
-    this.exhaustedSaidAt.set(scopeId, this.at);
-    this.record('scope-exhausted', { scopeId, count });
-  }
-
   /** The scope is gone, and with it what was remembered of it. */
   forgetScope(scopeId: string): void {
     this.alarms.forgetScope(scopeId);
-    this.exhaustedSaidAt.delete(scopeId);
+    this.notices.forgetScope(scopeId);
     this.counters.exhausted.delete(scopeId);
     this.view.forgetScope(scopeId);
-  }
-
-  private noteClock(wallAheadMs: number): void {
-    if (Math.abs(wallAheadMs) <= STEP_ALARM_MS) {
-      this.alarms.clear('clock-stepped');
-      return;
-    }
-    const seconds = Math.round(wallAheadMs / 1000);
-    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length`;
-    this.alarms.raise(this.at, 'clock-stepped', message);
   }
 
   /** Count a packet that gets no answer, and tell of it when asked to. */
@@ -296,9 +276,17 @@ export class Engine {
     return this.committedId === this.nextCommitId - 1;
   }
 
-  commit(writes: readonly Write[], then: readonly Effect[]): void {
+  /** Ask for a commit; returns its number. `then` is carried out when the writes are on disk. */
+  commit(writes: readonly Write[], then: readonly Effect[]): number {
     this.counters.commits++;
-    this.effects.push({ kind: 'commit', id: this.nextCommitId++, writes, then });
+    const id = this.nextCommitId++;
+    this.effects.push({ kind: 'commit', id, writes, then });
+    return id;
+  }
+
+  /** The newest commit that is on disk. */
+  get committed(): number {
+    return this.committedId;
   }
 
   /** An event of the journal and nothing else. */
@@ -339,17 +327,7 @@ export class Engine {
       then.push({ kind: 'event', event });
     }
     this.commit(writes, then);
-    if (served && QUARANTINE_EVENTS.has(type)) this.noteDeclined(served);
-  }
-
-  /** The alarm stands as long as an address of the scope is in quarantine. */
-  private noteDeclined({ pools, scope: { scopeId } }: ServedScope): void {
-    if (pools.counts().declined === 0) {
-      this.alarms.clear('addresses-declined', scopeId);
-      return;
-    }
-    const message = `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``;
-    this.alarms.raise(this.at, 'addresses-declined', message, scopeId);
+    if (served && QUARANTINE_EVENTS.has(type)) this.notices.declined(served);
   }
 
   private takeEffects(): Effect[] {

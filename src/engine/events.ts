@@ -49,6 +49,17 @@ export const EVENTS = {
   'server-changed': { level: 'info', journal: true, text: 'server settings changed' },
   paused: { level: 'warn', journal: true, text: 'paused: no client is answered' },
   resumed: { level: 'info', journal: true, text: 'resumed' },
+  'failover-state': {
+    level: 'warn',
+    journal: true,
+    text: '{relationship}: from {from} to {to} ({why}, {section})',
+  },
+  'failover-link': {
+    level: 'info',
+    journal: true,
+    text: '{relationship}: connected {connected} {partner} {reason}',
+  },
+  'failover-refused': { level: 'warn', journal: true, text: 'update of {address} refused by {by}: {reason}' },
   'alarm-raised': { level: 'warn', journal: true, text: '{code}: {message}' },
   'alarm-cleared': { level: 'info', journal: true, text: '{code} is over' },
   'interfaces-changed': { level: 'info', journal: false, text: 'interfaces now: {interfaces}' },

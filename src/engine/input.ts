@@ -4,6 +4,12 @@
 import type { ShellAlarm } from './alarms.js';
 import type { Command } from './command.js';
 
+/** A point in the history of the store (failover.md §3 "Lost or rolled-back store"). */
+export interface CommitPoint {
+  readonly sequence: number;
+  readonly hash: string; // 16 hex digits
+}
+
 /** One network interface as the shell sees it now. */
 export interface InterfaceState {
   readonly name: string; // "eth0", or the address itself for a socket bound to one address
@@ -27,7 +33,12 @@ export type Input =
   /** The instant of `nextDeadline()` has come. */
   | { readonly kind: 'deadline' }
   /** This commit and all before it are on disk: commits finish in the order they were asked for. */
-  | { readonly kind: 'committed'; readonly id: number }
+  | { readonly kind: 'committed'; readonly id: number; readonly point?: CommitPoint }
+  /** A connection to a partner is open; `relationship` is whose it is when we dialled it, else null. */
+  | { readonly kind: 'link-up'; readonly link: number; readonly relationship: string | null }
+  | { readonly kind: 'link-bytes'; readonly link: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'link-down'; readonly link: number; readonly reason: string }
+  | { readonly kind: 'dial-failed'; readonly relationship: string; readonly reason: string }
   /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
   /** A held clock has passed the last operation, or was accepted: engine time runs. */

@@ -384,7 +384,7 @@ export const TABLE = {
       'operator:pause': stay('▲ Orderly stop', 'answers nobody already'),
       'operator:resume': go('startup', '▲ Orderly stop', ['reconnect']),
       'operator:shutdown': stay('▲ Orderly stop', 'shut down already'),
-      stop: stay('▲ Orderly stop', 'a shutdown survives a restart', ['flush-updates']),
+      stop: stay('▲ Orderly stop', 'starts again in STARTUP, from the saved state', ['flush-updates']),
       ...STORES_WHILE_AWAY,
     },
   },

@@ -41,6 +41,8 @@ export interface Outcome {
   readonly to: State;
   /** A transition: to be stored with its instant, then told. A state entered anew (PARTNER-DOWN) counts. */
   readonly moved: boolean;
+  /** The state come back to from STARTUP, which keeps the instant at which it was entered. */
+  readonly resumed: boolean;
   readonly actions: readonly Action[];
   readonly section: string;
   readonly why: string;
@@ -51,14 +53,35 @@ export function next(state: State, event: Event, facts: Facts): Outcome {
   const verb = choose<Verb>(ROWS[state].on[event], facts);
   switch (verb.verb) {
     case 'stay':
-      return { to: state, moved: false, actions: verb.actions, section: verb.section, why: verb.why };
+      return {
+        to: state,
+        moved: false,
+        resumed: false,
+        actions: verb.actions,
+        section: verb.section,
+        why: verb.why,
+      };
     case 'go':
-      return { to: verb.to, moved: true, actions: verb.actions, section: verb.section, why: '' };
+      return {
+        to: verb.to,
+        moved: true,
+        resumed: false,
+        actions: verb.actions,
+        section: verb.section,
+        why: '',
+      };
     case 'wake':
       return wake(event, verb.section, facts);
     case 'as-named':
       return facts.partnerNamed === null
-        ? { to: state, moved: false, actions: [], section: verb.section, why: 'it names no state' }
+        ? {
+            to: state,
+            moved: false,
+            resumed: false,
+            actions: [],
+            section: verb.section,
+            why: 'it names no state',
+          }
         : next(state, `partner:${facts.partnerNamed}`, facts);
     case 'never':
       throw new Error(`${event} in ${state.toUpperCase()}: ${verb.why}`);
@@ -68,11 +91,18 @@ export function next(state: State, event: Event, facts: Facts): Outcome {
 function wake(event: Event, section: string, facts: Facts): Outcome {
   const saved = facts.savedState;
   if (event === 'startup-over') {
-    return { to: saved, moved: true, actions: wakingActions(saved, 'alone'), section, why: '' };
+    return {
+      to: saved,
+      moved: true,
+      resumed: true,
+      actions: wakingActions(saved, 'alone'),
+      section,
+      why: '',
+    };
   }
   const there = next(saved, event, facts);
   const actions = there.to === saved ? [...wakingActions(saved, 'met'), ...there.actions] : there.actions;
-  return { ...there, moved: true, actions, section: `${section}, ${there.section}` };
+  return { ...there, moved: true, resumed: !there.moved, actions, section: `${section}, ${there.section}` };
 }
 
 // Waits that belong to a state run again when STARTUP ends in it.

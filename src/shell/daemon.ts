@@ -89,6 +89,9 @@ export class TandemDaemon {
       now: () => this.clock.now(),
       send: (datagram) => this.sockets?.send(datagram),
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
+      partner: (effect) => {
+        throw new Error(`no relationship can be declared, yet ${effect.kind} was asked for`);
+      },
       acceptClock: () => this.clock.accept(),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),

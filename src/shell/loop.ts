@@ -15,6 +15,7 @@ interface AskedCommit {
   readonly since: number; // when what caused it came in
 }
 
+type PartnerEffect = Extract<Effect, { kind: 'dial' | 'link-send' | 'hang-up' }>;
 type Probe = Extract<Effect, { kind: 'probe' }>;
 
 /** What carries effects out. */
@@ -22,6 +23,7 @@ export interface World {
   now(): number; // engine time, ms
   send(datagram: SendDatagram): void;
   probe(probe: Probe): Promise<{ readonly inUse: boolean; readonly by: string }>;
+  partner(effect: PartnerEffect): void;
   acceptClock(): void;
   acceptRestored(): void;
   event(event: JournalEvent): void;
@@ -79,6 +81,11 @@ export class Loop {
           break;
         case 'reply':
           this.world.reply(effect.id, effect.result);
+          break;
+        case 'dial':
+        case 'link-send':
+        case 'hang-up':
+          this.world.partner(effect);
           break;
         case 'accept-clock':
           this.world.acceptClock();

@@ -88,6 +88,10 @@ const INPUTS = {
   'clock-stepped': { wallAheadMs: 'number' },
   'clock-released': { wallAheadMs: 'number' },
   alarm: { code: 'string' },
+  'link-up': { link: 'number' },
+  'link-bytes': { link: 'number', bytes: 'bytes' },
+  'link-down': { link: 'number', reason: 'string' },
+  'dial-failed': { relationship: 'string', reason: 'string' },
   command: { id: 'number', actor: 'string', command: 'object' },
 } satisfies Record<Input['kind'], Record<string, Shape>>;
 

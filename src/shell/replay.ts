@@ -86,6 +86,14 @@ function describe(input: Input): string {
     case 'clock-stepped':
     case 'clock-released':
       return `${input.kind}, wall clock ${input.wallAheadMs} ms ahead`;
+    case 'link-up':
+      return `link ${input.link} up${input.relationship === null ? '' : ` of ${input.relationship}`}`;
+    case 'link-bytes':
+      return `link ${input.link}: ${input.bytes.length} octets`;
+    case 'link-down':
+      return `link ${input.link} down: ${input.reason}`;
+    case 'dial-failed':
+      return `dialling for ${input.relationship} failed: ${input.reason}`;
     case 'alarm':
       return `alarm ${input.code}: ${input.message ?? 'over'}`;
     case 'deadline':
@@ -115,6 +123,12 @@ function describeEffect(effect: Exclude<Effect, { kind: 'commit' }>): string {
       return `event ${effect.event.type} ${effect.event.address ?? effect.event.scopeId ?? ''}`.trimEnd();
     case 'reply':
       return `reply ${effect.result.ok ? 'done' : `refused: ${effect.result.code}`}`;
+    case 'dial':
+      return `dial ${formatAddress(effect.address)}:${effect.port} for ${effect.relationship}`;
+    case 'link-send':
+      return `link ${effect.link}: say ${effect.bytes.length} octets`;
+    case 'hang-up':
+      return `link ${effect.link}: hang up, ${effect.reason}`;
     case 'accept-clock':
       return 'accept the clock';
     case 'accept-restored':

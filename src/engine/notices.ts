@@ -1,0 +1,101 @@
+// What the engine has to tell operators of scopes, clock and store: when each alarm stands, and how often each event is
+// said. Watches and tells; what follows for clients is decided elsewhere.
+
+import type { ServedScope } from '../dhcp/context.js';
+import { INFINITE_AT } from '../lease/lease.js';
+import { longestLeaseSeconds } from '../lease/scope.js';
+import { INFINITE_SECONDS } from '../lease/settings.js';
+import type { Engine } from './engine.js';
+import { isoOf } from './instants.js';
+
+/** A scope that stays exhausted says so once in this time. */
+const EXHAUSTED_QUIET_MS = 60_000;
+/** Wall clock steps up to this are slewing, not stepping. */
+const STEP_ALARM_MS = 2_000;
+
+export class Notices {
+  private readonly exhaustedSaidAt = new Map<string, number>();
+  private cautiousUntilAt = 0;
+
+  constructor(private readonly engine: Engine) {}
+
+  /** A scope had nothing for a client: alarm at once, event once a minute, count always. */
+  exhausted(scopeId: string): void {
+    const count = this.engine.counters.countExhausted(scopeId);
+    this.engine.alarms.raise(
+      this.engine.at,
+      'scope-exhausted',
+      `scope ${scopeId} has no free address left`,
+      scopeId,
+    );
+    const said = this.exhaustedSaidAt.get(scopeId);
+    if (said !== undefined && this.engine.at - said < EXHAUSTED_QUIET_MS) return;
+    this.exhaustedSaidAt.set(scopeId, this.engine.at);
+    this.engine.record('scope-exhausted', { scopeId, count });
+  }
+
+  /** The alarm stands as long as an address of the scope is in quarantine. */
+  declined({ pools, scope: { scopeId } }: ServedScope): void {
+    if (pools.counts().declined === 0) {
+      this.engine.alarms.clear('addresses-declined', scopeId);
+      return;
+    }
+    const message = `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``;
+    this.engine.alarms.raise(this.engine.at, 'addresses-declined', message, scopeId);
+  }
+
+  /** The wall clock is this far from engine time. */
+  clock(wallAheadMs: number): void {
+    if (Math.abs(wallAheadMs) <= STEP_ALARM_MS) {
+      this.engine.alarms.clear('clock-stepped');
+      return;
+    }
+    const seconds = Math.round(wallAheadMs / 1000);
+    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length`;
+    this.engine.alarms.raise(this.engine.at, 'clock-stepped', message);
+  }
+
+  /** Engine time stands still until the wall clock has caught up. */
+  clockHeld(): void {
+    const message = `the wall clock is behind the last operation (${isoOf(this.engine.at)}): nobody is answered until it has caught up, or \`tandem resume --accept-clock\``;
+    this.engine.alarms.raise(this.engine.at, 'clock-held', message);
+  }
+
+  /**
+   * Leases given after the backup was made are unknown here. Until the longest of them must have ended, every address
+   * is probed before it goes to a client that is not known to hold it.
+   */
+  restored(): void {
+    const longest = Math.max(
+      ...this.engine.index.all.map(({ scope }) => longestLeaseSeconds(scope, this.engine.index.server)),
+      0,
+    );
+    this.cautiousUntilAt = longest === INFINITE_SECONDS ? INFINITE_AT : this.engine.at + longest * 1000;
+    const until =
+      longest === INFINITE_SECONDS
+        ? 'for good, because leases are infinite'
+        : `until ${isoOf(this.cautiousUntilAt)}`;
+    const message = `the store comes from a backup, leases given since are unknown: every address is probed before it is offered ${until}`;
+    this.engine.alarms.raise(this.engine.at, 'store-restored', message);
+  }
+
+  /** Probe addresses whatever their scope says. */
+  get cautious(): boolean {
+    return this.engine.at < this.cautiousUntilAt;
+  }
+
+  private endCaution(): void {
+    this.cautiousUntilAt = 0;
+    this.engine.alarms.clear('store-restored');
+    this.engine.push({ kind: 'accept-restored' });
+  }
+
+  /** What only time brings about. */
+  onDeadline(): void {
+    if (this.cautiousUntilAt !== 0 && !this.cautious) this.endCaution();
+  }
+
+  forgetScope(scopeId: string): void {
+    this.exhaustedSaidAt.delete(scopeId);
+  }
+}

@@ -1,0 +1,215 @@
+// The relationships of this server and the connections they speak on: finds out whose a connection is, reads frames,
+// and lends the engine to each relationship as its host. Decides nothing about failover; that is the failover room's.
+
+import type {
+  FailoverCommit,
+  FailoverHost,
+  OutgoingMessage,
+  OwnIdentity,
+  SharedScope,
+} from '../failover/host.js';
+import { newRecord, type RelationshipRecord } from '../failover/record.js';
+import { Relationship } from '../failover/relationship.js';
+import type { RelationshipSettings } from '../failover/terms.js';
+import { parseAddress } from '../wire/address.js';
+import { encodeFrame, FrameReader } from '../wire/partner.js';
+import { PartnerDecodeError } from '../wire/partner-error.js';
+import type { ReceivedFrame } from '../wire/partner-message.js';
+import { REJECT_NUMBERS } from '../wire/partner-values.js';
+import type { Effect, Write } from './effect.js';
+import type { Engine } from './engine.js';
+import type { EventType } from './events.js';
+
+interface Link {
+  readonly reader: FrameReader;
+  relationship: Relationship | null; // null until CONNECT names it
+}
+
+export class Partners {
+  private readonly byName = new Map<string, Relationship>();
+  private readonly links = new Map<number, Link>();
+
+  constructor(private readonly engine: Engine) {}
+
+  get all(): readonly Relationship[] {
+    return [...this.byName.values()];
+  }
+
+  named(name: string): Relationship | undefined {
+    return this.byName.get(name);
+  }
+
+  ofScope(scopeId: string): Relationship | undefined {
+    return this.all.find(({ record }) => record.settings.scopes.includes(scopeId));
+  }
+
+  /** While loading: a relationship as stored under `failover/NAME`. */
+  load(record: RelationshipRecord): void {
+    this.byName.set(record.settings.name, new Relationship(this.hostOf(record.settings.name), record));
+  }
+
+  begin(): void {
+    for (const relationship of this.all) relationship.begin();
+  }
+
+  /** A relationship that a config file declares; one of that name that exists keeps its record and gets the settings. */
+  declare(settings: RelationshipSettings): void {
+    const existing = this.byName.get(settings.name);
+    if (existing) {
+      existing.record = { ...existing.record, settings };
+      return;
+    }
+    const index = 1 + Math.max(0, ...this.all.map(({ record }) => record.index));
+    const record = newRecord(settings, this.engine.random.hex(16), index, this.engine.at);
+    this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
+    this.load(record);
+    this.byName.get(settings.name)?.begin();
+  }
+
+  private hostOf(name: string): FailoverHost {
+    return new EngineHost(this.engine, () => this.byName.get(name));
+  }
+
+  // ---- connections
+
+  linkUp(link: number, relationship: string | null): void {
+    const found = relationship === null ? null : (this.byName.get(relationship) ?? null);
+    this.links.set(link, { reader: new FrameReader(), relationship: found });
+    found?.contact.opened(link);
+  }
+
+  linkDown(link: number, reason: string): void {
+    const known = this.links.get(link);
+    this.links.delete(link);
+    known?.relationship?.contact.closed(link, reason);
+  }
+
+  dialFailed(relationship: string, reason: string): void {
+    this.byName.get(relationship)?.contact.closed(null, reason);
+  }
+
+  linkBytes(id: number, bytes: Uint8Array): void {
+    const link = this.links.get(id);
+    if (!link) return;
+    try {
+      link.reader.push(bytes);
+      for (let frame = link.reader.next(); frame; frame = link.reader.next()) {
+        this.frame(id, link, frame);
+        if (!this.links.has(id)) return;
+      }
+    } catch (error) {
+      if (!(error instanceof PartnerDecodeError)) throw error;
+      this.engine.counters.countDropped(`partner-${error.reason}`);
+      if (link.relationship?.contact.link === id)
+        link.relationship.contact.hangUp('not-understood', error.message);
+      else this.engine.push({ kind: 'hang-up', link: id, reason: error.message });
+    }
+  }
+
+  private frame(id: number, link: Link, frame: ReceivedFrame): void {
+    if (link.relationship === null) {
+      const { message } = frame;
+      const named = message.kind === 'connect' ? this.byName.get(message.hello.relationshipName) : undefined;
+      if (!named) {
+        const text =
+          message.kind === 'connect' ? 'no relationship of that name is known here' : 'CONNECT comes first';
+        this.refuse(id, frame.xid, text);
+        return;
+      }
+      link.relationship = named;
+    }
+    link.relationship.received(id, frame);
+  }
+
+  private refuse(link: number, xid: number, text: string): void {
+    const message = { kind: 'disconnect', reason: REJECT_NUMBERS['relationship-unknown'], text } as const;
+    this.engine.push({ kind: 'link-send', link, bytes: encodeFrame({ xid, message }) });
+    this.engine.push({ kind: 'hang-up', link, reason: text });
+    this.links.delete(link);
+  }
+
+  // ---- time and disk
+
+  nextDeadline(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.all.map((relationship) => relationship.nextDeadline()));
+  }
+
+  onDeadline(): void {
+    for (const relationship of this.all) {
+      if (this.engine.at >= relationship.nextDeadline()) relationship.onDeadline();
+    }
+  }
+
+  committed(): void {
+    for (const relationship of this.all) relationship.committed();
+  }
+}
+
+/** The engine as one relationship sees it. */
+class EngineHost implements FailoverHost {
+  constructor(
+    private readonly engine: Engine,
+    private readonly relationship: () => Relationship | undefined,
+  ) {}
+
+  get at(): number {
+    return this.engine.at;
+  }
+  get identity(): OwnIdentity {
+    return this.engine.identity;
+  }
+  get table(): FailoverHost['table'] {
+    return this.engine.table;
+  }
+  get committedId(): number {
+    return this.engine.committed;
+  }
+  get newestPoint(): FailoverHost['newestPoint'] {
+    return this.engine.newestPoint;
+  }
+
+  scopes(): readonly SharedScope[] {
+    const wanted = this.relationship()?.record.settings.scopes ?? [];
+    return wanted.flatMap((scopeId) => this.engine.index.byId(scopeId) ?? []);
+  }
+
+  commit({ leases, stored, messages }: FailoverCommit): number {
+    const writes: Write[] = leases.map((lease) => {
+      this.engine.table.put(lease);
+      return {
+        table: 'lease',
+        address: lease.address,
+        record: this.engine.table.recordOf(lease.address) ?? null,
+      };
+    });
+    if (stored !== undefined) {
+      const { name } = (stored as RelationshipRecord).settings;
+      writes.push({ table: 'settings', key: `failover/${name}`, value: stored });
+    }
+    return this.engine.commit(writes, messages.map(linkSend));
+  }
+
+  send(message: OutgoingMessage): void {
+    this.engine.push(linkSend(message));
+  }
+
+  dial(): void {
+    const settings = this.relationship()?.record.settings;
+    if (!settings) return;
+    const { name, partnerAddress, partnerPort } = settings;
+    const address = parseAddress(partnerAddress) ?? 0;
+    this.engine.push({ kind: 'dial', relationship: name, address, port: partnerPort });
+  }
+
+  hangUp(link: number, reason: string): void {
+    this.engine.push({ kind: 'hang-up', link, reason });
+  }
+
+  event(type: EventType, data: Readonly<Record<string, unknown>>): void {
+    this.engine.record(type, data);
+  }
+}
+
+function linkSend({ link, xid, message }: OutgoingMessage): Effect {
+  return { kind: 'link-send', link, bytes: encodeFrame({ xid, message }) };
+}

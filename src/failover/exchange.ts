@@ -1,0 +1,263 @@
+// Binding updates with one partner, both ways (draft-ietf-dhc-failover-12 §7.1 to §7.5): out in batches as the window
+// allows, each binding only when it is on disk; in through the acceptance grid, acknowledged when the outcome is on
+// disk; and the answers to UPDREQ and UPDREQALL. Knows nothing of server states: the relationship says when.
+
+import {
+  type JudgeContext,
+  judge,
+  REJECT_REASONS,
+  type ReceivedBinding,
+  type Verdict,
+} from '../lease/accept.js';
+import type { Lease } from '../lease/lease.js';
+import { fromPartner, type PartnerClock } from '../lease/lifetime.js';
+import { merge } from '../lease/merge.js';
+import { PARTNER_LIMITS } from '../wire/partner-limits.js';
+import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
+import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
+import type { FailoverHost, SharedScope } from './host.js';
+import { type InFlight, Updates } from './updates.js';
+
+/** What the exchange needs to know of its relationship at each step. */
+export interface ExchangeView {
+  readonly link: number | null; // the connection that is up
+  readonly window: number; // bindings the partner takes unanswered
+  readonly clock: PartnerClock;
+  nextXid(): number;
+  judgeContext(scope: SharedScope | undefined, address: number, ownUnanswered: boolean): JudgeContext;
+}
+
+interface Question {
+  readonly xid: number; // of the partner's UPDREQ
+  readonly addresses: Uint32Array | readonly number[];
+  next: number; // index of the first address not yet queued
+  readonly open: Set<number>; // queued or in flight
+  refused: number;
+}
+
+/** Addresses of an answer to UPDREQ queued at once; the rest follow as these are answered. */
+const QUEUED = 1_024;
+
+export class Exchange {
+  readonly updates = new Updates();
+  private question: Question | null = null;
+  rejectedByUs = 0;
+
+  constructor(
+    private readonly host: FailoverHost,
+    private readonly view: ExchangeView,
+  ) {}
+
+  /** Every record that the partner has not acknowledged, after a start: the marks are on disk. */
+  findUnacknowledged(): void {
+    for (const { scope } of this.host.scopes()) {
+      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
+        const lease = this.host.table.get(address);
+        if (lease && lease.ackedRevision < lease.revision) this.updates.changed(address, 0);
+      });
+    }
+  }
+
+  linkLost(): void {
+    this.updates.linkLost();
+    this.question = null;
+  }
+
+  /** Done and total of the answer to the partner's UPDREQ; null when none is open. */
+  get progress(): { readonly done: number; readonly total: number } | null {
+    if (!this.question) return null;
+    const { addresses, next, open } = this.question;
+    return { done: next - open.size, total: addresses.length };
+  }
+
+  /** Send what may be sent now. */
+  pump(): void {
+    const { link } = this.view;
+    if (link === null) return;
+    this.queueAnswer();
+    for (;;) {
+      const room = Math.min(PARTNER_LIMITS.batchBindings, this.view.window - this.updates.outstanding);
+      if (room <= 0) return;
+      const addresses = this.updates.ready(this.host.committedId, room);
+      if (addresses.length === 0) return;
+      const bindings = addresses.flatMap((address) => this.bindingToSend(address));
+      if (bindings.length > 0) this.say(link, this.view.nextXid(), this.batch(bindings));
+    }
+  }
+
+  private batch(bindings: readonly Binding[]): BndUpdMessage {
+    const remaining = this.question ? this.question.addresses.length - this.question.next : 0;
+    return { kind: 'bnd-upd', bindings, answersXid: this.question?.xid ?? 0, remaining };
+  }
+
+  private bindingToSend(address: number): Binding[] {
+    const lease = this.host.table.get(address);
+    if (!lease) {
+      this.updates.cancel(address);
+      this.answeredQuestion(address, true);
+      return [];
+    }
+    const inFlight: InFlight = {
+      revision: lease.revision,
+      petAt: lease.sentPetAt,
+      bindingStartAt: lease.startAt,
+    };
+    this.updates.sent(address, inFlight);
+    return [bindingOf(lease, this.scopeOf(address)?.scope.reservationAt(address) !== undefined)];
+  }
+
+  /** The partner's updates: judged, merged, committed; then answered, each one. */
+  received(link: number, xid: number, bindings: readonly Binding[]): void {
+    const leases: Lease[] = [];
+    const results: BindingResult[] = [];
+    const follow: number[] = [];
+    for (const binding of bindings) {
+      const { address, revision } = binding;
+      const mine = this.host.table.get(address);
+      const received = receivedBinding(binding, this.view.clock);
+      const outstanding = this.updates.isOutstanding(address);
+      const context = this.view.judgeContext(this.scopeOf(address), address, outstanding);
+      const verdict = judge(address, mine, received, context);
+      const merged = merge(address, mine, received, context, verdict);
+      if (merged.cancelsOwn) {
+        this.updates.cancel(address);
+        this.answeredQuestion(address, true);
+      }
+      if (merged.lease) leases.push(merged.lease);
+      if (merged.tellPartner && (mine || merged.lease)) follow.push(address);
+      results.push({ address, revision, ...answerTo(verdict) });
+      if (verdict.verdict === 'reject') this.refused(address, verdict);
+    }
+    const message: PartnerMessage = { kind: 'bnd-ack', results };
+    const id = this.host.commit({ leases, stored: undefined, messages: [{ link, xid, message }] });
+    for (const address of follow) this.updates.changed(address, id);
+  }
+
+  private refused(address: number, verdict: Extract<Verdict, { verdict: 'reject' }>): void {
+    this.rejectedByUs++;
+    this.host.event('failover-refused', { address, by: 'us', reason: verdict.reason, rule: verdict.rule });
+  }
+
+  /** The partner's answers to ours: marks and acknowledged PETs, and addresses that nobody holds any more. */
+  acknowledged(results: readonly BindingResult[]): void {
+    const leases: Lease[] = [];
+    for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
+      this.answeredQuestion(address, accepted);
+      const lease = this.host.table.get(address);
+      if (!accepted) this.host.event('failover-refused', { address, by: 'partner', reason, text });
+      if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
+    }
+    if (leases.length > 0) this.host.commit({ leases, stored: undefined, messages: [] });
+    this.pump();
+    this.finishAnswer();
+  }
+
+  /** UPDREQ or UPDREQALL: the newest question counts (§7.3, §7.4). */
+  asked(xid: number, extent: UpdateExtent, scopes: readonly number[]): void {
+    const wanted = this.host
+      .scopes()
+      .filter(({ scope }) => scopes.length === 0 || scopes.includes(scope.network));
+    const addresses: number[] = [];
+    for (const { scope } of wanted) {
+      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
+        const lease = this.host.table.get(address);
+        if (lease && (extent === 'all' ? !isDefault(lease) : lease.ackedRevision < lease.revision)) {
+          addresses.push(address);
+        }
+      });
+    }
+    this.question = { xid, addresses, next: 0, open: new Set(), refused: 0 };
+    this.pump();
+    this.finishAnswer();
+  }
+
+  private queueAnswer(): void {
+    const { question } = this;
+    if (!question) return;
+    while (question.open.size < QUEUED && question.next < question.addresses.length) {
+      const address = question.addresses[question.next++]!;
+      question.open.add(address);
+      // On disk already, or waiting for its commit in its own place.
+      if (!this.updates.isOutstanding(address)) this.updates.changed(address, 0);
+    }
+  }
+
+  private answeredQuestion(address: number, accepted: boolean): void {
+    if (!this.question?.open.delete(address)) return;
+    if (!accepted) this.question.refused++;
+  }
+
+  private finishAnswer(): void {
+    const { question } = this;
+    const { link } = this.view;
+    if (!question || link === null || question.open.size > 0 || question.next < question.addresses.length)
+      return;
+    this.question = null;
+    const { xid, addresses, refused } = question;
+    // UPDDONE stands for the commits of all that was acknowledged before it (failover.md §2 C).
+    const message: PartnerMessage = { kind: 'upd-done', count: addresses.length, refused };
+    this.host.commit({ leases: [], stored: undefined, messages: [{ link, xid, message }] });
+  }
+
+  private scopeOf(address: number): SharedScope | undefined {
+    return this.host.scopes().find(({ scope }) => scope.contains(address));
+  }
+
+  private say(link: number, xid: number, message: PartnerMessage): void {
+    this.host.send({ link, xid, message });
+  }
+}
+
+/** The record after the partner accepted it. One that was over is free now on both sides (failover.md §2 C). */
+function acknowledgedLease(lease: Lease, sent: InFlight, at: number): Lease {
+  const current = lease.revision === sent.revision;
+  const sameBinding = lease.state === 'active' && lease.startAt === sent.bindingStartAt;
+  const acked: Lease = {
+    ...lease,
+    ackedRevision: Math.max(lease.ackedRevision, sent.revision),
+    ackedPetAt: sameBinding ? Math.max(lease.ackedPetAt, sent.petAt) : lease.ackedPetAt,
+  };
+  const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
+  return current && over ? { ...acked, state: 'free', stateSinceAt: at } : acked;
+}
+
+function answerTo(verdict: Verdict): { readonly rejectReason: number; readonly text: string } {
+  if (verdict.verdict === 'accept') return { rejectReason: ACCEPTED, text: '' };
+  const { number, sentence } = REJECT_REASONS[verdict.reason];
+  return { rejectReason: number || REJECT_NUMBERS['unknown-error'], text: sentence };
+}
+
+/** A record that says no more than what is true of an address without one (failover.md §3 "Lost store"). */
+function isDefault(lease: Lease): boolean {
+  return lease.state === 'free' && lease.owner === 1 && lease.handover === 0 && lease.lastTransactionAt === 0;
+}
+
+/** A record as it goes to the partner; `sentPetAt` was computed by rule B when the record was made. */
+export function bindingOf(lease: Lease, reserved: boolean): Binding {
+  const {
+    ackedRevision: _,
+    sentRevision: __,
+    relationship: ___,
+    sentPetAt,
+    ackedPetAt,
+    receivedPetAt,
+    ...rest
+  } = lease;
+  return { ...rest, petAt: Math.max(sentPetAt, ackedPetAt, receivedPetAt), reserved };
+}
+
+/** The partner's binding on our clock: to the nearest instant; its tolerance is the grid's matter. */
+export function receivedBinding(binding: Binding, clock: PartnerClock): ReceivedBinding {
+  const own = (at: number) => fromPartner(at, clock, 'nearest');
+  const { address: _, ...rest } = binding;
+  return {
+    ...rest,
+    endToldAt: own(binding.endToldAt),
+    endPartnerAt: own(binding.endPartnerAt),
+    petAt: own(binding.petAt),
+    lastTransactionAt: own(binding.lastTransactionAt),
+    stateSinceAt: own(binding.stateSinceAt),
+    startAt: own(binding.startAt),
+    quarantineUntilAt: own(binding.quarantineUntilAt),
+  };
+}

@@ -1,0 +1,54 @@
+// What the engine lends to a relationship: the instant, the leases and pools it shares, and the ways to make things
+// durable and to say them. A relationship owns no lease and no socket.
+
+import type { Lease } from '../lease/lease.js';
+import type { ScopePools } from '../lease/pools.js';
+import type { Scope } from '../lease/scope.js';
+import type { LeaseTable } from '../lease/table.js';
+import type { PartnerCommitPoint, PartnerMessage } from '../wire/partner-message.js';
+
+/** A scope that both servers serve. */
+export interface SharedScope {
+  readonly scope: Scope;
+  readonly pools: ScopePools;
+}
+
+/** Who this server is to its partners (failover.md §5 "Identity"). */
+export interface OwnIdentity {
+  readonly serverName: string;
+  readonly serverId: string; // 32 hex digits: the store's
+  readonly startCounter: number;
+  readonly nonce: string; // 32 hex digits: this process's
+}
+
+export interface OutgoingMessage {
+  readonly link: number;
+  readonly xid: number;
+  readonly message: PartnerMessage;
+}
+
+/** Changes that become durable together, and what may be said once they are. */
+export interface FailoverCommit {
+  readonly leases: readonly Lease[];
+  readonly stored: unknown; // the relationship's own record; undefined = unchanged
+  readonly messages: readonly OutgoingMessage[];
+}
+
+export interface FailoverHost {
+  readonly at: number; // engine time, ms
+  readonly identity: OwnIdentity;
+  readonly table: LeaseTable;
+  /** Newest commit that is on disk, by the engine's numbers; `commit` returns such numbers. */
+  readonly committedId: number;
+  readonly newestPoint: PartnerCommitPoint;
+  scopes(): readonly SharedScope[];
+  commit(commit: FailoverCommit): number;
+  /** Say something that promises nothing that is not on disk already. */
+  send(message: OutgoingMessage): void;
+  dial(): void;
+  hangUp(link: number, reason: string): void;
+  event(
+    type: 'failover-state' | 'failover-link' | 'failover-refused',
+    data: Readonly<Record<string, unknown>>,
+  ): void;
+}

@@ -1,0 +1,94 @@
+// Which bindings the partner has yet to hear of (draft-ietf-dhc-failover-12 §7.1, §7.2): in the order of their commits,
+// never before their commit is on disk, at most a window of them unanswered, one at a time of each address. What was
+// not answered when a connection ends waits again: the mark on disk is a record whose revision is above the
+// acknowledged one. Knows addresses and revisions only; the relationship makes messages of them.
+
+import type { BindingResult } from '../wire/partner-message.js';
+import { ACCEPTED } from '../wire/partner-values.js';
+
+export interface InFlight {
+  readonly revision: number;
+  readonly petAt: number; // as sent
+  readonly bindingStartAt: number; // tells one binding of the address from the next
+}
+
+export interface Answered {
+  readonly address: number;
+  readonly sent: InFlight;
+  readonly accepted: boolean;
+  readonly reason: number;
+  readonly text: string;
+}
+
+export class Updates {
+  /** Address → the newest commit that changed it, in the order of those commits. */
+  private readonly waiting = new Map<number, number>();
+  private readonly inFlight = new Map<number, InFlight>();
+  refused = 0;
+
+  /** The address changed with this commit. */
+  changed(address: number, commitId: number): void {
+    this.waiting.delete(address);
+    this.waiting.set(address, commitId);
+  }
+
+  /** Not answered, or not sent. */
+  get unacked(): number {
+    return this.inFlight.size + this.waiting.size;
+  }
+
+  get outstanding(): number {
+    return this.inFlight.size;
+  }
+
+  isOutstanding(address: number): boolean {
+    return this.inFlight.has(address) || this.waiting.has(address);
+  }
+
+  /** Addresses that may be sent now: on disk, not in flight, at most `room`. They stay waiting until `sent`. */
+  ready(committedId: number, room: number): number[] {
+    const addresses: number[] = [];
+    for (const [address, commitId] of this.waiting) {
+      if (commitId > committedId || addresses.length >= room) break;
+      if (!this.inFlight.has(address)) addresses.push(address);
+    }
+    return addresses;
+  }
+
+  sent(address: number, inFlight: InFlight): void {
+    this.waiting.delete(address);
+    this.inFlight.set(address, inFlight);
+  }
+
+  /** Take the partner's answers; those to nothing that is in flight on this connection are dropped. */
+  answered(results: readonly BindingResult[]): Answered[] {
+    const answers: Answered[] = [];
+    for (const { address, revision, rejectReason, text } of results) {
+      const sent = this.inFlight.get(address);
+      if (sent === undefined || sent.revision !== revision) continue;
+      this.inFlight.delete(address);
+      const accepted = rejectReason === ACCEPTED;
+      if (!accepted) this.refused++;
+      answers.push({ address, sent, accepted, reason: rejectReason, text });
+    }
+    return answers;
+  }
+
+  /** An update of the partner took the place of ours: it need not be answered any more. */
+  cancel(address: number): void {
+    this.waiting.delete(address);
+    this.inFlight.delete(address);
+  }
+
+  /** The connection ended: what was in flight waits again, before what was waiting. */
+  linkLost(): void {
+    const later = [...this.waiting];
+    this.waiting.clear();
+    for (const address of this.inFlight.keys()) this.waiting.set(address, 0);
+    this.inFlight.clear();
+    for (const [address, commitId] of later) {
+      this.waiting.delete(address);
+      this.waiting.set(address, commitId);
+    }
+  }
+}
