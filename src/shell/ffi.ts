@@ -104,6 +104,7 @@ interface Libc {
   readonly recvmmsg: (fd: number, vector: number, n: number, flags: number, timeout: number) => number;
   readonly if_nametoindex: (name: string) => number;
   readonly clock_gettime: (clock: number, time: Uint8Array) => number;
+  readonly _exit: (status: number) => never;
 }
 
 let loaded: Libc | Error | undefined;
@@ -144,6 +145,7 @@ function load(): Libc | Error {
       ),
       if_nametoindex: declare('unsigned int if_nametoindex(const char *name)'),
       clock_gettime: declare('int clock_gettime(int clock, _Out_ uint8_t *time)'),
+      _exit: declare('void _exit(int status)'),
     };
   } catch (error) {
     const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
@@ -260,6 +262,11 @@ export function bootMs(): number {
   const seconds =
     wordBytes === 8 ? Number(timeView.getBigInt64(0, LITTLE_ENDIAN)) : timeView.getInt32(0, LITTLE_ENDIAN);
   return seconds * 1000 + timeView.getInt32(wordBytes, LITTLE_ENDIAN) / 1e6;
+}
+
+/** End the process at once: no handler runs, nothing is closed (_exit(2)). */
+export function exitNow(status: number): never {
+  return libc()._exit(status);
 }
 
 /** Bytes of a pointer, `long` and `size_t` here. */

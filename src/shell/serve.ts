@@ -5,6 +5,7 @@ import type { ServeConfig } from '../config/config.js';
 import { formatFault } from '../config/fault.js';
 import { loadConfigFile } from '../config/load.js';
 import { type DaemonOptions, StartError, TandemDaemon } from './daemon.js';
+import { exitNow } from './ffi.js';
 import { type Log, openLog } from './log.js';
 import { openNotifier } from './notify.js';
 
@@ -27,7 +28,9 @@ export async function serve(options: ServeOptions): Promise<number> {
   const end = new Ending();
   const onFatal = (message: string) => {
     log.say('fatal', message);
-    end.with(1);
+    log.flush();
+    // All that is under way hangs on the change that failed, and LMDB does not survive being closed after one.
+    exitNow(1);
   };
   try {
     const daemon = await TandemDaemon.start({ ...options, config, file: options.config, log, onFatal });
