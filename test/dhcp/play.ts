@@ -32,15 +32,17 @@ export class Player {
   private showJournal = true;
   private readonly dropsShown = new Map<string, number>();
 
+  private readonly happenings: Happening[] = [];
+
   constructor() {
-    this.world.happenings = [];
+    this.world.happenings = this.happenings;
   }
 
   /** Carry out one command; what came of it, a line each. */
   play(command: string): string {
     const [first = ''] = command.split(/\s/);
     const said = /^c\d+$/.test(first) ? this.say(command) : this.operate(command);
-    const happenings = this.world.happenings!.splice(0);
+    const happenings = this.happenings.splice(0);
     const lines = happenings.flatMap((happening) => this.word(happening));
     return grouped([...lines, ...said]).join('\n');
   }
@@ -108,13 +110,13 @@ export class Player {
 
   private renew({ at, ...options }: Settings): string[] {
     this.world = new World(options, at === undefined ? undefined : Date.parse(String(at)));
-    this.world.happenings = [];
+    this.world.happenings = this.happenings;
     this.dropsShown.clear();
     return [];
   }
 
   private swallow(): string[] {
-    this.world.happenings!.length = 0;
+    this.happenings.length = 0;
     return [];
   }
 

@@ -77,8 +77,8 @@ export class World {
   events: JournalEvent[] = [];
   replies = new Map<number, CommandResult>();
   restoredAccepted = false;
-  /** Set to a list to have everything written down in its order. */
-  happenings: Happening[] | null = null;
+  /** Set to have everything told in its order, at the moment it comes about. */
+  happenings: { push(happening: Happening): unknown } | null = null;
   /** False: commits wait for `finishCommits`. */
   autoCommit = true;
   private waiting: Extract<Effect, { kind: 'commit' }>[] = [];
