@@ -116,8 +116,12 @@ export class PartnerDoor {
   }
 
   private accept(raw: Socket): void {
-    const address = raw.remoteAddress ?? '';
     raw.on('error', () => {}); // 'close' follows, and says all that matters of a stranger
+    const { remoteAddress: address, remotePort: port } = raw;
+    if (address === undefined || port === undefined) {
+      raw.destroy(); // gone before we looked
+      return;
+    }
     const refused = this.crowded(address);
     if (refused !== null) {
       raw.destroy();
@@ -126,7 +130,6 @@ export class PartnerDoor {
     }
     const timer = setTimeout(() => this.refuse(visitor, 'handshake-timeout', ''), this.limits.handshakeMs);
     const onClose = (): void => this.dismiss(visitor);
-    const port = raw.remotePort ?? 0;
     const visitor: Visitor = { raw, address, port, timer, onClose, identity: null, key: null };
     this.visitors.set(nameOf(raw), visitor);
     tune(raw);

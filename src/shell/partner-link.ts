@@ -29,9 +29,7 @@ export class PartnerLink {
     private readonly limits: PartnerNetLimits,
     private readonly handlers: LinkHandlers,
   ) {
-    socket.on('data', (bytes: Uint8Array) => {
-      if (!this.down && this.linger === undefined) handlers.onBytes(bytes);
-    });
+    socket.on('data', (bytes: Uint8Array) => this.receive(bytes));
     socket.on('drain', () => this.drained());
     socket.on('end', () => this.finish('closed-by-partner', ''));
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -44,6 +42,11 @@ export class PartnerLink {
   /** Octets accepted and not yet with the kernel. */
   get bufferedBytes(): number {
     return this.down ? 0 : this.socket.writableLength;
+  }
+
+  /** Octets from the partner, read before the link was up or now. */
+  receive(bytes: Uint8Array): void {
+    if (!this.down && this.linger === undefined) this.handlers.onBytes(bytes);
   }
 
   /** Queue octets; they leave at the end of this turn. False: enough for now, `onDrain` will tell. */

@@ -140,7 +140,7 @@ export class PartnerNet {
   private callerUp({ socket, relationship, key, remoteAddress, remotePort, first }: Caller): void {
     const number = ++this.lastLink;
     this.up(number, socket, key, { relationship, dialled: false, remoteAddress, remotePort });
-    if (this.links.has(number)) this.handlers.onBytes(number, first);
+    this.links.get(number)?.link.receive(first);
     this.resumeReading(number);
   }
 

@@ -515,6 +515,43 @@ t.test('a partner that does not read is felt, then cut, and costs no more than t
   t.strictSame(side.told.filter((one) => one.startsWith('down')).length, 1);
 });
 
+t.test('a partner that stops reading inside TLS is felt as well', async (t) => {
+  const limits = { highWaterBytes: 200_000, queuedBytes: 1_000_000 };
+  const { listener, dialler, port } = await pair(t, secrets('one'), secrets('one'), limits);
+  const link = dialler.net.dial(NAME, { host: '127.0.0.1', port });
+  await dialler.heard(`up ${link}`);
+  dialler.net.send(link, CONNECT);
+  await listener.heard('bytes 1');
+  listener.net.pauseReading(1);
+  let sent = CONNECT.length;
+  for (let more = true; more && sent < 50_000_000; sent += 50_000) {
+    more = dialler.net.send(link, Buffer.alloc(50_000));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.ok(dialler.net.bufferedBytes(link) < 300_000, 'said stop in time');
+  listener.net.resumeReading(1);
+  await dialler.heard(`drain ${link}`);
+  await listener.until('everything', () => listener.bytes.get(1)?.length === sent);
+});
+
+t.test('a link refused as soon as it is up says nothing more', async (t) => {
+  const told: string[] = [];
+  const net: PartnerNet = new PartnerNet({
+    onLinkUp: (link) => net.hangUp(link),
+    onBytes: () => told.push('bytes'),
+    onDrain: () => told.push('drain'),
+    onLinkDown: (_link, end) => told.push(end),
+    onRefused: () => told.push('refused'),
+  });
+  const port = await net.listen('127.0.0.1', 0);
+  t.teardown(() => net.close());
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.write(CONNECT);
+  await closed(socket);
+  await net.close();
+  t.strictSame(told, ['hung-up']);
+});
+
 t.test('reading waits when the loop wants it to', async (t) => {
   const { side, stranger } = await door(t);
   const socket = await stranger();
