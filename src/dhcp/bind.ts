@@ -8,7 +8,7 @@ import type { DhcpContext, ServedScope } from './context.js';
 import { DHCP_LIMITS } from './limits.js';
 import { hostnameOf, type Query } from './query.js';
 import { addressReply } from './reply.js';
-import type { Terms } from './terms.js';
+import { fullLeaseOf, type Terms, toldSeconds } from './terms.js';
 
 /** Give or extend the lease, and acknowledge it. `rapid`: two-message exchange (RFC 4039). */
 export function bindAndAcknowledge(
@@ -19,7 +19,13 @@ export function bindAndAcknowledge(
   terms: Terms,
   rapid = false,
 ): void {
-  const reply = addressReply(ctx, query, served, MessageType.ACK, address, terms.leaseSeconds, terms, rapid);
+  const previous = ctx.table.get(address);
+  const holds = previous !== undefined && previous.state === 'active' && isClientOf(previous, query);
+  const seconds = toldSeconds(served, terms, holds ? previous : undefined);
+  const reply =
+    seconds === 0
+      ? undefined
+      : addressReply(ctx, query, served, MessageType.ACK, address, seconds, terms, rapid);
   if (reply === undefined) {
     // No way to tell the client: what was taken from the pool for it goes back, unless it has an offer of it.
     if (ctx.memory.offeredTo(address) === undefined) served.pools.giveBack(address);
@@ -30,11 +36,10 @@ export function bindAndAcknowledge(
     ctx.memory.removeOffer(query.client);
     if (offer.address !== address) ctx.scopeAt(offer.address)?.pools.giveBack(offer.address);
   }
-  const previous = ctx.table.get(address);
-  const holds = previous !== undefined && previous.state === 'active' && isClientOf(previous, query);
-  const lease = boundLease(ctx, query, address, terms.leaseSeconds, previous, holds);
+  const lease = boundLease(ctx, query, address, seconds, previous, holds);
   ctx.countSent('ack');
-  ctx.commitLease(lease, holds ? null : 'lease-bound', reply);
+  const stored = served.authority.stored(lease, fullLeaseOf(served, terms));
+  ctx.commitLease(stored, holds ? null : 'lease-bound', reply);
 }
 
 function boundLease(
@@ -83,6 +88,21 @@ function unheld(lease: Lease): Lease {
 function bindingOf(lease: Lease): Partial<Lease> {
   const { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName } = lease;
   return { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName };
+}
+
+/**
+ * The record of a lease that ended: free at once, or, where a partner has to hear of it first, kept with all that was
+ * told about it until then (failover.md §2 C).
+ */
+export function endedLease(
+  lease: Lease,
+  at: number,
+  { authority }: ServedScope,
+  how: 'expired' | 'released' | 'reset',
+): Lease {
+  const state = authority.afterEnd(how);
+  if (state === 'free') return freedLease(lease, at);
+  return authority.stored({ ...lease, state, revision: lease.revision + 1, stateSinceAt: at }, null);
 }
 
 /**

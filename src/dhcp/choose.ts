@@ -7,7 +7,7 @@ import { bytesKey, equalBytes } from '../wire/bytes.js';
 import { OptionCode, readAddress } from '../wire/message.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
-import { ALONE, type Terms, termsFor } from './terms.js';
+import { type Terms, termsFor } from './terms.js';
 
 export interface Choice {
   readonly served: ServedScope;
@@ -39,6 +39,7 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   if (offeredTo !== undefined && offeredTo !== query.client) return false;
   if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
+  if (!served.authority.mayGive(lease)) return false;
   if (lease === undefined || lease.state === 'free') return true;
   return lease.state === 'active' && isHolder(lease, query, served);
 }
@@ -94,7 +95,7 @@ function ownBinding(ctx: DhcpContext, query: Query, link: readonly ServedScope[]
       return choice;
     }
     if (previous || served.scope.poolIndexOf(address) !== terms.poolIndex) continue;
-    if (served.pools.takeSpecific(address, ALONE)) previous = choice;
+    if (takeOwn(served, address)) previous = choice;
   }
   return previous;
 }
@@ -115,15 +116,21 @@ export function takeFree(
 ): Choice | undefined {
   const terms = termsFor(query, served);
   if (served.scope.poolIndexOf(address) !== terms.poolIndex) return undefined;
-  if (!served.pools.takeSpecific(address, ALONE)) return undefined;
+  if (!takeOwn(served, address)) return undefined;
   const lease = ctx.table.get(address);
   return { served, address, terms, known: lease !== undefined && isClientOf(lease, query) };
+}
+
+/** This address out of its pool, if it is this server's to give. */
+function takeOwn({ pools, authority }: ServedScope, address: number): boolean {
+  return authority.allocates && pools.takeSpecific(address, authority.side);
 }
 
 function fresh(query: Query, link: readonly ServedScope[]): Choice | undefined {
   for (const served of link) {
     const terms = termsFor(query, served);
-    const address = served.pools.take(terms.poolIndex, ALONE);
+    if (!served.authority.allocates) continue;
+    const address = served.pools.take(terms.poolIndex, served.authority.side);
     if (address !== undefined) return { served, address, terms, known: false };
   }
   return undefined;

@@ -1,6 +1,7 @@
 // What the engine lends to the dialogue for the time of one input: the instant, the leases, the scopes, and the ways
 // to say something. The dialogue keeps nothing between inputs but what stands in `Memory` (memory.ts).
 
+import type { Authority } from '../failover/authority.js';
 import type { Lease } from '../lease/lease.js';
 import type { ScopePools } from '../lease/pools.js';
 import type { CompiledServer, Scope } from '../lease/scope.js';
@@ -12,6 +13,8 @@ import type { Memory } from './memory.js';
 export interface ServedScope {
   readonly scope: Scope;
   readonly pools: ScopePools;
+  /** What this server may do here: everything, or what its relationship allows. */
+  readonly authority: Authority;
 }
 
 export interface NetworkInterface {

@@ -5,15 +5,16 @@ import { blankLease } from '../lease/lease.js';
 import { EMPTY_BYTES, parseHardware } from '../wire/bytes.js';
 import { MessageType, OptionCode } from '../wire/message.js';
 import { bindAndAcknowledge, quarantinedLease } from './bind.js';
-import { type Choice, chooseAddress, mayHave, scopeOnLink, withdrawOffer } from './choose.js';
+import { type Choice, chooseAddress, isClientOf, mayHave, scopeOnLink, withdrawOffer } from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import { DHCP_LIMITS } from './limits.js';
 import type { Parked } from './memory.js';
 import { ownAddress, type Query } from './query.js';
 import { addressReply } from './reply.js';
-import { termsFor } from './terms.js';
+import { termsFor, toldSeconds } from './terms.js';
 
 export function discover(ctx: DhcpContext, query: Query): void {
+  if (!answersNew(ctx, query)) return;
   const parked = ctx.memory.parkedFor(query.client);
   if (parked && scopeOnLink(query, parked.address)) {
     ctx.memory.repark(query.client, query);
@@ -26,6 +27,15 @@ export function discover(ctx: DhcpContext, query: Query): void {
     return;
   }
   propose(ctx, query, choice, 1);
+}
+
+/** Is this client ours to answer, in the first scope of its link that is active? */
+export function answersNew(ctx: DhcpContext, query: Query): boolean {
+  const served = query.link.find(({ scope }) => scope.settings.active);
+  const answer = served?.authority.answersNew(query.facts, query.message.secs) ?? 'answer';
+  if (answer === 'partner') ctx.drop('partner-answers');
+  if (answer === 'nobody') ctx.drop('not-serving');
+  return answer === 'answer';
 }
 
 /** A client that asks again, or through a second relay, gets the offer it already has. */
@@ -43,7 +53,7 @@ function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
 function propose(ctx: DhcpContext, query: Query, choice: Choice, attempt: number): void {
   const { served, address } = choice;
   const { conflictDetection } = served.scope.settings;
-  if (choice.known || !(conflictDetection || ctx.cautious)) {
+  if (choice.known || !(conflictDetection || ctx.cautious || served.authority.probes)) {
     offer(ctx, query, choice);
     return;
   }
@@ -110,7 +120,11 @@ function offer(ctx: DhcpContext, query: Query, choice: Choice): void {
     bindAndAcknowledge(ctx, query, served, address, terms, true);
     return;
   }
-  const reply = addressReply(ctx, query, served, MessageType.OFFER, address, terms.leaseSeconds, terms);
+  const lease = ctx.table.get(address);
+  const binding = lease?.state === 'active' && isClientOf(lease, query) ? lease : undefined;
+  const seconds = toldSeconds(served, terms, binding);
+  const reply =
+    seconds === 0 ? undefined : addressReply(ctx, query, served, MessageType.OFFER, address, seconds, terms);
   if (reply === undefined) {
     withdrawOffer(ctx, query.client);
     served.pools.giveBack(address);
@@ -139,5 +153,5 @@ function quarantine(ctx: DhcpContext, served: ServedScope, address: number, by: 
   const record = ctx.table.get(address) ?? blankLease(address);
   const { declineTime } = served.scope.settings;
   const found = quarantinedLease(record, ctx.at, declineTime, parseHardware(by) ?? EMPTY_BYTES);
-  ctx.commitLease(found, 'address-conflict', null);
+  ctx.commitLease(served.authority.stored(found, null), 'address-conflict', null);
 }

@@ -10,6 +10,8 @@ export const DROP_REASONS = {
   paused: 'the server is paused',
   'clock-held': 'the clock is behind the last operation; nobody is answered until it has caught up',
   'rate-limited': 'the client sent more than its share',
+  'partner-answers': "the client is the partner's to answer, by its hash or by the standby's role",
+  'not-serving': 'the relationship of the scope is in a state that answers nobody',
   denied: 'the hardware address is on the deny list, or not on the allow list',
   'scope-inactive': 'the scope is not active',
   'no-address-left': 'no address free for this client',

@@ -3,7 +3,7 @@
 import { blankLease } from '../lease/lease.js';
 import { isMalformed } from '../wire/error.js';
 import { OptionCode, readAddress } from '../wire/message.js';
-import { freedLease, quarantinedLease } from './bind.js';
+import { endedLease, quarantinedLease } from './bind.js';
 import { isClientOf, scopeOnLink } from './choose.js';
 import type { DhcpContext } from './context.js';
 import type { Query } from './query.js';
@@ -13,11 +13,12 @@ export function release(ctx: DhcpContext, query: Query): void {
   if (!meantForUs(ctx, query)) return;
   const address = query.message.ciaddr;
   const lease = ctx.table.get(address);
-  if (!scopeOnLink(query, address) || lease?.state !== 'active' || !isClientOf(lease, query)) {
+  const served = scopeOnLink(query, address);
+  if (!served?.authority.answersKnown || lease?.state !== 'active' || !isClientOf(lease, query)) {
     ctx.drop('not-the-holder');
     return;
   }
-  ctx.commitLease(freedLease(lease, ctx.at), 'lease-released', null);
+  ctx.commitLease(endedLease(lease, ctx.at, served, 'released'), 'lease-released', null);
 }
 
 /** The client found somebody else using the address: nobody gets it until the quarantine ends (RFC 2131 §4.3.3). */
@@ -32,7 +33,7 @@ export function decline(ctx: DhcpContext, query: Query): void {
   const lease = ctx.table.get(address);
   const holds = lease?.state === 'active' && isClientOf(lease, query);
   const offered = ctx.memory.offerTo(query.client)?.address === address;
-  if (!served || (!holds && !offered)) {
+  if (!served?.authority.answersKnown || (!holds && !offered)) {
     ctx.drop('not-the-holder');
     return;
   }
@@ -44,7 +45,7 @@ export function decline(ctx: DhcpContext, query: Query): void {
   const record = lease ?? blankLease(address);
   const { declineTime } = served.scope.settings;
   const declined = quarantinedLease(record, ctx.at, declineTime, query.facts.hardwareAddress);
-  ctx.commitLease(declined, 'lease-declined', null);
+  ctx.commitLease(served.authority.stored(declined, null), 'lease-declined', null);
 }
 
 /** Both messages name the server they are meant for (RFC 2131 table 5). */

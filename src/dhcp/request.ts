@@ -15,6 +15,7 @@ import {
   withdrawOffer,
 } from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
+import { answersNew } from './discover.js';
 import type { DropReason } from './drop.js';
 import type { Query } from './query.js';
 import { nakReply } from './reply.js';
@@ -69,7 +70,7 @@ export function request(ctx: DhcpContext, query: Query): void {
       selecting(ctx, query, serverIdentifier ?? 0, requested ?? 0);
       return;
     case 'init-reboot':
-      known(ctx, query, requested ?? 0);
+      if (answersNew(ctx, query)) known(ctx, query, requested ?? 0);
       return;
     case 'renewing-or-rebinding':
       known(ctx, query, query.message.ciaddr);
@@ -91,10 +92,7 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
     nak(ctx, query, 'address not on this network');
     return;
   }
-  if (!served.scope.settings.active) {
-    ctx.drop('scope-inactive');
-    return;
-  }
+  if (!serving(ctx, served)) return;
   const offer = ctx.memory.offerTo(query.client);
   // What was true when it was offered may be so no longer: an edit, an operator, a client with two names.
   if (offer?.address === address && mayHave(ctx, query, served, address)) {
@@ -110,7 +108,7 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
     return;
   }
   if (offer?.address === address) withdrawOffer(ctx, query.client);
-  nak(ctx, query, 'address not available');
+  nakKnown(ctx, query, served, 'address not available');
 }
 
 /** INIT-REBOOT, RENEWING, REBINDING: the client believes that the address is its own. */
@@ -120,19 +118,16 @@ function known(ctx: DhcpContext, query: Query, address: number): void {
     nak(ctx, query, 'address not on this network');
     return;
   }
-  if (!served.scope.settings.active) {
-    ctx.drop('scope-inactive');
-    return;
-  }
+  if (!serving(ctx, served)) return;
   if (extend(ctx, query, served, address)) return;
   const lease = ctx.table.get(address);
   if (lease?.state === 'active') {
     if (isClientOf(lease, query)) ctx.drop('held-back');
-    else nak(ctx, query, 'address in use by another client');
+    else nakKnown(ctx, query, served, 'address in use by another client');
     return;
   }
   if (reservedForAnother(query, served, address)) {
-    nak(ctx, query, 'address reserved for another client');
+    nakKnown(ctx, query, served, 'address reserved for another client');
     return;
   }
   // A lease of its own that has ended: it may have the address again while nobody else has it.
@@ -167,6 +162,19 @@ function reservedFree(
   if (served.scope.reservationFor(query.facts)?.address !== address) return undefined;
   if (!mayHave(ctx, query, served, address)) return undefined;
   return { served, address, terms: termsFor(query, served), known: true };
+}
+
+/** Does this server answer in the scope now? Counted when it does not. */
+function serving(ctx: DhcpContext, { scope, authority }: ServedScope): boolean {
+  if (!scope.settings.active) ctx.drop('scope-inactive');
+  else if (!authority.answersKnown) ctx.drop('not-serving');
+  return scope.settings.active && authority.answersKnown;
+}
+
+/** A NAK that rests on what is known of other clients; a server out of touch with its partner keeps silent. */
+function nakKnown(ctx: DhcpContext, query: Query, { authority }: ServedScope, reason: string): void {
+  if (authority.naks) nak(ctx, query, reason);
+  else ctx.drop('unknown-client');
 }
 
 function nak(ctx: DhcpContext, query: Query, reason: string): void {

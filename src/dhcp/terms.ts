@@ -1,7 +1,8 @@
 // On what terms a client may have an address of a scope: from which pool, for how long, with which options.
 // Order of authority: reservation, policy, server class, scope, server (the last two are merged in the scope).
 
-import type { Side } from '../lease/lease.js';
+import type { FullLease } from '../failover/authority.js';
+import type { Lease } from '../lease/lease.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { isMalformed } from '../wire/error.js';
 import { OptionCode, readU32 } from '../wire/message.js';
@@ -11,12 +12,9 @@ import type { Query } from './query.js';
 
 type OptionMap = ReadonlyMap<number, Uint8Array>;
 
-/** A scope without a failover relationship owns all of its addresses (failover.md §4). */
-export const ALONE: Side = 1;
-
 export interface Terms {
   readonly poolIndex: number;
-  readonly leaseSeconds: number;
+  readonly leaseSeconds: number; // the full lease, before failover shortens it
   readonly options: readonly OptionMap[]; // the first map that has a code wins
 }
 
@@ -43,6 +41,19 @@ function grant(query: Query, configured: number): number {
   const asked = readU32(query.message, OptionCode.dhcpLeaseTime);
   if (asked === undefined || isMalformed(asked) || asked >= configured) return configured;
   return Math.min(configured, Math.max(asked, DHCP_LIMITS.shortestAskedSeconds));
+}
+
+/**
+ * What the client may be told now: the full lease, or what its authority allows (failover.md §2 A). `binding` is the
+ * record of this client's own binding, undefined for a new one. 0: nothing may be told.
+ */
+export function toldSeconds(served: ServedScope, terms: Terms, binding: Lease | undefined): number {
+  return served.authority.leaseSeconds(binding, fullLeaseOf(served, terms));
+}
+
+/** The full lease with its T1. */
+export function fullLeaseOf(served: ServedScope, { leaseSeconds }: Terms): FullLease {
+  return { seconds: leaseSeconds, renewSeconds: renewalTimes(served, leaseSeconds)?.renew ?? 0 };
 }
 
 /** When the client should renew and rebind (RFC 2131 §4.4.5); null for infinite leases, which never do. */

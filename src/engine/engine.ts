@@ -7,6 +7,7 @@ import { probed } from '../dhcp/discover.js';
 import type { DropReason } from '../dhcp/drop.js';
 import { Memory } from '../dhcp/memory.js';
 import { OPERATIONS, serve } from '../dhcp/server.js';
+import { ALONE } from '../failover/authority.js';
 import type { OwnIdentity } from '../failover/host.js';
 import type { RelationshipRecord } from '../failover/record.js';
 import { endAt, type Lease } from '../lease/lease.js';
@@ -27,7 +28,7 @@ import { isoOrNull } from './instants.js';
 import { Notices } from './notices.js';
 import { Partners } from './partners.js';
 import { Random } from './random.js';
-import { emptySettings, loadSettings, ScopeIndex } from './scopes.js';
+import { emptySettings, loadSettings, ScopeIndex, type Settings } from './scopes.js';
 import { Snapshot } from './snapshot.js';
 
 export interface EngineOptions {
@@ -78,7 +79,7 @@ export class Engine {
   constructor(readonly options: EngineOptions) {
     this.table = new LeaseTable(options.seed);
     this.clockHeld = options.clockHeld;
-    this.index = new ScopeIndex(emptySettings(), this.table, null);
+    this.index = new ScopeIndex(emptySettings(), this.table, null, () => ALONE);
     this.memory = new Memory((address) => this.index.at(address)?.pools.giveBack(address));
     this.alarms = new Alarms((change) => {
       const { raised, ...data } = change;
@@ -113,10 +114,10 @@ export class Engine {
     this.at = at;
     this.nextEventSeq = nextEventSeq;
     this.paused = this.stored.get('paused') === true;
-    this.index = new ScopeIndex(loadSettings(this.stored), this.table, null);
     for (const [key, value] of this.stored) {
       if (key.startsWith('failover/')) this.partners.load(value as RelationshipRecord);
     }
+    this.index = this.indexOf(loadSettings(this.stored), null);
     this.stored.clear();
     this.sampleAt = at + SAMPLE_MS;
     const { wallAheadMs, restored, name } = this.options;
@@ -276,6 +277,11 @@ export class Engine {
     return this.committedId === this.nextCommitId - 1;
   }
 
+  /** The scopes of these settings, each with what this server may do there. */
+  indexOf(settings: Settings, before: ScopeIndex | null): ScopeIndex {
+    return new ScopeIndex(settings, this.table, before, (scopeId) => this.partners.authorityOf(scopeId));
+  }
+
   /** Ask for a commit; returns its number. `then` is carried out when the writes are on disk. */
   commit(writes: readonly Write[], then: readonly Effect[]): number {
     this.counters.commits++;
@@ -326,7 +332,8 @@ export class Engine {
       writes.push({ table: 'journal', events: [event] });
       then.push({ kind: 'event', event });
     }
-    this.commit(writes, then);
+    const id = this.commit(writes, then);
+    if (served) this.partners.changed(served.scope.scopeId, lease.address, id);
     if (served && QUARANTINE_EVENTS.has(type)) this.notices.declined(served);
   }
 

@@ -1,7 +1,7 @@
 // What time alone does to leases: an active one that has ended and a quarantine that is over become free addresses;
 // an offer that nobody took goes back. A bounded number at a time, so that a mass expiry never holds up a client.
 
-import { freedLease } from '../dhcp/bind.js';
+import { endedLease } from '../dhcp/bind.js';
 import type { BindingEvent } from '../dhcp/context.js';
 import type { Memory } from '../dhcp/memory.js';
 import type { Lease } from '../lease/lease.js';
@@ -24,9 +24,11 @@ export interface ExpiryHost {
 export function expireDue(host: ExpiryHost): void {
   for (const address of host.table.expired(host.at, AT_ONCE)) {
     const lease = host.table.get(address);
-    if (lease === undefined) continue;
-    const event = lease.state === 'declined' ? 'lease-reset' : 'lease-expired';
-    host.commitLease(freedLease(lease, host.at), event, null);
+    const served = host.index.at(address);
+    if (lease === undefined || served === undefined) continue;
+    const declined = lease.state === 'declined';
+    const ended = endedLease(lease, host.at, served, declined ? 'reset' : 'expired');
+    host.commitLease(ended, declined ? 'lease-reset' : 'lease-expired', null);
   }
   for (const offer of host.memory.endedOffers(AT_ONCE)) {
     host.memory.removeOffer(offer.client);

@@ -1,6 +1,7 @@
 // The relationships of this server and the connections they speak on: finds out whose a connection is, reads frames,
 // and lends the engine to each relationship as its host. Decides nothing about failover; that is the failover room's.
 
+import { ALONE, type Authority, SharedAuthority } from '../failover/authority.js';
 import type {
   FailoverCommit,
   FailoverHost,
@@ -11,6 +12,7 @@ import type {
 import { newRecord, type RelationshipRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
+import { Unanswered } from '../failover/unanswered.js';
 import { parseAddress } from '../wire/address.js';
 import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
@@ -27,6 +29,7 @@ interface Link {
 
 export class Partners {
   private readonly byName = new Map<string, Relationship>();
+  private readonly authorities = new Map<string, Authority>();
   private readonly links = new Map<number, Link>();
 
   constructor(private readonly engine: Engine) {}
@@ -39,13 +42,28 @@ export class Partners {
     return this.byName.get(name);
   }
 
-  ofScope(scopeId: string): Relationship | undefined {
-    return this.all.find(({ record }) => record.settings.scopes.includes(scopeId));
+  /** What this server may do in a scope; the same object as long as the relationship stands. */
+  authorityOf(scopeId: string): Authority {
+    for (const [name, { record }] of this.byName) {
+      if (record.settings.scopes.includes(scopeId)) return this.authorities.get(name) ?? ALONE;
+    }
+    return ALONE;
+  }
+
+  /** A lease of a scope changed with this commit: its partner, if it has one, has to hear of it. */
+  changed(scopeId: string, address: number, commitId: number): void {
+    for (const relationship of this.byName.values()) {
+      const { record } = relationship;
+      if (record.settings.scopes.includes(scopeId)) relationship.changed(address, commitId);
+    }
   }
 
   /** While loading: a relationship as stored under `failover/NAME`. */
   load(record: RelationshipRecord): void {
-    this.byName.set(record.settings.name, new Relationship(this.hostOf(record.settings.name), record));
+    const { name } = record.settings;
+    const relationship = new Relationship(this.hostOf(name), record);
+    this.byName.set(name, relationship);
+    this.authorities.set(name, new SharedAuthority(relationship, new Unanswered(), () => this.engine.at));
   }
 
   begin(): void {
@@ -63,6 +81,7 @@ export class Partners {
     const record = newRecord(settings, this.engine.random.hex(16), index, this.engine.at);
     this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
     this.load(record);
+    this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
     this.byName.get(settings.name)?.begin();
   }
 

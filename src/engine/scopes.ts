@@ -2,6 +2,7 @@
 // edit that leaves their addresses as they were, so that a change of options costs nothing in leases held.
 
 import type { ServedScope } from '../dhcp/context.js';
+import type { Authority } from '../failover/authority.js';
 import { ScopePools } from '../lease/pools.js';
 import { type CompiledServer, checkScope, checkServer, compileScope, compileServer } from '../lease/scope.js';
 import {
@@ -38,12 +39,19 @@ export class ScopeIndex {
   private readonly bySuperscope = new Map<string, ServedScope[]>();
   private readonly byScopeId: ReadonlyMap<string, IndexedScope>;
 
-  constructor(settings: Settings, table: LeaseTable, before: ScopeIndex | null) {
+  constructor(
+    settings: Settings,
+    table: LeaseTable,
+    before: ScopeIndex | null,
+    authorityOf: (scopeId: string) => Authority,
+  ) {
     const serverSame = before !== null && before.settings.server === settings.server;
     this.settings = settings;
     this.server = serverSame ? before.server : compileServer(settings.server);
     this.all = [...settings.scopes.entries()]
-      .map(([scopeId, entry]) => this.indexed(entry, table, before?.byId(scopeId), serverSame))
+      .map(([scopeId, entry]) =>
+        this.indexed(entry, table, before?.byId(scopeId), serverSame, authorityOf(scopeId)),
+      )
       .sort((a, b) => a.scope.network - b.scope.network);
     this.byScopeId = new Map(this.all.map((served) => [served.scope.scopeId, served]));
     this.networks = Float64Array.from(this.all, ({ scope }) => scope.network);
@@ -66,12 +74,13 @@ export class ScopeIndex {
     table: LeaseTable,
     before: IndexedScope | undefined,
     serverSame: boolean,
+    authority: Authority,
   ): IndexedScope {
-    if (before && before.entry === entry && serverSame) return before;
+    if (before && before.entry === entry && serverSame && before.authority === authority) return before;
     const scope = compileScope(entry.settings, this.server);
     const geometry = geometryOf(entry.settings);
     const pools = before?.geometry === geometry ? before.pools : new ScopePools(scope, table);
-    return { entry, scope, geometry, pools };
+    return { entry, scope, geometry, pools, authority };
   }
 
   /** The scope whose subnet holds the address. */

@@ -26,6 +26,7 @@ export interface StoredRelationship {
   readonly shutdownAt: number; // of this server's newest SHUTDOWN; 0 = in contact since then
   /** PAUSED by the operator, which survives a restart; an orderly stop does not. */
   readonly pausedByOperator: boolean;
+  readonly lastDownAt: number; // of the newest own entry into PARTNER-DOWN; told to the partner on contact
   readonly partnerState: ToldState | null; // newest that it told or, with the STARTUP flag, named
   readonly partnerSinceAt: number; // when the partner entered it, in this server's time
   readonly reachedNormal: boolean; // ever, by either side's record
@@ -66,6 +67,7 @@ export function newRelationship(at: number): StoredRelationship {
     beforeShutdown: null,
     shutdownAt: 0,
     pausedByOperator: false,
+    lastDownAt: 0,
     partnerState: null,
     partnerSinceAt: 0,
     reachedNormal: false,
@@ -95,7 +97,7 @@ export function factsOf(stored: StoredRelationship, present: Present): Facts {
     neverNormal: !stored.reachedNormal,
     storeLost: stored.storeLost,
     partnerStoreLost: stored.partnerStoreLost,
-    partnerDownAfterMe: partnerDownAfterMe(stored, present.uncertaintyMs),
+    partnerDownAfterMe: present.partnerState !== null && partnerDownAfterMe(stored, present),
     alone: present.alone,
     longApart: present.connectedAt - present.contactBeforeAt > present.restartGraceMs,
     clockInDoubt: present.clockInDoubt,
@@ -115,9 +117,11 @@ function savedStateNow(stored: StoredRelationship, present: Present): SavedState
   return never ? stored.beforeShutdown : stored.savedState;
 }
 
-/** §9.3.2 step 5, ▲: whether the partner's PARTNER-DOWN surely began after this server's last operation. */
-export function partnerDownAfterMe(stored: StoredRelationship, uncertaintyMs: number): boolean {
-  return stored.partnerSinceAt > stored.lastOperationAt + uncertaintyMs + OPERATION_SLACK_MS;
+/** §9.3.2 step 5, ▲: whether the partner, by its own word, surely entered PARTNER-DOWN after my last operation. */
+function partnerDownAfterMe(stored: StoredRelationship, present: Present): boolean {
+  const { partnerLastDownAt, uncertaintyMs } = present;
+  if (partnerLastDownAt === null) return false;
+  return partnerLastDownAt > stored.lastOperationAt + uncertaintyMs + OPERATION_SLACK_MS;
 }
 
 /**
@@ -220,6 +224,7 @@ function enteredFields(
     savedState: saved,
     savedSinceAt: sinceAt,
     beforeShutdown: null,
+    lastDownAt: partnerDown ? sinceAt : stored.lastDownAt,
     reachedNormal: stored.reachedNormal || to === 'normal',
     holdOwnShare: partnerDown && (actions.includes('hold-own-share') || (resumed && stored.holdOwnShare)),
     receivedOnly: partnerDown && (actions.includes('received-only') || (resumed && stored.receivedOnly)),

@@ -122,12 +122,23 @@ export const STORES_WHILE_AWAY = {
 /** ▲ The draft says so of PARTNER-DOWN only (§9.4.3). */
 export const FLAGGED = stay('▲ §3', 'a STATE with the STARTUP flag moves nobody but a server in STARTUP');
 
-/** ▲ Time: no state that compares instants is entered with a clock that nobody vouches for. */
-export const LEAVE_STARTUP = when(
-  'clock in doubt',
-  stay('▲ Time', 'the clock first'),
-  wakeUp('§9.3.2 step 5'),
-);
+/**
+ * ▲ Time: no state that compares instants is entered with a clock that nobody vouches for. §9.3.2 step 5, ▲: a partner
+ * that was in PARTNER-DOWN since I last answered anybody has used my share, whatever it is in now; but a saved RECOVER,
+ * RECOVER-WAIT or RECOVER-DONE is waiting for its updates already.
+ */
+export function leaveStartup(otherwise: Verb | Choice<Verb>): Choice<Verb> {
+  return when(
+    'clock in doubt',
+    stay('▲ Time', 'the clock first'),
+    when(
+      'recovering',
+      wakeUp('§9.3.2 step 5'),
+      when('partner-down began after me', go('recover', '§9.3.2 step 5', ['send-updreq']), otherwise),
+    ),
+  );
+}
+export const LEAVE_STARTUP = leaveStartup(wakeUp('§9.3.2 step 5'));
 
 /** §9.5.2: everything, where this store or the relationship has nothing yet. */
 export const ASK = when(

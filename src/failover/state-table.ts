@@ -17,6 +17,7 @@ import {
   everyPartner,
   FLAGGED,
   LEAVE_STARTUP,
+  leaveStartup,
   NOBODY,
   NORMAL_ENTRY,
   NOT_HERE,
@@ -41,19 +42,7 @@ export const TABLE = {
       'comms-lost': stay('§9.3.2', 'startupWait goes on'),
       ...everyPartner(LEAVE_STARTUP),
       'partner:startup': asNamed('▲ §3'),
-      'partner:partner-down': when(
-        'clock in doubt',
-        stay('▲ Time', 'the clock first'),
-        when(
-          'recovering',
-          wakeUp('▲ §3'), // has answered no new client since before it was away
-          when(
-            'partner-down began after me',
-            go('recover', '§9.3.2 step 5', ['send-updreq']),
-            conflict('§9.3.2 step 5'),
-          ),
-        ),
-      ),
+      'partner:partner-down': leaveStartup(conflict('§9.3.2 step 5')),
       'startup-over': when(
         'clock in doubt',
         stay('▲ Time', 'the clock first'),
@@ -123,7 +112,7 @@ export const TABLE = {
         go('recover-wait', '§9.5.2', ['start-recover-wait']),
       ),
       'operator:partner-down': when(
-        'never normal',
+        'never met',
         go('partner-down', '▲ New'),
         go('partner-down', '▲ Lost or rolled-back store', ['received-only', 'hold-own-share']),
       ),
@@ -167,12 +156,14 @@ export const TABLE = {
       'partner:potential-conflict': conflict('Figure'),
       'partner:conflict-done': conflictDone('▲ §3'), // staying, neither would ever move
       'partner:resolution-interrupted': conflict('▲ §3'),
-      'partner:recover': go('communications-interrupted', 'Figure'),
-      'partner:recover-wait': go('communications-interrupted', 'Figure'),
+      'partner:recover': unlessLost(stay('§9.7.2', 'it may still have to tell what it gave of my share')), // not the figure
+      'partner:recover-wait': unlessLost(
+        stay('§9.7.2', 'it may still have to tell what it gave of my share'),
+      ),
       'partner:recover-done': go('normal', '§9.7.2', NORMAL_ENTRY),
       'partner:paused': stay('Figure'),
-      'partner:shutdown': go('partner-down', '▲ Orderly stop'),
-      'operator:partner-down': go('partner-down', '▲ §3'),
+      'partner:shutdown': go('partner-down', '▲ Orderly stop', ['hold-own-share']),
+      'operator:partner-down': go('partner-down', '▲ §1', ['hold-own-share']), // the partner used it until now
       ...STORES,
       'partner-store-lost': when(
         'partner last seen in partner-down',

@@ -67,7 +67,7 @@ export interface Facts {
   readonly storeLost: boolean;
   /** The partner's was, and the two have not been in NORMAL since. */
   readonly partnerStoreLost: boolean;
-  /** The partner's PARTNER-DOWN began after my last operation, by `startup.ts`. Read in STARTUP only. */
+  /** In contact, and the partner was in PARTNER-DOWN since my last operation, by `startup.ts`. Read in STARTUP only. */
   readonly partnerDownAfterMe: boolean;
   /** No contact since a start with the last one longer than restartGrace ago: what `startAlone` says; by `startup.ts`. */
   readonly alone: 'no' | 'guarded' | 'never';
@@ -82,6 +82,7 @@ export const CONDITIONS = {
   primary: (f: Facts) => f.role === 'primary',
   'in contact': (f: Facts) => f.partnerState !== null,
   'never normal': (f: Facts) => f.neverNormal,
+  'never met': (f: Facts) => f.partnerNamed === null,
   'store lost': (f: Facts) => f.storeLost,
   "partner's store lost": (f: Facts) => f.partnerStoreLost,
   'partner in recover-done': (f: Facts) => f.partnerState === 'recover-done',
