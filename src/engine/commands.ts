@@ -4,6 +4,7 @@
 import { freedLease } from '../dhcp/bind.js';
 import { formatAddress, parseAddress } from '../wire/address.js';
 import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
+import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
@@ -72,16 +73,17 @@ export class Commands {
     }
     if (change.kind === 'server') {
       writes.push({ table: 'settings', key: 'server', value: change.after });
-      events.push(engine.makeEvent('server-changed', { before: change.before, after: change.after }, actor));
+      events.push(engine.makeEvent('server-changed', { ...difference(change.before, change.after) }, actor));
       return;
     }
     const { scopeId, before, after } = change;
     const key = `scope/${scopeId}`;
     if (after !== null) {
       writes.push({ table: 'settings', key, value: after });
-      const type = before === null ? 'scope-added' : 'scope-changed';
-      const data = { scopeId, before: before?.settings ?? null, after: after.settings };
-      events.push(engine.makeEvent(type, data, actor));
+      const added = before === null;
+      const data = added ? { before, after: after.settings } : difference(before.settings, after.settings);
+      const type = added ? 'scope-added' : 'scope-changed';
+      events.push(engine.makeEvent(type, { scopeId, ...data }, actor));
       return;
     }
     writes.push({ table: 'settings', key, value: undefined });

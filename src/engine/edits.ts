@@ -2,7 +2,7 @@
 // changes. Works on values only; the engine commits the outcome and puts it to work.
 
 import { checkScope, checkScopes, checkServer, compileScope, compileServer } from '../lease/scope.js';
-import type { Fault, ReservationSettings, ScopeSettings } from '../lease/settings.js';
+import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 import type { LeaseTable } from '../lease/table.js';
 import { formatAddress, parseSubnet } from '../wire/address.js';
 import { equalBytes } from '../wire/bytes.js';
@@ -10,7 +10,7 @@ import type { CommandResult, Edit, RefusalCode } from './command.js';
 import type { ScopeEntry, Settings } from './scopes.js';
 
 export type Change =
-  | { readonly kind: 'server'; readonly before: unknown; readonly after: unknown }
+  | { readonly kind: 'server'; readonly before: ServerSettings; readonly after: ServerSettings }
   | {
       readonly kind: 'scope';
       readonly scopeId: string;
