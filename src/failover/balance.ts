@@ -55,14 +55,15 @@ function giveFrom(
   count: number,
 ): Lease[] {
   const given: Lease[] = [];
-  const passedOver: number[] = [];
-  while (given.length < count && passedOver.length < AT_ONCE) {
+  const taken: number[] = [];
+  while (given.length < count && taken.length < given.length + AT_ONCE) {
     const address = pools.take(pool, side);
     if (address === undefined) break;
-    if (isOutstanding(address)) passedOver.push(address);
-    else given.push(handedOver(host.table.get(address) ?? blankLease(address), side));
+    taken.push(address);
+    if (!isOutstanding(address)) given.push(handedOver(host.table.get(address) ?? blankLease(address), side));
   }
-  for (const address of passedOver.reverse()) pools.giveBack(address);
+  // Taking was only looking: the records themselves move the given ones to the partner's side.
+  for (const address of taken.reverse()) pools.giveBack(address);
   return given;
 }
 

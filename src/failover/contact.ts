@@ -52,6 +52,8 @@ export class Contact {
   private dialling = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private xid = 0;
+  /** Newest instant at which the partner was heard in this process; 0 = never. */
+  heardAt = 0;
   /** Why the last connection was refused or ended, for people. */
   lastTrouble = '';
 
@@ -205,6 +207,7 @@ export class Contact {
   heard(link: number): boolean {
     if (this.connection?.link !== link) return false;
     this.connection.heardAt = this.host.at;
+    this.heardAt = this.host.at;
     return true;
   }
 

@@ -191,6 +191,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   lost(reason: string): void {
+    this.record = { ...this.record, lastContactAt: this.lastContactAt };
     this.partnerState = null;
     this.openRequest = null;
     this.leavingPartnerDown = false;
@@ -312,9 +313,14 @@ export class Relationship implements Greeter, ExchangeView {
     return counts ? this.safePeriodFromAt + stateSwitchIntervalSeconds * 1000 : Number.POSITIVE_INFINITY;
   }
 
+  /** When the partner was last heard, in this process or before. */
+  get lastContactAt(): number {
+    return Math.max(this.record.lastContactAt, this.contact.heardAt);
+  }
+
   /** What every wait is lengthened by (failover.md §2 "Margins"). */
   marginMs(leaseMs: number): number {
-    const sinceSampleMs = this.host.at - this.record.lastContactAt;
+    const sinceSampleMs = this.host.at - this.lastContactAt;
     return clockMarginMs({ uncertaintyMs: this.clock.uncertaintyMs, sinceSampleMs, leaseMs });
   }
 
@@ -322,7 +328,7 @@ export class Relationship implements Greeter, ExchangeView {
 
   facts(): Facts {
     const { record } = this;
-    const apart = this.host.at - record.lastContactAt > this.timers.restartGraceMs;
+    const apart = this.host.at - this.lastContactAt > this.timers.restartGraceMs;
     return {
       role: this.role,
       partnerState: this.partnerState,
@@ -411,7 +417,7 @@ export class Relationship implements Greeter, ExchangeView {
       case 'start-recover-wait':
         this.record = {
           ...this.record,
-          waitFromAt: Math.max(this.record.waitFromAt, this.record.lastContactAt),
+          waitFromAt: Math.max(this.record.waitFromAt, this.lastContactAt),
         };
         return;
       case 'start-safe-period':

@@ -99,7 +99,8 @@ export function factsOf(stored: StoredRelationship, present: Present): Facts {
     partnerStoreLost: stored.partnerStoreLost,
     partnerDownAfterMe: present.partnerState !== null && partnerDownAfterMe(stored, present),
     alone: present.alone,
-    longApart: present.connectedAt - present.contactBeforeAt > present.restartGraceMs,
+    longApart:
+      stored.shutdownAt !== 0 || present.connectedAt - present.contactBeforeAt > present.restartGraceMs,
     clockInDoubt: present.clockInDoubt,
   };
 }

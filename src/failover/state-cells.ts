@@ -22,9 +22,9 @@ export const BALANCED: Service = { answers: 'load-balanced', allocates: 'own', p
 export const EVERYONE: Service = { answers: 'all', allocates: 'own', probes: false };
 export const EVERYTHING: Service = { answers: 'all', allocates: 'both', probes: false };
 
-/** ▲ Starting without contact: `startAlone` decides until contact or operator:partner-down. */
-export function unlessAlone(service: Service): Choice<Service> {
-  return when('alone, never', RENEWING, when('alone, guarded', { ...service, probes: true }, service));
+/** ▲ Starting without contact under `guarded`: each address is probed until contact. */
+export function probingAlone(service: Service): Choice<Service> {
+  return when('alone', { ...service, probes: true }, service);
 }
 
 export const NORMAL_ENTRY: readonly Action[] = ['send-unacknowledged', 'rebalance'];

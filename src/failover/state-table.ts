@@ -22,11 +22,11 @@ import {
   NORMAL_ENTRY,
   NOT_HERE,
   OWN_WILL,
+  probingAlone,
   RENEWING,
   SHUTDOWN_IN_CONTACT,
   STORES,
   STORES_WHILE_AWAY,
-  unlessAlone,
   unlessLost,
 } from './state-cells.js';
 import { asNamed, go, type State, type StateRow, stay, wakeUp, when } from './state-words.js';
@@ -46,7 +46,15 @@ export const TABLE = {
       'startup-over': when(
         'clock in doubt',
         stay('▲ Time', 'the clock first'),
-        wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
+        when(
+          'recovering',
+          wakeUp('§9.3.2 step 6'),
+          when(
+            'alone, never',
+            go('recover-done', '▲ Starting without contact'), // its answers, its way back, its wait before PARTNER-DOWN
+            wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
+          ),
+        ),
       ),
       'operator:partner-down': LEAVE_STARTUP,
       ...STORES_WHILE_AWAY,
@@ -55,7 +63,7 @@ export const TABLE = {
 
   'partner-down': {
     section: '§9.4',
-    service: when('partner in recover-done', EVERYONE, unlessAlone(EVERYTHING)),
+    service: when('partner in recover-done', EVERYONE, probingAlone(EVERYTHING)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -207,7 +215,7 @@ export const TABLE = {
 
   'communications-interrupted': {
     section: '§9.9',
-    service: unlessAlone(EVERYONE),
+    service: probingAlone(EVERYONE),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -284,7 +292,7 @@ export const TABLE = {
 
   'resolution-interrupted': {
     section: '§9.11',
-    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
+    service: when('partner last seen in partner-down', RENEWING, probingAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -316,7 +324,7 @@ export const TABLE = {
 
   'conflict-done': {
     section: '§9.12',
-    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
+    service: when('partner last seen in partner-down', RENEWING, probingAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,

@@ -71,7 +71,7 @@ export interface Facts {
   readonly partnerDownAfterMe: boolean;
   /** No contact since a start with the last one longer than restartGrace ago: what `startAlone` says; by `startup.ts`. */
   readonly alone: 'no' | 'guarded' | 'never';
-  /** Before this connection, the last contact was more than restartGrace ago. Read where this server was away. */
+  /** Before this connection, the last contact was more than restartGrace ago, or this server had told SHUTDOWN since. */
   readonly longApart: boolean;
   /** The wall clock was behind lastOperationAt at start and nobody has vouched for it yet. */
   readonly clockInDoubt: boolean;
@@ -92,7 +92,6 @@ export const CONDITIONS = {
   'partner-down began after me': (f: Facts) => f.partnerDownAfterMe,
   recovering: (f: Facts) => RECOVERING.has(f.savedState),
   alone: (f: Facts) => f.alone !== 'no',
-  'alone, guarded': (f: Facts) => f.alone === 'guarded',
   'alone, never': (f: Facts) => f.alone === 'never',
   'long apart': (f: Facts) => f.longApart,
   'clock in doubt': (f: Facts) => f.clockInDoubt,

@@ -1,0 +1,140 @@
+// What a server may do for a client in one scope: whom it answers, from whose share it gives, how long a lease may be,
+// and what a record must say before it is stored (failover.md §2 A to D, §3, §4). A scope without failover is its
+// server's alone; a shared one asks its relationship. The dialogue with clients knows only this.
+
+import { endAt, INFINITE_AT, type Lease, type LeaseState, type Side } from '../lease/lease.js';
+import {
+  clientEndAt,
+  leaseSecondsUntil,
+  potentialExpirationAt,
+  renewalOnlyEndAt,
+} from '../lease/lifetime.js';
+import type { ClientFacts } from '../lease/match.js';
+import { INFINITE_SECONDS } from '../lease/settings.js';
+import { bytesKey } from '../wire/bytes.js';
+import { bucketOf, serves } from './buckets.js';
+import type { Relationship } from './relationship.js';
+import type { Unanswered } from './unanswered.js';
+
+/** The full lease that the scope's settings give, before any rule of failover shortens it. */
+export interface FullLease {
+  readonly seconds: number; // INFINITE_SECONDS = no end
+  readonly renewSeconds: number; // T1 of it
+}
+
+export interface Authority {
+  /** Whose free addresses this server gives to new clients. */
+  readonly side: Side;
+  /** DISCOVER and INIT-REBOOT: answer, leave it to the partner, or serve nobody at all now. */
+  answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody';
+  /** SELECTING by us, renewing, rebinding, RELEASE, DECLINE: answered by whatever server hears it, if it answers. */
+  readonly answersKnown: boolean;
+  /** May a client be refused for what this server knows of another client's binding? */
+  readonly naks: boolean;
+  /** May new bindings be made at all? */
+  readonly allocates: boolean;
+  /** Probe addresses whatever their scope says. */
+  readonly probes: boolean;
+  /** May the address be given or extended: no update about its end awaits the partner's answer (rule C). */
+  mayGive(lease: Lease | undefined): boolean;
+  /** Seconds that the client may be told; `binding` is the record of this client's binding, if it has one. 0: none. */
+  leaseSeconds(binding: Lease | undefined, full: FullLease): number;
+  /** The record as it has to be stored: what the partner will be told of it is in it already. */
+  stored(lease: Lease, full: FullLease | null): Lease;
+  /** The state of an address whose lease ended or was given back: free, or waiting for the partner's word. */
+  readonly afterEnd: (how: 'expired' | 'released' | 'reset') => LeaseState;
+}
+
+/** A scope without a relationship: everything is this server's. */
+export const ALONE: Authority = {
+  side: 1,
+  answersNew: () => 'answer',
+  answersKnown: true,
+  naks: true,
+  allocates: true,
+  probes: false,
+  mayGive: () => true,
+  leaseSeconds: (_, full) => full.seconds,
+  stored: (lease) => lease,
+  afterEnd: () => 'free',
+};
+
+/** A scope shared by a relationship. */
+export class SharedAuthority implements Authority {
+  constructor(
+    private readonly relationship: Relationship,
+    private readonly unanswered: Unanswered,
+    private readonly now: () => number,
+  ) {}
+
+  get side(): Side {
+    return this.relationship.side;
+  }
+
+  answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody' {
+    const { answers, allocates } = this.relationship.service;
+    if (answers === 'none' || answers === 'renew-only') return 'nobody';
+    if (answers === 'all') return allocates === 'none' ? 'nobody' : 'answer';
+    const { role, primaryPercent, timers } = this.relationship;
+    if (serves(bucketOf(facts.clientId, facts.hardwareAddress), role, primaryPercent)) return 'answer';
+    // A partner that is connected but does not answer is a failure too (failover.md §3).
+    const client = bytesKey(facts.clientId ?? facts.hardwareAddress);
+    const repeats = this.unanswered.repeats(client, this.now());
+    return secs >= timers.respondAfterSeconds || repeats ? 'answer' : 'partner';
+  }
+
+  get answersKnown(): boolean {
+    return this.relationship.service.answers !== 'none';
+  }
+
+  get naks(): boolean {
+    return this.relationship.state === 'normal' || this.relationship.state === 'partner-down';
+  }
+
+  get allocates(): boolean {
+    return this.relationship.service.allocates !== 'none';
+  }
+
+  get probes(): boolean {
+    return this.relationship.service.probes;
+  }
+
+  mayGive(lease: Lease | undefined): boolean {
+    return lease === undefined || lease.state === 'free' || lease.state === 'active';
+  }
+
+  leaseSeconds(binding: Lease | undefined, full: FullLease): number {
+    const now = this.now();
+    const question = {
+      now,
+      wantedSeconds: full.seconds,
+      mcltSeconds: this.relationship.record.settings.mcltSeconds,
+      ackedPetAt: binding?.ackedPetAt ?? 0,
+      receivedPetAt: binding?.receivedPetAt ?? 0,
+      uncertaintyMs: this.relationship.clock.uncertaintyMs,
+    };
+    const renewOnly = this.relationship.service.answers === 'renew-only';
+    const end = renewOnly ? renewalOnlyEndAt(question) : clientEndAt(question);
+    return end === undefined ? 0 : leaseSecondsUntil(now, end);
+  }
+
+  stored(lease: Lease, full: FullLease | null): Lease {
+    const { revision } = lease;
+    const marked = { ...lease, relationship: this.relationship.record.index, sentRevision: revision };
+    if (lease.state !== 'active' || full === null) return marked;
+    const sentPetAt = potentialExpirationAt({
+      now: this.now(),
+      fullLeaseSeconds: full.seconds,
+      t1Seconds: full.seconds === INFINITE_SECONDS ? 0 : full.renewSeconds,
+      endAt: Math.min(endAt(lease), INFINITE_AT),
+      sentPetAt: lease.sentPetAt,
+      ackedPetAt: lease.ackedPetAt,
+      receivedPetAt: lease.receivedPetAt,
+    });
+    return { ...marked, sentPetAt };
+  }
+
+  afterEnd(how: 'expired' | 'released' | 'reset'): LeaseState {
+    return how;
+  }
+}
