@@ -74,8 +74,11 @@ function reserved(ctx: DhcpContext, query: Query, link: readonly ServedScope[]):
     const reservation = served.scope.reservationFor(query.facts);
     if (!reservation) continue;
     const { address } = reservation;
-    if (!mayHave(ctx, query, served, address)) continue;
     const lease = ctx.table.get(address);
+    if (!mayHave(ctx, query, served, address)) {
+      if (lease?.state === 'active' && !isHolder(lease, query, served)) ctx.reservationHeld(served, address);
+      continue;
+    }
     const known = lease !== undefined && isHolder(lease, query, served);
     return { served, address, terms: termsFor(query, served), known };
   }

@@ -67,6 +67,8 @@ export interface DhcpContext {
   countSent(operation: 'offer' | 'ack' | 'nak'): void;
   /** Note that a scope had no address for a client (alarm, rate-limited event, counter). */
   exhausted(scope: ServedScope): void;
+  /** Note that a reserved client cannot have its address because another still holds it (alarm). */
+  reservationHeld(scope: ServedScope, address: number): void;
   /** Send something that promises nothing that is not on disk already. */
   send(datagram: Datagram): void;
   probe(request: ProbeRequest): void;

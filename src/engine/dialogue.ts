@@ -1,7 +1,7 @@
 // The engine as the dialogue with clients sees it: everything the dhcp room may read, and the ways it may speak. Passes
 // on; decides nothing.
 
-import type { BindingEvent, Datagram, DhcpContext, ProbeRequest } from '../dhcp/context.js';
+import type { BindingEvent, Datagram, DhcpContext, ProbeRequest, ServedScope } from '../dhcp/context.js';
 import type { DropReason } from '../dhcp/drop.js';
 import type { Memory } from '../dhcp/memory.js';
 import type { Lease } from '../lease/lease.js';
@@ -46,8 +46,11 @@ export class DialogueContext implements DhcpContext {
   countSent(operation: 'offer' | 'ack' | 'nak'): void {
     this.engine.counters.countSent(operation);
   }
-  exhausted(served: Parameters<DhcpContext['exhausted']>[0]): void {
-    this.engine.notices.exhausted(served.scope.scopeId);
+  exhausted(served: ServedScope): void {
+    this.engine.notices.exhausted(served);
+  }
+  reservationHeld(served: ServedScope, address: number): void {
+    this.engine.notices.reservationHeld(served, address);
   }
   send(datagram: Datagram): void {
     this.engine.push(sendEffect(datagram));

@@ -170,7 +170,11 @@ function check(current: Settings, next: Settings): void {
     faults.push(...checkScopes([...next.scopes.values()].map(({ settings }) => settings)));
   }
   if (faults.length > 0)
-    refuse('invalid', `${faults.length} faults in the settings; nothing was changed`, faults);
+    refuse('invalid', `${counted(faults.length, 'fault')} in the settings; nothing was changed`, faults);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function prefixed(prefix: string, faults: readonly Fault[]): Fault[] {
@@ -212,7 +216,7 @@ function refuseStranding(
   const named = count > NAMED ? `; the first ${NAMED} are named` : '';
   refuse(
     'would-strand-leases',
-    `${count} leases would lose their place${named}: repeat with --force`,
+    `${counted(count, 'lease')} would lose ${count === 1 ? 'its' : 'their'} place${named}: repeat with --force`,
     stranded,
   );
 }
@@ -236,7 +240,7 @@ function strandedBy(
     const reservation = will.reservationAt(address);
     if (reservation) {
       const lease = table.get(address);
-      if (lease && !sameClient(reservation, lease)) stranded.push(address);
+      if (lease && !isReservedFor(reservation, lease)) stranded.push(address);
       return;
     }
     // An address that had no place before the edit either (an earlier forced edit) is not this edit's doing.
@@ -246,7 +250,8 @@ function strandedBy(
   return stranded;
 }
 
-function sameClient(
+/** Is the reservation for the client of this lease? */
+export function isReservedFor(
   reservation: { readonly hardwareAddress: Uint8Array | null; readonly clientId: Uint8Array | null },
   lease: { readonly hardwareAddress: Uint8Array; readonly clientId: Uint8Array | null },
 ): boolean {

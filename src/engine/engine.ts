@@ -243,11 +243,9 @@ export class Engine {
     this.partners.onDeadline();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
-    for (const { pools, scope } of this.index.all) {
-      const free = pools.counts().freeSide1;
-      this.view.sample(scope.scopeId, this.at, free);
-      const without = scope.pools.some(({ size }, i) => size > 0 && pools.counts(i).freeSide1 === 0);
-      if (!without) this.alarms.clear('scope-exhausted', scope.scopeId);
+    for (const served of this.index.all) {
+      this.view.sample(served.scope.scopeId, this.at, served.pools.counts().freeSide1);
+      this.notices.lookAgain(served);
     }
   }
 

@@ -3,8 +3,11 @@
 
 import type { ServedScope } from '../dhcp/context.js';
 import { INFINITE_AT } from '../lease/lease.js';
+import { clockMarginMs } from '../lease/lifetime.js';
 import { longestLeaseSeconds } from '../lease/scope.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
+import { formatAddress, parseAddress } from '../wire/address.js';
+import { isReservedFor } from './edits.js';
 import type { Engine } from './engine.js';
 import { isoOf } from './instants.js';
 
@@ -20,14 +23,11 @@ export class Notices {
   constructor(private readonly engine: Engine) {}
 
   /** A scope had nothing for a client: alarm at once, event once a minute, count always. */
-  exhausted(scopeId: string): void {
+  exhausted({ pools, scope: { scopeId } }: ServedScope): void {
     const count = this.engine.counters.countExhausted(scopeId);
-    this.engine.alarms.raise(
-      this.engine.at,
-      'scope-exhausted',
-      `scope ${scopeId} has no free address left`,
-      scopeId,
-    );
+    const what = pools.counts().freeSide1 > 0 ? `a range of scope ${scopeId}` : `scope ${scopeId}`;
+    const message = `${what} has no free address left`;
+    this.engine.alarms.raise(this.engine.at, 'scope-exhausted', message, scopeId);
     const said = this.exhaustedSaidAt.get(scopeId);
     if (said !== undefined && this.engine.at - said < EXHAUSTED_QUIET_MS) return;
     this.exhaustedSaidAt.set(scopeId, this.engine.at);
@@ -42,6 +42,28 @@ export class Notices {
     }
     const message = `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``;
     this.engine.alarms.raise(this.engine.at, 'addresses-declined', message, scopeId);
+  }
+
+  /** A reserved client asked for an address that another still holds. */
+  reservationHeld({ scope: { scopeId } }: ServedScope, address: number): void {
+    const message = `${formatAddress(address)} is reserved, but leased to another client until that lease ends: release it to have it free at once`;
+    this.engine.alarms.raise(this.engine.at, 'reservation-held', message, scopeId);
+  }
+
+  /** Every minute: what was alarmed of the scope may be over. */
+  lookAgain({ scope, pools }: ServedScope): void {
+    const { alarms, table } = this.engine;
+    const { scopeId } = scope;
+    const without = scope.pools.some(({ size }, i) => size > 0 && pools.counts(i).freeSide1 === 0);
+    if (!without) alarms.clear('scope-exhausted', scopeId);
+    if (!alarms.has('reservation-held', scopeId)) return;
+    const held = scope.settings.reservations.some(({ address: text }) => {
+      const address = parseAddress(text) ?? 0;
+      const lease = table.get(address);
+      const reservation = scope.reservationAt(address);
+      return lease?.state === 'active' && reservation !== undefined && !isReservedFor(reservation, lease);
+    });
+    if (!held) alarms.clear('reservation-held', scopeId);
   }
 
   /** The wall clock is this far from engine time. */
@@ -70,7 +92,9 @@ export class Notices {
       ...this.engine.index.all.map(({ scope }) => longestLeaseSeconds(scope, this.engine.index.server)),
       0,
     );
-    this.cautiousUntilAt = longest === INFINITE_SECONDS ? INFINITE_AT : this.engine.at + longest * 1000;
+    const leaseMs = longest * 1000;
+    const marginMs = clockMarginMs({ uncertaintyMs: 0, sinceSampleMs: 0, leaseMs });
+    this.cautiousUntilAt = longest === INFINITE_SECONDS ? INFINITE_AT : this.engine.at + leaseMs + marginMs;
     const until =
       longest === INFINITE_SECONDS
         ? 'for good, because leases are infinite'
