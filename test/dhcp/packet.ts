@@ -87,7 +87,11 @@ export function packetOf(client: string, type: string, words: readonly string[])
     giaddr,
     chaddr: chaddr.subarray(0, hlen),
     options: [...(type === 'BOOTP' ? [] : [[53, Uint8Array.of(code)] as const]), ...options],
-    relayInfo: relayInfo.length === 0 ? null : encodeRelayInfo(relayInfo),
+    relayInfo: given.has('relayinfo')
+      ? octets(given.get('relayinfo')!)
+      : relayInfo.length === 0
+        ? null
+        : encodeRelayInfo(relayInfo),
     maxSize: 4000,
   });
   return {
@@ -111,4 +115,5 @@ const HEADER_WORDS: ReadonlySet<string> = new Set([
   'via',
   'from',
   'times',
+  'relayinfo',
 ]);

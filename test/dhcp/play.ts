@@ -7,7 +7,7 @@ import type { CommandResult, Edit } from '../../src/engine/command.js';
 import type { JournalEvent, Write } from '../../src/engine/effect.js';
 import { endAt, INFINITE_AT } from '../../src/lease/lease.js';
 import { decodeRecord } from '../../src/lease/record.js';
-import { INFINITE_SECONDS, type ScopeSettings, SERVER_DEFAULTS } from '../../src/lease/settings.js';
+import { INFINITE_SECONDS, type ScopeSettings } from '../../src/lease/settings.js';
 import { formatAddress } from '../../src/wire/address.js';
 import { equalBytes, formatHardware, parseHardware, toHex, utf8Decode } from '../../src/wire/bytes.js';
 import {
@@ -148,7 +148,7 @@ export class Player {
         reservation: { address: '', options: {}, ...value },
       }),
       'reservation remove': () => ({ kind: 'reservation-remove', scopeId, address }),
-      'server set': () => ({ kind: 'server', settings: { ...SERVER_DEFAULTS, ...value } }),
+      'server set': () => ({ kind: 'server', settings: { ...this.world.engine.view.server(), ...value } }),
     };
     const edit = edits[`${noun} ${verb}`];
     if (!edit) throw new Error(`no such command: ${noun} ${verb}`);
