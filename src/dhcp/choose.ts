@@ -40,8 +40,14 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
   if (!served.authority.mayGive(lease)) return false;
-  if (lease === undefined || lease.state === 'free') return true;
+  // A lease outside the ranges may be kept while it lasts, and is nobody's once it has ended.
+  if (lease === undefined || lease.state === 'free') return hasPlace(query, served, address);
   return lease.state === 'active' && isHolder(lease, query, served);
+}
+
+/** Is the address in a range of the scope, or reserved for this client? */
+function hasPlace(query: Query, { scope }: ServedScope, address: number): boolean {
+  return scope.poolIndexOf(address) >= 0 || scope.reservationFor(query.facts)?.address === address;
 }
 
 /** The scope of the client's link that the address belongs to. */
