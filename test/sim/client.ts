@@ -306,11 +306,13 @@ export class Client implements Host, Actor {
     const from = (after: number): number =>
       seconds === INFINITE_SECONDS ? Number.POSITIVE_INFINITY : this.#xidSentUs + this.#seconds(after);
     if (from(seconds) <= now) return;
-    if (this.held !== null && this.held.address !== message.yiaddr) this.#drop('changed');
+    const before = this.held;
+    const extended = before?.address === message.yiaddr;
+    if (!extended) this.#drop('changed');
     this.held = {
       address: message.yiaddr,
       server: addressOption(message, OptionCode.dhcpServerIdentifier),
-      link: this.link,
+      link: extended ? before.link : this.link,
       endUs: from(seconds),
       renewUs: from(renew),
       rebindUs: from(rebind),

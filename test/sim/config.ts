@@ -82,7 +82,7 @@ export function configOf(seed: number, rng: Rng, hours: number | null): WorldCon
     links,
     shares,
     scopes: Array.from({ length: nodes }, (_, node) => scopesOf(node, shares, common)),
-    clients: rng.between(2, Math.max(3, Math.round(size * linkCount * rng.range(0.4, 1.5)))),
+    clients: clientsOf(rng, size * linkCount),
     leaseSeconds,
     declineSeconds,
     manners: networkManners(rng),
@@ -91,6 +91,11 @@ export function configOf(seed: number, rng: Rng, hours: number | null): WorldCon
     operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(10, 200) * SECOND,
     worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
   };
+}
+
+/** Half as many as there are addresses, up to half as many again. */
+function clientsOf(rng: Rng, addresses: number): number {
+  return Math.max(2, Math.round(Math.min(addresses, 80) * rng.range(0.5, 1.5)));
 }
 
 function sharesOf(nodes: number, links: number, size: number): Share[] {

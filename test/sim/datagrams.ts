@@ -102,9 +102,10 @@ export class Datagrams {
   fromStation(station: Station, { bytes, to, hardware }: SendDatagram): void {
     const host = this.hostOf(macOf(bytes));
     if (host === undefined) return;
-    const link = this.#linkOf(to, giaddrOf(bytes), hardware !== null, host);
+    const giaddr = giaddrOf(bytes);
+    const link = this.#linkOf(to, giaddr, hardware !== null, host);
     if (link === undefined) return;
-    const direct = to === LIMITED_BROADCAST || hardware !== null || link.giaddr !== 0;
+    const direct = to === LIMITED_BROADCAST || hardware !== null || giaddr !== 0;
     this.#carry(station.name, link.name, () => {
       if (host.link === link && (direct || host.uses(to))) host.hear(bytes);
     });

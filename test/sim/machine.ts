@@ -14,6 +14,7 @@ export class Machine {
   #bootedAt: number; // true µs at which CLOCK_BOOTTIME was 0
   #wallSetAt = 0; // true µs of the last change of the wall clock
   #wallMs: number; // what it said then
+  #setBackMs = 0;
   readonly #bootRate: number; // true µs → ms of CLOCK_BOOTTIME
   readonly #wallRate: number;
 
@@ -39,6 +40,25 @@ export class Machine {
   /** True µs from now until CLOCK_BOOTTIME has gone on by so much. */
   trueUntil(ms: number): number {
     return ms / this.#bootRate;
+  }
+
+  /** While the machine is off. */
+  setBack(ms: number): void {
+    this.#setBackMs += ms;
+    this.stepWall(-ms);
+  }
+
+  /** Somebody notices that the clock was set back, and takes up to this part of it away; returns how much, ms. */
+  setRight(part: number): number {
+    const ms = this.#setBackMs * part;
+    this.#setBackMs -= ms;
+    this.stepWall(ms);
+    return ms;
+  }
+
+  /** Leases have been given by the clock as it is: now that is what counts. */
+  acceptSetBack(): void {
+    this.#setBackMs = 0;
   }
 
   stepWall(ms: number): void {

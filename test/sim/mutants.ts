@@ -1,9 +1,238 @@
-// The faults put in on purpose: each must be found by a checker named here, or the checkers are blind.
+// The faults put in on purpose: each must be found by a checker named here, or the checkers are blind. They bend the
+// engine from outside, the disk, the clock, or the order in which a server acts.
 
+import type { Effect, SendDatagram } from '../../src/engine/effect.js';
+import type { Engine } from '../../src/engine/engine.js';
+import type { Input } from '../../src/engine/input.js';
+import { MessageType } from '../../src/wire/message.js';
+import { WORLD_BEGINS_MS } from './machine.js';
 import type { Mutation } from './mutant.js';
+import { ciaddrOf, nakTo, requestedOf, typeOf, withLeaseSeconds, withMac, yiaddrOf } from './packets.js';
+
+type Served = Engine['index']['all'][number];
+
+/** Bend every scope that the engine ever serves. */
+function everyScope(engine: Engine, change: (served: Served) => void): void {
+  let index = engine.index;
+  const bent = new WeakSet<object>();
+  Object.defineProperty(engine, 'index', {
+    get: () => index,
+    set: (next: Engine['index']) => {
+      index = next;
+      for (const served of next.all) {
+        if (bent.has(served)) continue;
+        bent.add(served);
+        change(served);
+      }
+    },
+  });
+}
+
+function isMessage(input: Input, type: number): input is Extract<Input, { kind: 'datagram' }> {
+  return input.kind === 'datagram' && typeOf(input.bytes) === type;
+}
+
+/** The same effects with every datagram changed that is an ACK. */
+function changeAcks(effects: readonly Effect[], change: (send: SendDatagram) => Uint8Array): Effect[] {
+  return effects.map((effect) => {
+    if (effect.kind === 'commit') return { ...effect, then: changeAcks(effect.then, change) };
+    if (effect.kind !== 'send' || typeOf(effect.bytes) !== MessageType.ACK) return effect;
+    return { ...effect, bytes: change(effect) };
+  });
+}
+
+/** The packet as if the holder of the address had sent it. */
+function asTheHolder(engine: Engine, input: Input, address: number): Input {
+  const lease = engine.table.get(address);
+  if (input.kind !== 'datagram' || lease?.state !== 'active' || lease.clientId !== null) return input;
+  return { ...input, bytes: withMac(input.bytes, lease.hardwareAddress) };
+}
+
+function refuse(input: Extract<Input, { kind: 'datagram' }>): Effect {
+  const { bytes, interface: name } = input;
+  return {
+    kind: 'send',
+    interface: name,
+    bytes: nakTo(bytes),
+    to: 0xffff_ffff,
+    port: 68,
+    hardware: null,
+    source: 0,
+  };
+}
+
+let told = 0;
+let lease = 0;
 
 export const MUTANTS: readonly Mutation[] = [
   { name: 'send before commit', caughtBy: ['durable'], sendsBeforeCommit: true },
+  {
+    name: 'lose a write',
+    caughtBy: ['durable', 'same-on-disk'],
+    writes: (writes) => writes.filter((write) => write.table !== 'lease' || ++lease % 10 !== 0),
+  },
+  {
+    name: 'forget records in a crash',
+    caughtBy: ['promise', 'offer'],
+    crash: ({ leases }) => {
+      for (const address of leases.keys()) if (address % 3 === 0) leases.delete(address);
+    },
+  },
+  {
+    name: 'expire early',
+    caughtBy: ['promise', 'offer', 'no-nak'],
+    engine: ({ table }) => {
+      const expired = table.expired.bind(table);
+      const next = table.nextExpiryAt.bind(table);
+      table.expired = (at, max) => expired(at + 15_000, max);
+      table.nextExpiryAt = () => {
+        const at = next();
+        return at === undefined ? undefined : at - 15_000;
+      };
+    },
+  },
+  {
+    name: 'never expire',
+    caughtBy: ['served'],
+    engine: ({ table }) => {
+      table.expired = () => [];
+      table.nextExpiryAt = () => undefined;
+    },
+  },
+  {
+    name: 'hand out an active address',
+    caughtBy: ['promise', 'offer'],
+    engine: (engine) =>
+      everyScope(engine, ({ scope, pools }) => {
+        const take = pools.take.bind(pools);
+        pools.take = (pool, side) => {
+          const address = take(pool, side);
+          if (address !== undefined) return address;
+          for (let other = scope.network; other < scope.broadcast; other++) {
+            if (engine.table.stateOf(other) === 'active') return other;
+          }
+          return undefined;
+        };
+      }),
+  },
+  {
+    name: 'give any address that is asked for',
+    caughtBy: ['promise', 'offer'],
+    engine: (engine) =>
+      everyScope(engine, ({ pools }) => {
+        pools.takeSpecific = () => true;
+      }),
+  },
+  {
+    name: 'ignore reservations',
+    caughtBy: ['allowed'],
+    engine: (engine) =>
+      everyScope(engine, ({ scope, pools }) => {
+        const take = pools.take.bind(pools);
+        const reserved = new Set(scope.settings.reservations.map(({ address }) => address));
+        if (reserved.size === 0) return;
+        scope.reservationAt = () => undefined;
+        pools.take = (pool, side) => {
+          const spare = scope.settings.reservations[0]?.address.split('.').map(Number) ?? [];
+          const address = ((spare[0]! << 24) | (spare[1]! << 16) | (spare[2]! << 8) | spare[3]!) >>> 0;
+          return engine.table.has(address) ? take(pool, side) : address;
+        };
+      }),
+  },
+  {
+    name: 'keep no offer back',
+    caughtBy: ['recount', 'served'],
+    engine: (engine) =>
+      everyScope(engine, ({ pools }) => {
+        pools.giveBack = () => undefined;
+      }),
+  },
+  {
+    name: 'clock too fast',
+    caughtBy: ['promise', 'offer', 'durable', 'no-nak'],
+    clock: (at) => at + Math.floor((at - WORLD_BEGINS_MS) / 20),
+  },
+  {
+    name: 'start by the wall clock',
+    caughtBy: ['promise', 'offer', 'durable', 'silent', 'no-nak'],
+    mark: () => null,
+  },
+  {
+    name: 'answer while paused',
+    caughtBy: ['silent'],
+    engine: (engine) => Object.defineProperty(engine, 'paused', { get: () => false, set: () => undefined }),
+  },
+  {
+    name: 'answer while the clock is held',
+    caughtBy: ['silent'],
+    engine: (engine) =>
+      Object.defineProperty(engine, 'clockHeld', { get: () => false, set: () => undefined }),
+  },
+  {
+    name: 'refuse what it does not know',
+    caughtBy: ['no-nak'],
+    effects: (engine, input, effects) => {
+      if (!isMessage(input, MessageType.REQUEST) || effects.length > 0 || engine.paused) return effects;
+      return engine.table.has(requestedOf(input.bytes)) ? effects : [refuse(input)];
+    },
+  },
+  {
+    name: 'refuse renewals',
+    caughtBy: ['no-nak'],
+    effects: (engine, input, effects) => {
+      if (!isMessage(input, MessageType.REQUEST) || ciaddrOf(input.bytes) === 0 || engine.paused)
+        return effects;
+      return ciaddrOf(input.bytes) % 5 === 0 ? [...effects, refuse(input)] : effects;
+    },
+  },
+  {
+    name: 'believe a RELEASE of anybody',
+    caughtBy: ['promise', 'offer'],
+    input: (engine, input) =>
+      isMessage(input, MessageType.RELEASE) ? asTheHolder(engine, input, ciaddrOf(input.bytes)) : input,
+  },
+  {
+    name: 'believe a DECLINE of anybody',
+    caughtBy: ['promise', 'offer', 'no-nak'],
+    input: (engine, input) =>
+      isMessage(input, MessageType.DECLINE) ? asTheHolder(engine, input, requestedOf(input.bytes)) : input,
+  },
+  {
+    name: 'tell more than is written',
+    caughtBy: ['durable'],
+    effects: (_engine, _input, effects) => changeAcks(effects, ({ bytes }) => withLeaseSeconds(bytes, 1.25)),
+  },
+  {
+    name: 'acknowledge another address',
+    caughtBy: ['durable', 'promise'],
+    effects: (_engine, _input, effects) =>
+      changeAcks(effects, ({ bytes }) => {
+        const copy = bytes.slice();
+        if (yiaddrOf(bytes) % 7 === 0) copy[19] = copy[19]! ^ 1;
+        return copy;
+      }),
+  },
+  {
+    name: 'do otherwise the second time',
+    caughtBy: ['replay'],
+    effects: (_engine, _input, effects) => {
+      told++;
+      return changeAcks(effects, ({ bytes }) => {
+        const copy = bytes.slice();
+        copy[copy.length - 1] = told & 255;
+        return copy;
+      });
+    },
+  },
+  {
+    name: 'hold nobody to the ranges',
+    caughtBy: ['allowed'],
+    engine: (engine) =>
+      everyScope(engine, ({ scope, pools }) => {
+        const take = pools.take.bind(pools);
+        pools.take = (pool, side) => take(pool, side) ?? scope.network + 250;
+      }),
+  },
 ];
 
 export function mutantOf(name: string): Mutation {

@@ -11,7 +11,7 @@ import { hash32 } from '../../src/wire/bytes.js';
 import type { Datagrams, Station } from './datagrams.js';
 import { Disk, type DiskManners, type Image } from './disk.js';
 import { Machine } from './machine.js';
-import type { Mutation } from './mutant.js';
+import { bend, type Mutation } from './mutant.js';
 import { describe } from './packets.js';
 import type { Rng } from './rng.js';
 import { MS, type Scheduler, SECOND } from './scheduler.js';
@@ -95,6 +95,7 @@ export class Node implements Station, Actor {
     const { mark } = this.disk.image;
     this.note('power', 0, 0, () => 'the machine loses power');
     const { process } = this;
+    if (process !== null && !process.clock.held) this.machine.acceptSetBack();
     if (process !== null && mark !== null && !process.clock.held) {
       const unnoted = process.clock.mark().wallAheadMs - mark.wallAheadMs;
       if (Math.abs(unnoted) > 100) this.machine.stepWall(-unnoted);
@@ -138,6 +139,7 @@ export class Node implements Station, Actor {
     this.process = null;
     process.dead = true;
     this.disk.crash();
+    this.world.mutation?.crash?.(this.disk.image);
     this.world.watch.end(process);
   }
 }
@@ -159,6 +161,7 @@ export class Process {
   pending = 0;
   #stopped = false;
   #frozen = false;
+  #batch: Commit[] = [];
   #held: (() => void)[] = []; // what happens while frozen
   #heldDatagrams = 0;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -173,8 +176,9 @@ export class Process {
   ) {
     this.loaded = { leases: new Map(image.leases), settings: new Map(image.settings) };
     this.nextEventSeq = image.nextEventSeq;
+    const { mutation } = node.world;
     this.clock = new SystemClock(
-      image.mark,
+      mutation?.mark ? mutation.mark(image.mark) : image.mark,
       {
         onStep: (wallAheadMs) => this.feed({ kind: 'clock-stepped', wallAheadMs }),
         onRelease: () => this.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
@@ -182,23 +186,29 @@ export class Process {
       node.machine.sources(),
     );
     this.clock.stop(); // its poll is called from #everySecond
-    this.options = {
-      name: node.name,
-      storeId: image.storeId,
+    const hex = (words: number): string =>
+      Array.from({ length: words }, () => node.rng.u32().toString(16).padStart(8, '0')).join('');
+    const { name } = node;
+    const { storeId, startCounter } = image;
+    const options = {
+      name,
+      storeId,
+      identity: { serverName: name, serverId: storeId, startCounter, nonce: hex(4) },
       ports: { server: 67, client: 68 },
       clockHeld: this.clock.held,
       wallAheadMs: this.clock.wallAheadMs,
-      seed: [node.rng.u32(), node.rng.u32()],
+      seed: [node.rng.u32(), node.rng.u32()] as const,
       restored: false,
       traceDrops: node.world.trace.telling,
     };
+    this.options = options;
     this.engine = this.makeEngine();
   }
 
   /** A fresh engine that has loaded what this one loaded. */
   makeEngine(): Engine {
     const engine = new Engine(this.options);
-    this.node.world.mutation?.engine?.(engine);
+    bend(engine, this.node.world.mutation);
     for (const [address, record] of this.loaded.leases) engine.loadLease(address, record);
     for (const [key, value] of this.loaded.settings) engine.loadSetting(key, value);
     return engine;
@@ -209,6 +219,7 @@ export class Process {
     world.watch.boot(this);
     this.startedAt = this.now();
     this.#carryOut(this.engine.start(this.startedAt, this.nextEventSeq));
+    this.#putBatch();
     this.feed({ kind: 'interfaces', interfaces: [this.#interface()] });
     world.scheduler.after(this.node.rng.range(0, SECOND), () => this.#everySecond());
   }
@@ -277,6 +288,7 @@ export class Process {
     const effects = this.engine.handle(at, input);
     world.watch.effects(this, at, input, effects);
     this.#carryOut(effects);
+    this.#putBatch();
     this.#arm();
   }
 
@@ -332,24 +344,35 @@ export class Process {
     }
   }
 
+  /** Commits asked for in one turn go to the disk as one. */
   #commit(commit: Commit): void {
-    const { mutation } = this.node.world;
     this.pending++;
+    this.#batch.push(commit);
     this.node.note('commit', commit.id, commit.writes.length, () => `#${commit.id}`);
-    const early = mutation?.sendsBeforeCommit === true;
-    if (early) this.#carryOut(commit.then);
+    if (this.node.world.mutation?.sendsBeforeCommit) this.#carryOut(commit.then);
+  }
+
+  #putBatch(): void {
+    const batch = this.#batch;
+    if (batch.length === 0) return;
+    this.#batch = [];
+    const asked = batch.flatMap((commit) => commit.writes);
+    const writes = this.node.world.mutation?.writes?.(asked) ?? asked;
+    const done = (): void => this.#released(batch);
     this.node.disk.commit(
-      commit.writes,
-      () =>
-        this.#awake(() => {
-          this.pending--;
-          this.node.note('durable', commit.id, 0, () => `#${commit.id}`);
-          if (!early) this.#carryOut(commit.then);
-          this.feed({ kind: 'committed', id: commit.id });
-          this.#stopIfIdle();
-        }),
+      writes,
+      () => this.#awake(done),
       () => this.#awake(() => this.node.died()),
     );
+  }
+
+  #released(batch: readonly Commit[]): void {
+    this.pending -= batch.length;
+    const { id } = batch.at(-1)!;
+    this.node.note('durable', id, batch.length, () => `up to #${id}`);
+    for (const { then } of batch) if (!this.node.world.mutation?.sendsBeforeCommit) this.#carryOut(then);
+    this.feed({ kind: 'committed', id });
+    this.#stopIfIdle();
   }
 
   #probe(probe: Probe): void {
@@ -366,7 +389,9 @@ export class Process {
   #tellEvent({ event }: Extract<Effect, { kind: 'event' }>): void {
     const { type, address, scopeId, data } = event;
     const where = [address, scopeId].filter((part) => part !== undefined).join(' ');
-    this.node.note('event', 0, 0, () => `${type} ${where} ${JSON.stringify(data).slice(0, 160)}`);
+    const { trace, scheduler } = this.node.world;
+    const words = (): string => `${type} ${where} ${JSON.stringify(data).slice(0, 160)}`;
+    trace.tell(scheduler.now, this.node, 'event', words);
   }
 
   /** As Loop.arm: one timer, looked at after each input. */

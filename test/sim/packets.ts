@@ -108,6 +108,49 @@ export function leaseSecondsOf(bytes: Uint8Array): number {
   return value?.length === 4 ? word(value, 0) : 0;
 }
 
+/** The same packet under another hardware address. */
+export function withMac(bytes: Uint8Array, mac: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  copy.set(mac.subarray(0, 6), CHADDR_AT);
+  return copy;
+}
+
+/** The same reply with its lease time (option 51, third in what our encoder writes) so many times as long. */
+export function withLeaseSeconds(bytes: Uint8Array, factor: number): Uint8Array {
+  const copy = bytes.slice();
+  const view = new DataView(copy.buffer);
+  for (let at = 240; at + 6 <= copy.length && copy[at] !== 255; at += 2 + copy[at + 1]!) {
+    if (copy[at] !== OptionCode.dhcpLeaseTime) continue;
+    view.setUint32(at + 2, Math.min(0xffff_ffff, Math.round(view.getUint32(at + 2) * factor)));
+    break;
+  }
+  return copy;
+}
+
+/** A NAK to this request. */
+export function nakTo(bytes: Uint8Array): Uint8Array {
+  return encodeMessage({
+    op: 2,
+    htype: 1,
+    hlen: 6,
+    hops: 0,
+    xid: xidOf(bytes),
+    secs: 0,
+    flags: 0,
+    ciaddr: 0,
+    yiaddr: 0,
+    siaddr: 0,
+    giaddr: giaddrOf(bytes),
+    chaddr: macOf(bytes),
+    options: [
+      [OptionCode.dhcpMessageType, Uint8Array.of(MessageType.NAK)],
+      [OptionCode.dhcpServerIdentifier, quad(0x0a4d_0002)],
+    ],
+    relayInfo: null,
+    maxSize: 1472,
+  });
+}
+
 /** One line for a story: "REQUEST xid 1a2b ciaddr 10.77.0.9". */
 export function describe(bytes: Uint8Array): string {
   const op = bytes[0] === 2 ? 2 : 1;

@@ -58,6 +58,11 @@ export class Trace {
     this.#mix((actor.number << 8) | NUMBER_OF.get(kind)!);
     this.#mix(a);
     this.#mix(b);
+    this.tell(us, actor, kind, detail);
+  }
+
+  /** A line for the story alone, of what only a story needs. */
+  tell(us: number, actor: Actor, kind: TraceKind, detail: () => string): void {
     if (!this.telling) return;
     if (this.lines.length >= MOST_LINES) this.lines.splice(0, MOST_LINES / 2);
     const seconds = (us / 1e6).toFixed(6).padStart(14);

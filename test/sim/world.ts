@@ -1,6 +1,7 @@
 // One simulation: the seed picks a world, the world runs with faults, then without until everybody must be content,
 // and the checkers watch throughout. Nothing here reads a clock of the machine it runs on.
 
+import { DHCP_LIMITS } from '../../src/dhcp/limits.js';
 import { bytesKey } from '../../src/wire/bytes.js';
 import { MessageType } from '../../src/wire/message.js';
 import { allCheckers } from './checks/list.js';
@@ -18,10 +19,14 @@ import { Scheduler, SECOND } from './scheduler.js';
 import { type Actor, Trace } from './trace.js';
 import { Violation, Watch } from './watch.js';
 
-const TICK_US = 5 * SECOND;
+const TICK_US = 10 * SECOND;
 /** Transactions of a client that are remembered. */
 const XIDS_KEPT = 32;
 const LONGEST_LEASE_SECONDS = 3600;
+
+/** Limits small enough to be met now and then; a cache of a size also costs its size at each start. */
+const SMALL_LIMITS = { offers: 48, rateClients: 64, parked: 8 };
+Object.assign(DHCP_LIMITS, SMALL_LIMITS);
 
 export interface RunOptions {
   readonly seed: number;

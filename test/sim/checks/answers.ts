@@ -8,7 +8,7 @@ import { formatAddress, parseAddress, parseRange } from '../../../src/wire/addre
 import { equalBytes, formatHardware } from '../../../src/wire/bytes.js';
 import { MessageType } from '../../../src/wire/message.js';
 import type { Process } from '../node.js';
-import { giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
+import { ciaddrOf, giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 
@@ -34,7 +34,10 @@ export class NoNak implements Checker {
       const client = this.world.clientOf(macOf(input.bytes));
       const held = client?.held;
       if (!client || !held || held.endUs <= this.world.scheduler.now) continue;
-      const onItsLink = giaddrOf(input.bytes) === 0 || giaddrOf(input.bytes) === held.link.giaddr;
+      const { link } = held;
+      // A packet without a relay's mark comes from the servers' own link, or by unicast from anywhere.
+      const giaddr = giaddrOf(input.bytes);
+      const onItsLink = giaddr === link.giaddr || (giaddr === 0 && ciaddrOf(input.bytes) !== 0);
       if (requestedOf(input.bytes) !== held.address || !onItsLink) continue;
       const what = `${process.node.name} refuses ${formatAddress(held.address)} to ${client.name}, who holds it`;
       throw new Violation(this.name, this.section, what);

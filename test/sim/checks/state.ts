@@ -140,13 +140,13 @@ export class Served implements Checker {
       if (client.state === 'off') continue;
       const { held } = client;
       const holds = held !== null && held.endUs > this.world.scheduler.now && held.link === client.link;
-      if (holds || (this.#forever() && this.#full(client.link.name))) continue;
+      // A lease without end is never given back by those who are gone, nor asked about again by one who has moved.
+      if (holds || (this.#forever() && (held !== null || this.#full(client.link.name)))) continue;
       const what = `${client.name} on ${client.link.name} is ${client.state} and has no address`;
       throw new Violation(this.name, this.section, what);
     }
   }
 
-  /** Leases without end are never given back by those who are gone. */
   #forever(): boolean {
     return this.world.config.leaseSeconds === INFINITE_SECONDS;
   }

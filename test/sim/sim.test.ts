@@ -1,0 +1,105 @@
+// The simulator in the suite: a bounded number of seeds, the seeds that once failed, and the mutants, each of which a
+// named checker must find. `node build/test/sim/main.js` runs as many seeds as one likes.
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { Disk, type DiskManners } from './disk.js';
+import { MUTANTS } from './mutants.js';
+import { Rng } from './rng.js';
+import { MS, Scheduler, SECOND } from './scheduler.js';
+import { runSeed } from './world.js';
+
+const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+const SEEDS = 40;
+/** A mutant that survives so many seeds has survived. */
+const SEEDS_A_MUTANT = 40;
+
+function storyOf(seed: number): string {
+  return runSeed({ seed, telling: true }).lines.slice(-60).join('\n');
+}
+
+t.test('seeds keep the contract', async (t) => {
+  let bindings = 0;
+  const faults = new Map<string, number>();
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { violation, faults: injected, bindings: made } = runSeed({ seed });
+    if (violation !== null) t.fail(`seed ${seed}: ${violation.message}\n${storyOf(seed)}`);
+    bindings += made;
+    for (const [kind, count] of injected) faults.set(kind, (faults.get(kind) ?? 0) + count);
+  }
+  t.ok(bindings > 1000, `${bindings} bindings were made`);
+  for (const kind of ['crash', 'power', 'stop', 'freeze', 'cut', 'one-way cut', 'clock step', 'disk stall']) {
+    t.ok((faults.get(kind) ?? 0) > 0, `${kind}: ${faults.get(kind)} times`);
+  }
+});
+
+t.test('seeds that once failed', async (t) => {
+  const text = readFileSync(join(ROOT, 'test/sim/seeds.txt'), 'utf8');
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const [seed, name, ...sentence] = line.split(/ +/);
+    const { violation } = runSeed({ seed: Number(seed) });
+    t.equal(violation?.message, undefined, `${name}: ${sentence.join(' ')}`);
+  }
+});
+
+t.test('one seed, one trace', async (t) => {
+  for (const seed of [2, 3, 5]) {
+    const [first, second] = [runSeed({ seed }), runSeed({ seed, telling: true })];
+    t.equal(second.hash, first.hash, `seed ${seed}, told or not`);
+    t.equal(second.steps, first.steps);
+    t.ok(second.lines.length > 1000, 'it has a story');
+  }
+  t.not(runSeed({ seed: 2 }).hash, runSeed({ seed: 3 }).hash);
+});
+
+t.test('every mutant is found by a checker that is meant to', async (t) => {
+  for (const mutation of MUTANTS) {
+    let found: string | undefined;
+    for (let seed = 0; seed < SEEDS_A_MUTANT && found === undefined; seed++) {
+      found = runSeed({ seed, mutation }).violation?.checker;
+    }
+    t.ok(found !== undefined && mutation.caughtBy.includes(found), `${mutation.name}: found by ${found}`);
+  }
+});
+
+t.test('a disk keeps what it said it has, and loses the rest whole', async (t) => {
+  const manners: DiskManners = { writeUs: 5 * MS, stallChance: 0.1, stallUs: SECOND, failChance: 0 };
+  let lost = 0;
+  for (let seed = 0; seed < 200; seed++) {
+    const scheduler = new Scheduler();
+    const rng = new Rng(seed, 'test');
+    const disk = new Disk(scheduler, rng, { flushed: () => undefined, replaced: () => undefined }, manners);
+    disk.open();
+    let told = 0;
+    for (let i = 1; i <= 20; i++) {
+      const record = Uint8Array.of(i);
+      const write = { table: 'lease', record } as const;
+      const pair = [1, 2].map((address) => ({ ...write, address }));
+      scheduler.after(rng.range(0, 40) * MS * i, () =>
+        disk.commit(
+          pair,
+          () => {
+            told = i;
+          },
+          () => t.fail('no write fails here'),
+        ),
+      );
+    }
+    scheduler.runUntil(rng.range(0, 900) * MS);
+    const snapshot = disk.snapshot();
+    disk.crash();
+    const [one, two] = [1, 2].map((address) => disk.image.leases.get(address)?.[0] ?? 0);
+    if (one !== two) t.fail(`seed ${seed}: half of a commit is on disk`);
+    if (told > 0 && one === 0) t.fail(`seed ${seed}: what was told is lost`);
+    if (one !== told) lost++;
+    disk.lose();
+    t.equal(disk.image.leases.size, 0);
+    disk.restore(snapshot);
+    t.equal(disk.image.storeId, snapshot.storeId);
+    t.equal(disk.image.leases.get(1)?.[0], snapshot.leases.get(1)?.[0]);
+  }
+  t.ok(lost > 5, `${lost} of 200 crashes met a write under way`);
+});
