@@ -44,6 +44,7 @@ export interface StoredRelationship {
 export interface Present {
   readonly role: 'primary' | 'secondary';
   readonly partnerState: State | null; // as in Facts
+  readonly requestOpen: boolean; // as in Facts
   readonly connectedAt: number; // start of the present connection; 0 = none
   readonly contactBeforeAt: number; // last contact before the present connection
   /** When the partner, by its own word, last entered PARTNER-DOWN, in my time; 0 = never; null = its store is lost. */
@@ -93,6 +94,7 @@ export function factsOf(stored: StoredRelationship, present: Present): Facts {
     role: present.role,
     partnerState: present.partnerState,
     partnerNamed: stored.partnerState,
+    requestOpen: present.requestOpen,
     savedState: savedStateNow(stored, present),
     neverNormal: !stored.reachedNormal,
     storeLost: stored.storeLost,

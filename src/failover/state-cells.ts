@@ -22,9 +22,9 @@ export const BALANCED: Service = { answers: 'load-balanced', allocates: 'own', p
 export const EVERYONE: Service = { answers: 'all', allocates: 'own', probes: false };
 export const EVERYTHING: Service = { answers: 'all', allocates: 'both', probes: false };
 
-/** ▲ Starting without contact under `guarded`: each address is probed until contact. */
-export function probingAlone(service: Service): Choice<Service> {
-  return when('alone', { ...service, probes: true }, service);
+/** ▲ Starting without contact: `startAlone` decides until contact or operator:partner-down. */
+export function unlessAlone(service: Service): Choice<Service> {
+  return when('alone, never', RENEWING, when('alone, guarded', { ...service, probes: true }, service));
 }
 
 export const NORMAL_ENTRY: readonly Action[] = ['send-unacknowledged', 'rebalance'];
@@ -118,6 +118,13 @@ export const STORES_WHILE_AWAY = {
     stay('▲ Lost or rolled-back store', '', ['clear-acked-pets', 'wait-from-now']),
   ),
 } as const satisfies Partial<Record<Event, Cell>>;
+
+/** ▲ §1: what the partner gave of my share since it was last heard may be known to nobody now. */
+export const WAIT_AGAIN = go('recover-wait', '▲ §1', [
+  'clear-acked-pets',
+  'wait-from-now',
+  'start-recover-wait',
+]);
 
 /** ▲ The draft says so of PARTNER-DOWN only (§9.4.3). */
 export const FLAGGED = stay('▲ §3', 'a STATE with the STARTUP flag moves nobody but a server in STARTUP');

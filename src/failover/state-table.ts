@@ -22,12 +22,13 @@ import {
   NORMAL_ENTRY,
   NOT_HERE,
   OWN_WILL,
-  probingAlone,
   RENEWING,
   SHUTDOWN_IN_CONTACT,
   STORES,
   STORES_WHILE_AWAY,
+  unlessAlone,
   unlessLost,
+  WAIT_AGAIN,
 } from './state-cells.js';
 import { asNamed, go, type State, type StateRow, stay, wakeUp, when } from './state-words.js';
 
@@ -47,13 +48,13 @@ export const TABLE = {
         'clock in doubt',
         stay('▲ Time', 'the clock first'),
         when(
-          'recovering',
-          wakeUp('§9.3.2 step 6'),
+          'alone, never',
           when(
-            'alone, never',
+            'saved communications-interrupted',
             go('recover-done', '▲ Starting without contact'), // its answers, its way back, its wait before PARTNER-DOWN
-            wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
+            wakeUp('§9.3.2 step 6'),
           ),
+          wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
         ),
       ),
       'operator:partner-down': LEAVE_STARTUP,
@@ -63,7 +64,7 @@ export const TABLE = {
 
   'partner-down': {
     section: '§9.4',
-    service: when('partner in recover-done', EVERYONE, probingAlone(EVERYTHING)),
+    service: when('partner in recover-done', EVERYONE, unlessAlone(EVERYTHING)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -80,6 +81,7 @@ export const TABLE = {
       'partner:recover-wait': stay('§9.4.3'),
       'partner:recover-done': stay('▲ Leaving PD', 'NORMAL once every update is answered', [
         'withdraw-partner-share',
+        'send-updreq',
       ]),
       'partner:paused': stay('§9.4.3'),
       'partner:shutdown': stay('§9.4.3'),
@@ -158,25 +160,36 @@ export const TABLE = {
       ...OWN_WILL,
       'comms-lost': stay('§9.7.2'),
       'partner:startup': FLAGGED,
-      'partner:normal': go('normal', '§9.7.2', NORMAL_ENTRY),
+      'partner:normal': when(
+        'request open',
+        stay('▲ §1', 'it may still have to tell what it gave of my share'),
+        go('normal', '§9.7.2', NORMAL_ENTRY),
+      ),
       'partner:communications-interrupted': stay('Figure', 'it goes to NORMAL when it hears RECOVER-DONE'),
       'partner:partner-down': stay('Figure', 'it goes to NORMAL when every update is answered'),
       'partner:potential-conflict': conflict('Figure'),
       'partner:conflict-done': conflictDone('▲ §3'), // staying, neither would ever move
       'partner:resolution-interrupted': conflict('▲ §3'),
-      'partner:recover': unlessLost(stay('§9.7.2', 'it may still have to tell what it gave of my share')), // not the figure
-      'partner:recover-wait': unlessLost(
-        stay('§9.7.2', 'it may still have to tell what it gave of my share'),
+      'partner:recover': unlessLost(
+        stay('§9.7.2', 'not the figure: it may still have to tell', ['send-updreq']),
       ),
-      'partner:recover-done': go('normal', '§9.7.2', NORMAL_ENTRY),
+      'partner:recover-wait': unlessLost(
+        stay('§9.7.2', 'not the figure: it may still have to tell', ['send-updreq']),
+      ),
+      'partner:recover-done': stay('§9.7.2, ▲ §1', 'NORMAL on UPDDONE', ['send-updreq']),
       'partner:paused': stay('Figure'),
       'partner:shutdown': go('partner-down', '▲ Orderly stop', ['hold-own-share']),
+      'update-done': when(
+        'partner in recover-done or normal',
+        go('normal', '§9.7.2', NORMAL_ENTRY),
+        stay('§9.7.2'),
+      ),
       'operator:partner-down': go('partner-down', '▲ §1', ['hold-own-share']), // the partner used it until now
       ...STORES,
       'partner-store-lost': when(
         'partner last seen in partner-down',
-        go('recover-wait', '▲ §1', ['clear-acked-pets', 'wait-from-now', 'start-recover-wait']),
-        stay('▲ Lost or rolled-back store', '', ['clear-acked-pets']),
+        WAIT_AGAIN,
+        when('long apart', WAIT_AGAIN, stay('▲ Lost or rolled-back store', '', ['clear-acked-pets'])),
       ),
     },
   },
@@ -215,7 +228,7 @@ export const TABLE = {
 
   'communications-interrupted': {
     section: '§9.9',
-    service: probingAlone(EVERYONE),
+    service: unlessAlone(EVERYONE),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -292,7 +305,7 @@ export const TABLE = {
 
   'resolution-interrupted': {
     section: '§9.11',
-    service: when('partner last seen in partner-down', RENEWING, probingAlone(EVERYONE)),
+    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -324,7 +337,7 @@ export const TABLE = {
 
   'conflict-done': {
     section: '§9.12',
-    service: when('partner last seen in partner-down', RENEWING, probingAlone(EVERYONE)),
+    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,

@@ -38,7 +38,7 @@ export const EVENTS = [
   'partner:paused',
   'partner:shutdown',
   'update-done', // UPDDONE for my newest request, and every update before it settled here
-  'everything-answered', // PARTNER-DOWN only, after withdraw-partner-share: no update of mine is unanswered
+  'everything-answered', // PARTNER-DOWN, after withdraw-partner-share: no update and no request of mine is unanswered
   'startup-over', // startupWait passed without contact
   'wait-over', // the MCLT wait of RECOVER-WAIT
   'safe-period-over', // stateSwitchInterval of uninterrupted COMMUNICATIONS-INTERRUPTED
@@ -59,6 +59,8 @@ export interface Facts {
   readonly partnerState: State | null;
   /** Newest state that the partner told or, with the STARTUP flag, named, on whatever connection; stored. */
   readonly partnerNamed: ToldState | null;
+  /** My UPDREQ or UPDREQALL of this connection has not had its UPDDONE. */
+  readonly requestOpen: boolean;
   /** Where STARTUP leads, by `startup.ts`. Read in STARTUP only. */
   readonly savedState: SavedState;
   /** Neither side has a record of this relationship id ever reaching NORMAL. */
@@ -86,12 +88,17 @@ export const CONDITIONS = {
   'store lost': (f: Facts) => f.storeLost,
   "partner's store lost": (f: Facts) => f.partnerStoreLost,
   'partner in recover-done': (f: Facts) => f.partnerState === 'recover-done',
+  'partner in recover-done or normal': (f: Facts) =>
+    f.partnerState === 'recover-done' || f.partnerState === 'normal',
+  'request open': (f: Facts) => f.requestOpen,
   'partner in conflict-done': (f: Facts) => f.partnerState === 'conflict-done',
   'partner last seen in partner-down': (f: Facts) => f.partnerNamed === 'partner-down',
   'partner may enter partner-down': (f: Facts) => f.partnerState !== null && MAY_ENTER_PD.has(f.partnerState),
   'partner-down began after me': (f: Facts) => f.partnerDownAfterMe,
   recovering: (f: Facts) => RECOVERING.has(f.savedState),
+  'saved communications-interrupted': (f: Facts) => f.savedState === 'communications-interrupted',
   alone: (f: Facts) => f.alone !== 'no',
+  'alone, guarded': (f: Facts) => f.alone === 'guarded',
   'alone, never': (f: Facts) => f.alone === 'never',
   'long apart': (f: Facts) => f.longApart,
   'clock in doubt': (f: Facts) => f.clockInDoubt,
