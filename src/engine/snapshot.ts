@@ -1,18 +1,21 @@
 // Reading the engine: its state as the values of view.ts, made when asked for. Changes nothing; every answer is bounded.
 
-import { endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
+import { clientOfKey } from '../lease/client.js';
+import { blankLease, endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { ServerSettings } from '../lease/settings.js';
 import { formatAddress } from '../wire/address.js';
 import { formatHardware, toHex, utf8Decode } from '../wire/bytes.js';
 import type { Engine } from './engine.js';
 import { explainLease } from './explain.js';
 import { isoOf, isoOrNull } from './instants.js';
+import { partnerNameOf, relationshipView } from './relationship-view.js';
 import type {
   Counters,
   EngineView,
   LeasePage,
   LeaseQuery,
   LeaseView,
+  RelationshipView,
   ScopeStatus,
   ScopeView,
   StatusView,
@@ -54,7 +57,7 @@ export class Snapshot implements EngineView {
       clockHeld: engine.clockHeld,
       at: isoOf(engine.at),
       alarms: engine.alarms.list(isoOf),
-      relationships: [],
+      relationships: engine.partners.all.map((one) => relationshipView(engine, one)),
       scopes: engine.index.all.map((served) => this.scopeStatus(served)),
       interfaces: engine.interfaces.map(({ name, addresses }) => ({
         name,
@@ -98,27 +101,37 @@ export class Snapshot implements EngineView {
   }
 
   scopes(): readonly ScopeView[] {
-    return this.engine.index.all.map(({ scope, entry }) => ({
-      ...entry.settings,
-      scopeId: scope.scopeId,
-      relationship: null,
-      revision: entry.revision,
-    }));
+    return this.engine.index.all.map((served) => this.scopeView(served));
   }
 
   scope(scopeId: string): ScopeView | undefined {
     const served = this.engine.index.byId(scopeId);
-    if (!served) return undefined;
-    return { ...served.entry.settings, scopeId, relationship: null, revision: served.entry.revision };
+    return served && this.scopeView(served);
+  }
+
+  private scopeView({ scope, entry }: Engine['index']['all'][number]): ScopeView {
+    const { scopeId } = scope;
+    const relationship = this.engine.partners.ofScope(scopeId)?.name ?? null;
+    return { ...entry.settings, scopeId, relationship, revision: entry.revision };
+  }
+
+  relationship(name: string): RelationshipView | undefined {
+    const found = this.engine.partners.named(name);
+    return found && relationshipView(this.engine, found);
   }
 
   lease(address: number): LeaseView | undefined {
-    const offeredTo = this.engine.memory.offeredTo(address) !== undefined;
     const lease = this.engine.table.get(address);
-    return lease ? this.leaseView(lease, offeredTo) : undefined;
+    const client = this.engine.memory.offeredTo(address);
+    // An offer is no lease yet, so it has no record: shown is whom it was made to.
+    if (client !== undefined && (lease === undefined || lease.state === 'free')) {
+      const offered = { ...blankLease(address), ...clientOfKey(Uint8Array.from(client, codeOf)) };
+      return this.leaseView(offered, 'offered');
+    }
+    return lease && this.leaseView(lease, lease.state);
   }
 
-  private leaseView(lease: Lease, offered: boolean): LeaseView {
+  private leaseView(lease: Lease, state: LeaseView['state']): LeaseView {
     const { engine } = this;
     const served = engine.index.at(lease.address);
     const end = endAt(lease);
@@ -128,8 +141,8 @@ export class Snapshot implements EngineView {
       hardwareAddress: formatHardware(lease.hardwareAddress),
       clientId: lease.clientId === null ? null : toHex(lease.clientId),
       hostname: lease.hostname === '' ? null : lease.hostname,
-      state: offered && lease.state === 'free' ? 'offered' : lease.state,
-      owner: engine.options.name,
+      state,
+      owner: this.ownerName(lease, served?.scope.scopeId),
       start: isoOrNull(lease.startAt),
       end: lease.state === 'declined' ? isoOrNull(lease.quarantineUntilAt) : isoOrNull(end),
       infinite: end >= INFINITE_AT,
@@ -142,18 +155,39 @@ export class Snapshot implements EngineView {
     };
   }
 
+  /** Whose share the address is: this server's, unless the partner's side owns it. */
+  private ownerName(lease: Lease, scopeId: string | undefined): string {
+    const relationship = scopeId === undefined ? undefined : this.engine.partners.ofScope(scopeId);
+    if (!relationship || lease.owner === relationship.side) return this.engine.options.name;
+    return partnerNameOf(relationship);
+  }
+
   leases(query: LeaseQuery): LeasePage {
     const [first, last] = this.interval(query);
     const addresses = this.engine.table.sortedAddresses(first, last, LOOKED_AT);
+    // A full look without a full page: the reader goes on from where the look ended.
+    const end = addresses.length === LOOKED_AT ? addresses[LOOKED_AT - 1]! : null;
     const items: LeaseView[] = [];
-    for (const address of addresses) {
+    for (const address of this.withOffers(addresses, first, end ?? last)) {
       const view = this.lease(address);
       if (view && matches(view, query)) items.push(view);
       if (items.length === query.limit) return { items, next: address === last ? null : address };
     }
-    // A full look without a full page: the reader goes on from where the look ended.
-    const end = addresses.length === LOOKED_AT ? addresses[LOOKED_AT - 1]! : null;
     return { items, next: end };
+  }
+
+  /** Addresses on offer that have no record stand among the others in their place. */
+  private withOffers(addresses: Uint32Array, first: number, last: number): Uint32Array {
+    const { memory, table } = this.engine;
+    const fresh: number[] = [];
+    for (const { address } of memory.offers()) {
+      if (address >= first && address <= last && !table.has(address)) fresh.push(address);
+    }
+    if (fresh.length === 0) return addresses;
+    const all = new Uint32Array(addresses.length + fresh.length);
+    all.set(addresses);
+    all.set(fresh, addresses.length);
+    return all.sort();
   }
 
   private interval({ scopeId, after }: LeaseQuery): [number, number] {
@@ -174,6 +208,10 @@ export class Snapshot implements EngineView {
   leaseRevision(): number {
     return this.engine.table.revision;
   }
+}
+
+function codeOf(character: string): number {
+  return character.charCodeAt(0);
 }
 
 function matches(view: LeaseView, query: LeaseQuery): boolean {

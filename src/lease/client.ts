@@ -23,3 +23,14 @@ export function clientKey(
   key.set(hardwareAddress, 2);
   return key;
 }
+
+/** What a key says of its client: the other way round, as far as it goes. */
+export function clientOfKey(key: Uint8Array): {
+  readonly clientId: Uint8Array | null;
+  readonly htype: number;
+  readonly hardwareAddress: Uint8Array;
+} {
+  if (key[0] === BY_CLIENT_ID)
+    return { clientId: key.slice(1), htype: 0, hardwareAddress: new Uint8Array(0) };
+  return { clientId: null, htype: key[1] ?? 0, hardwareAddress: key.slice(2) };
+}
