@@ -82,6 +82,7 @@ export class World {
   /** False: commits wait for `finishCommits`. */
   autoCommit = true;
   private waiting: Extract<Effect, { kind: 'commit' }>[] = [];
+  private finishing = false;
   private nextCommand = 1;
 
   constructor(
@@ -165,12 +166,15 @@ export class World {
 
   /** Everything asked for reaches the disk, in order; then what hung on it leaves. */
   finishCommits(): void {
+    if (this.finishing) return; // what a commit brings about waits for its turn
+    this.finishing = true;
     for (let commit = this.waiting.shift(); commit; commit = this.waiting.shift()) {
       for (const write of commit.writes) this.write(write);
       this.happenings?.push(commit);
       this.carryOut(commit.then);
       this.feed({ kind: 'committed', id: commit.id });
     }
+    this.finishing = false;
   }
 
   private write(write: Write): void {
