@@ -14,7 +14,7 @@ import {
   roughly,
   wrap,
 } from './print.js';
-import type { Terminal } from './terminal.js';
+import { Closed, type Terminal } from './terminal.js';
 
 /** The digest reads every lease. */
 const DIGEST_PATIENCE_MS = 30_000;
@@ -47,8 +47,13 @@ export async function status(call: Call): Promise<number> {
     '/status',
     call.json ? { patienceMs: DIGEST_PATIENCE_MS } : { query: { digest: 'false' } },
   );
-  if (call.json) await call.terminal.write(`${jsonText(view)}\n`);
-  else await printStatus(call.terminal, view);
+  try {
+    if (call.json) await call.terminal.write(`${jsonText(view)}\n`);
+    else await printStatus(call.terminal, view);
+  } catch (error) {
+    // A reader who has seen enough (`| head`) does not change the verdict.
+    if (!(error instanceof Closed)) throw error;
+  }
   return call.flags.on('check') && view.alarms.length > 0 ? 1 : 0;
 }
 
