@@ -7,6 +7,7 @@ export class CounterSet implements Counters {
   readonly sent = new Map<string, number>();
   readonly dropped = new Map<string, number>();
   readonly exhausted = new Map<string, number>();
+  readonly transitions = new Map<string, number>();
   probes = 0;
   probeConflicts = 0;
   commits = 0;
@@ -21,6 +22,10 @@ export class CounterSet implements Counters {
 
   countDropped(reason: string): void {
     increment(this.dropped, reason);
+  }
+
+  countTransition(relationship: string, from: string, to: string): void {
+    increment(this.transitions, `${relationship} ${from} ${to}`);
   }
 
   /** Returns the count so far. */

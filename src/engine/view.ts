@@ -1,6 +1,7 @@
 // What others may read of the engine: values made on demand, in the JSON shapes of the API. Reading never changes
 // anything, and a page is bounded, so that no question can hold up the answering of clients.
 
+import type { State } from '../failover/states.js';
 import type { LeaseState } from '../lease/lease.js';
 import type { ScopeSettings, ServerSettings } from '../lease/settings.js';
 
@@ -74,6 +75,64 @@ export interface ScopeStatus extends PoolCounts {
   readonly exhaustedInSeconds: number | null;
 }
 
+/** One scope of a relationship: its addresses by whose share they are. */
+export interface RelationshipPool {
+  readonly scopeId: string;
+  readonly total: number; // allocatable addresses
+  readonly freeOnThisServer: number;
+  readonly freeOnPartner: number;
+  readonly active: number;
+  readonly offered: number; // by this server, not taken yet
+  readonly other: number; // expired, released, declined, reset
+}
+
+/** A relationship as the API shows it (product.md "JSON"). Durations are seconds; percents and role are this server's. */
+export interface RelationshipView {
+  readonly name: string;
+  readonly id: string;
+  readonly partnerServer: string; // address
+  readonly partnerPort: number;
+  readonly partnerName: string | null; // null = never met
+  readonly mode: 'loadBalance' | 'hotStandby';
+  readonly loadBalancePercent: number | null;
+  readonly serverRole: 'active' | 'standby' | null;
+  readonly reservePercent: number | null;
+  readonly maxClientLeadTime: number;
+  readonly autoStateTransition: boolean;
+  readonly stateSwitchInterval: number | null;
+  readonly enableAuth: boolean;
+  readonly updates: 'eager' | 'lazy';
+  readonly role: 'primary' | 'secondary';
+  readonly scopeId: readonly string[];
+  readonly state: State;
+  /** As last told; `connected` says whether that is news. Null = never met. */
+  readonly partnerState: State | null;
+  readonly stateSince: string;
+  /** One or two sentences: why this server is in this state, and whom it serves. */
+  readonly why: string;
+  /** Steps ahead, in order of time; `at` null = as soon as its condition comes true. */
+  readonly next: readonly { readonly at: string | null; readonly what: string }[];
+  readonly connected: boolean;
+  readonly lastContact: string | null; // null = never
+  readonly partnerDownAt: string | null; // when the automatic transition comes; null = it does not
+  readonly trouble: string | null; // why there is no connection, if it is known
+  readonly unacked: number; // own updates that the partner has not answered
+  readonly resync: {
+    readonly done: number;
+    readonly total: number; // 0 = not known yet
+    readonly leftMs: number | null;
+  } | null;
+  readonly clockSkewMs: number | null; // partner's clock minus this server's; null = not measured
+  /** Newest updates that one of the two did not take, oldest first. */
+  readonly refused: readonly {
+    readonly at: string;
+    readonly address: string;
+    readonly by: 'us' | 'partner';
+    readonly reason: string;
+  }[];
+  readonly pools: readonly RelationshipPool[];
+}
+
 /** The engine's own part of `GET /status`; the admin room adds version, digests and the store's figures. */
 export interface StatusView {
   readonly name: string;
@@ -82,7 +141,7 @@ export interface StatusView {
   readonly clockHeld: boolean; // silent because the wall clock is behind the last operation
   readonly at: string;
   readonly alarms: readonly Alarm[];
-  readonly relationships: readonly unknown[];
+  readonly relationships: readonly RelationshipView[];
   readonly scopes: readonly ScopeStatus[];
   readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];
 }
@@ -96,6 +155,7 @@ export interface Counters {
   readonly probes: number;
   readonly probeConflicts: number;
   readonly commits: number;
+  readonly transitions: ReadonlyMap<string, number>; // "relationship from to" → count
 }
 
 export interface EngineView {
@@ -105,6 +165,7 @@ export interface EngineView {
   declared(): unknown;
   scopes(): readonly ScopeView[];
   scope(scopeId: string): ScopeView | undefined;
+  relationship(name: string): RelationshipView | undefined;
   lease(address: number): LeaseView | undefined;
   leases(query: LeaseQuery): LeasePage;
   /** Why this lease has this length, who owns it, what happens next: sentences. */

@@ -16,6 +16,7 @@ import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
 import type { FailoverHost, SharedScope } from './host.js';
+import { Progress, type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
 
 /** What the exchange needs to know of its relationship at each step. */
@@ -27,11 +28,24 @@ export interface ExchangeView {
   judgeContext(scope: SharedScope | undefined, address: number, ownUnanswered: boolean): JudgeContext;
 }
 
+/** What was said and heard since the start of the process, in bindings; for metrics. */
+export interface ExchangeCounts {
+  sent: number;
+  /** Unanswered when their connection ended, so sent again. */
+  resent: number;
+  received: number;
+  rejected: number; // of those received, by us
+  acksSent: number;
+  acksReceived: number;
+  refused: number; // of those sent, by the partner
+}
+
 interface Question {
   readonly xid: number; // of the partner's UPDREQ
   readonly addresses: Uint32Array | readonly number[];
   next: number; // index of the first address not yet queued
   readonly open: Set<number>; // queued or in flight
+  readonly progress: Progress;
   refused: number;
 }
 
@@ -41,7 +55,18 @@ const QUEUED = 1_024;
 export class Exchange {
   readonly updates = new Updates();
   private question: Question | null = null;
-  rejectedByUs = 0;
+  /** When the newest update of the partner came; 0 = none yet. */
+  lastReceivedAt = 0;
+  readonly counts: ExchangeCounts = {
+    sent: 0,
+    resent: 0,
+    received: 0,
+    rejected: 0,
+    acksSent: 0,
+    acksReceived: 0,
+    refused: 0,
+  };
+  readonly refusals = new Refusals();
 
   constructor(
     private readonly host: FailoverHost,
@@ -59,15 +84,14 @@ export class Exchange {
   }
 
   linkLost(): void {
+    this.counts.resent += this.updates.outstanding;
     this.updates.linkLost();
     this.question = null;
   }
 
-  /** Done and total of the answer to the partner's UPDREQ; null when none is open. */
-  get progress(): { readonly done: number; readonly total: number } | null {
-    if (!this.question) return null;
-    const { addresses, next, open } = this.question;
-    return { done: next - open.size, total: addresses.length };
+  /** How far the answer to the partner's UPDREQ is; null when none is open. */
+  get progress(): ProgressView | null {
+    return this.question?.progress.view(this.host.at) ?? null;
   }
 
   /** Send what may be sent now. */
@@ -103,11 +127,13 @@ export class Exchange {
       bindingStartAt: lease.startAt,
     };
     this.updates.sent(address, inFlight);
+    this.counts.sent++;
     return [bindingOf(lease, this.scopeOf(address)?.scope.reservationAt(address) !== undefined)];
   }
 
   /** The partner's updates: judged, merged, committed; then answered, each one. */
   received(link: number, xid: number, bindings: readonly Binding[]): void {
+    this.lastReceivedAt = this.host.at;
     const leases: Lease[] = [];
     const results: BindingResult[] = [];
     const follow: number[] = [];
@@ -128,28 +154,38 @@ export class Exchange {
       results.push({ address, revision, ...answerTo(verdict) });
       if (verdict.verdict === 'reject') this.refused(address, verdict);
     }
+    this.counts.received += bindings.length;
+    this.counts.acksSent += results.length;
     const message: PartnerMessage = { kind: 'bnd-ack', results };
     const id = this.host.commit({ leases, stored: undefined, messages: [{ link, xid, message }] });
     for (const address of follow) this.updates.changed(address, id);
   }
 
   private refused(address: number, verdict: Extract<Verdict, { verdict: 'reject' }>): void {
-    this.rejectedByUs++;
+    this.counts.rejected++;
+    this.refusals.add({ at: this.host.at, address, by: 'us', reason: verdict.reason });
     this.host.event('failover-refused', { address, by: 'us', reason: verdict.reason, rule: verdict.rule });
   }
 
   /** The partner's answers to ours: marks and acknowledged PETs, and addresses that nobody holds any more. */
   acknowledged(results: readonly BindingResult[]): void {
     const leases: Lease[] = [];
+    this.counts.acksReceived += results.length;
     for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
       this.answeredQuestion(address, accepted);
       const lease = this.host.table.get(address);
-      if (!accepted) this.host.event('failover-refused', { address, by: 'partner', reason, text });
+      if (!accepted) this.refusedByPartner(address, reason, text);
       if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
     }
     if (leases.length > 0) this.host.commit({ leases, stored: undefined, messages: [] });
     this.pump();
     this.finishAnswer();
+  }
+
+  private refusedByPartner(address: number, reason: number, text: string): void {
+    this.counts.refused++;
+    this.refusals.add({ at: this.host.at, address, by: 'partner', reason: text });
+    this.host.event('failover-refused', { address, by: 'partner', reason, text });
   }
 
   /** UPDREQ or UPDREQALL: the newest question counts (§7.3, §7.4). */
@@ -166,7 +202,8 @@ export class Exchange {
         }
       });
     }
-    this.question = { xid, addresses, next: 0, open: new Set(), refused: 0 };
+    const progress = new Progress(this.host.at, addresses.length);
+    this.question = { xid, addresses, next: 0, open: new Set(), refused: 0, progress };
     this.pump();
     this.finishAnswer();
   }
@@ -184,6 +221,7 @@ export class Exchange {
 
   private answeredQuestion(address: number, accepted: boolean): void {
     if (!this.question?.open.delete(address)) return;
+    this.question.progress.settled();
     if (!accepted) this.question.refused++;
   }
 
