@@ -9,11 +9,11 @@ import type {
   OwnIdentity,
   SharedScope,
 } from '../failover/host.js';
-import { newRecord, type RelationshipRecord } from '../failover/record.js';
+import { newRecord, type RelationshipRecord, wakeRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
 import { Unanswered } from '../failover/unanswered.js';
-import { parseAddress } from '../wire/address.js';
+import { formatAddress, parseAddress } from '../wire/address.js';
 import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import type { ReceivedFrame } from '../wire/partner-message.js';
@@ -42,6 +42,11 @@ export class Partners {
     return this.byName.get(name);
   }
 
+  /** The relationship that shares a scope. */
+  ofScope(scopeId: string): Relationship | undefined {
+    return this.all.find(({ record }) => record.settings.scopes.includes(scopeId));
+  }
+
   /** What this server may do in a scope; the same object as long as the relationship stands. */
   authorityOf(scopeId: string): Authority {
     for (const [name, { record }] of this.byName) {
@@ -61,7 +66,8 @@ export class Partners {
   /** While loading: a relationship as stored under `failover/NAME`. */
   load(record: RelationshipRecord): void {
     const { name } = record.settings;
-    const relationship = new Relationship(this.hostOf(name), record);
+    const woken = wakeRecord(record, this.engine.at, this.engine.options.lastOperationAt ?? 0);
+    const relationship = new Relationship(this.hostOf(name), woken);
     this.byName.set(name, relationship);
     this.authorities.set(name, new SharedAuthority(relationship, new Unanswered(), () => this.engine.at));
   }
@@ -224,8 +230,27 @@ class EngineHost implements FailoverHost {
     this.engine.push({ kind: 'hang-up', link, reason });
   }
 
+  stateChanged(): void {
+    const { engine } = this;
+    const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
+    for (const { client, address } of [...engine.memory.offers()]) {
+      const served = engine.index.at(address);
+      if (!served || !shared.has(served.scope.scopeId)) continue;
+      const held = engine.table.stateOf(address) === 'active';
+      const { allocates, answersKnown, side } = served.authority;
+      if (answersKnown && (held || (allocates && engine.table.ownerOf(address) === side))) continue;
+      engine.memory.removeOffer(client);
+      served.pools.giveBack(address);
+    }
+  }
+
   event(type: EventType, data: Readonly<Record<string, unknown>>): void {
-    this.engine.record(type, data);
+    const { from, to, address } = data;
+    const relationship = this.relationship()?.name ?? '';
+    if (type === 'failover-state')
+      this.engine.counters.countTransition(relationship, String(from), String(to));
+    const where = typeof address === 'number' ? { address: formatAddress(address) } : {};
+    this.engine.record(type, { ...data, relationship, ...where });
   }
 }
 

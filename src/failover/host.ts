@@ -47,6 +47,8 @@ export interface FailoverHost {
   send(message: OutgoingMessage): void;
   dial(): void;
   hangUp(link: number, reason: string): void;
+  /** What this server may do in its scopes has changed: offers that it may no longer keep are withdrawn. */
+  stateChanged(): void;
   event(
     type: 'failover-state' | 'failover-link' | 'failover-refused',
     data: Readonly<Record<string, unknown>>,

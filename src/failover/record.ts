@@ -1,10 +1,10 @@
-// What this server keeps on disk of one relationship besides its leases: agreed roles, states with their instants, who
-// the partner is. Written before anything of it is told or acted on (failover.md §2 C).
+// What this server keeps on disk of one relationship besides its leases: its settings, agreed roles, who the partner is,
+// and the state machine's own record. Written before anything of it is told or acted on (failover.md §2 C).
 
 import type { Side } from '../lease/lease.js';
 import type { PartnerCommitPoint } from '../wire/partner-message.js';
 import type { Role } from './buckets.js';
-import type { SavedState, State, ToldState } from './states.js';
+import { newRelationship, type StoredRelationship, wakeStored } from './startup.js';
 import type { RelationshipSettings } from './terms.js';
 
 export interface KnownPartner {
@@ -21,19 +21,8 @@ export interface RelationshipRecord {
   readonly index: number; // local number of the relationship in lease records, from 1
   readonly role: Role | null; // null until the first contact
   readonly side: Side | null;
-  readonly state: State; // never `startup`
-  readonly sinceAt: number;
-  readonly savedState: SavedState;
-  readonly partnerNamed: ToldState | null;
-  readonly partnerSinceAt: number;
-  readonly everNormal: boolean;
-  readonly partnerEverNormal: boolean;
-  readonly partnerDownSinceAt: number; // newest entry into PARTNER-DOWN; 0 = never
-  readonly lastContactAt: number; // 0 = never
-  readonly storeLost: boolean; // this store is lost or rolled back, and no UPDDONE has come since
-  readonly partnerStoreLost: boolean;
-  readonly waitFromAt: number; // RECOVER-WAIT counts MCLT from here
   readonly partner: KnownPartner | null;
+  readonly stored: StoredRelationship;
 }
 
 /** A relationship that was just declared: silent until it meets its partner (failover.md §3 "New"). */
@@ -43,24 +32,22 @@ export function newRecord(
   index: number,
   at: number,
 ): RelationshipRecord {
-  return {
-    settings,
-    id,
-    index,
-    role: null,
-    side: null,
-    state: 'recover',
-    sinceAt: at,
-    savedState: 'recover',
-    partnerNamed: null,
-    partnerSinceAt: 0,
-    everNormal: false,
-    partnerEverNormal: false,
-    partnerDownSinceAt: 0,
-    lastContactAt: 0,
-    storeLost: false,
-    partnerStoreLost: false,
-    waitFromAt: at,
-    partner: null,
-  };
+  return { settings, id, index, role: null, side: null, partner: null, stored: newRelationship(at) };
+}
+
+/**
+ * The record as a starting process finds it. A server that was in touch when it ended was so until its last operation,
+ * which the store keeps to the second.
+ */
+export function wakeRecord(
+  record: RelationshipRecord,
+  at: number,
+  lastOperationAt: number,
+): RelationshipRecord {
+  const { stored } = record;
+  const inTouch =
+    stored.state === 'normal' || stored.state === 'potential-conflict' || stored.state === 'conflict-done';
+  const lastContactAt = inTouch ? Math.max(stored.lastContactAt, lastOperationAt) : stored.lastContactAt;
+  const operatedAt = Math.max(stored.lastOperationAt, lastOperationAt);
+  return { ...record, stored: wakeStored({ ...stored, lastContactAt, lastOperationAt: operatedAt }, at) };
 }

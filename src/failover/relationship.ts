@@ -3,55 +3,69 @@
 // transition is stored with its instant before it is told or acted on, in one place: `take`.
 
 import type { JudgeContext } from '../lease/accept.js';
-import type { Lease, Side } from '../lease/lease.js';
-import { clockMarginMs } from '../lease/lifetime.js';
+import type { Side } from '../lease/lease.js';
+import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime.js';
 import type { PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
-import { handovers, wanting } from './balance.js';
 import type { Role } from './buckets.js';
 import { Contact, type Greeter, type Refusal } from './contact.js';
+import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
-import type { FailoverHost, SharedScope } from './host.js';
+import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
+import type { ProgressView } from './progress.js';
 import type { RelationshipRecord } from './record.js';
-import { type Occasion, REBALANCE_INTERVAL_MS } from './split.js';
-import type { Action, Event, Facts, Service, State, ToldState } from './state-words.js';
-import { next, savedFrom, serviceOf } from './states.js';
+import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
 import {
-  disagreements,
-  primaryPercent,
-  type RelationshipTimers,
-  roleOf,
-  splitRuleOf,
-  termsOf,
-} from './terms.js';
+  type Event,
+  type Facts,
+  next,
+  type Service,
+  type State,
+  serviceOf,
+  type ToldState,
+} from './states.js';
+import { disagreements, primaryPercent, type RelationshipTimers, roleOf, termsOf } from './terms.js';
 
 export class Relationship implements Greeter, ExchangeView {
   readonly contact: Contact;
   readonly exchange: Exchange;
-  /** Present state; STARTUP is never stored. */
-  state: State = 'startup';
+  readonly duties: Duties;
+  readonly startedAt: number;
   /** Newest STATE of this connection; null = no contact. */
-  private partnerState: State | null = null;
-  private startupUntilAt: number;
-  private rebalanceAt = 0;
-  private safePeriodFromAt = 0;
-  private openRequest: { readonly xid: number; readonly all: boolean } | null = null;
-  private leavingPartnerDown = false;
+  partnerState: State | null = null;
+  private connectedAt = 0;
+  private contactBeforeAt: number;
+  private partnerLastDownAt: number | null = 0;
+  private alone: Facts['alone'] = 'no';
 
+  /** `record` as `wakeRecord` left it. */
   constructor(
     private readonly host: FailoverHost,
     public record: RelationshipRecord,
   ) {
     this.contact = new Contact(host, this);
     this.exchange = new Exchange(host, this);
-    this.startupUntilAt = host.at + record.settings.timers.startupWaitMs;
+    this.duties = new Duties(host, this);
+    this.startedAt = host.at;
+    this.contactBeforeAt = record.stored.lastContactAt;
   }
 
   /** After a start of the process, with the leases loaded. */
   begin(): void {
     this.exchange.findUnacknowledged();
-    if (this.record.state === 'paused') this.state = 'paused';
     this.contact.begin();
+  }
+
+  get name(): string {
+    return this.record.settings.name;
+  }
+
+  get state(): State {
+    return this.record.stored.state;
+  }
+
+  get sinceAt(): number {
+    return this.record.stored.sinceAt;
   }
 
   get timers(): RelationshipTimers {
@@ -82,6 +96,10 @@ export class Relationship implements Greeter, ExchangeView {
     return primaryPercent(this.record.settings, this.role);
   }
 
+  get mcltMs(): number {
+    return this.record.settings.mcltSeconds * 1000;
+  }
+
   // ---- what the exchange asks
 
   get link(): number | null {
@@ -92,7 +110,7 @@ export class Relationship implements Greeter, ExchangeView {
     return Math.min(this.contact.partner?.maxUnackedUpdates ?? 0, this.timers.maxUnackedUpdates);
   }
 
-  get clock() {
+  get clock(): PartnerClock {
     return this.contact.clock();
   }
 
@@ -119,17 +137,13 @@ export class Relationship implements Greeter, ExchangeView {
 
   hello(): PartnerHello {
     const { host, record } = this;
-    const { identity } = host;
-    const told = this.state === 'startup' ? record.savedState : this.state;
+    const { stored } = record;
     return {
       protocolLow: PROTOCOL_VERSIONS.low,
       protocolHigh: PROTOCOL_VERSIONS.high,
       relationshipId: record.id,
-      relationshipName: record.settings.name,
-      serverId: identity.serverId,
-      serverName: identity.serverName,
-      startCounter: identity.startCounter,
-      nonce: identity.nonce,
+      relationshipName: this.name,
+      ...host.identity,
       newest: host.newestPoint,
       returned: record.partner?.newest ?? null,
       settingsRevision: 0,
@@ -141,29 +155,33 @@ export class Relationship implements Greeter, ExchangeView {
       receiveTimerMs: this.timers.receiveTimerMs,
       contactIntervalMs: this.timers.contactIntervalMs,
       maxUnackedUpdates: this.timers.maxUnackedUpdates,
-      everNormal: record.everNormal,
-      state: told,
-      stateSinceAt: record.sinceAt,
+      everNormal: stored.reachedNormal,
+      state: this.toldState,
+      stateSinceAt: stored.sinceAt,
       startup: this.state === 'startup',
-      partnerDownSinceAt: record.partnerDownSinceAt,
+      partnerDownSinceAt: stored.lastDownAt,
     };
+  }
+
+  /** In STARTUP the saved state is told, with the flag (§9.3.1). */
+  private get toldState(): ToldState {
+    return this.state === 'startup' ? this.record.stored.savedState : this.state;
   }
 
   refuses(hello: PartnerHello): Refusal | null {
     const { record, host } = this;
-    if (hello.serverName === host.identity.serverName || hello.serverId === host.identity.serverId) {
+    const { reachedNormal } = record.stored;
+    const { serverName, serverId } = host.identity;
+    if (hello.serverName === serverName || hello.serverId === serverId) {
       return {
         reason: 'invalid-partner',
         text: `the partner calls itself ${hello.serverName}, as this server does`,
       };
     }
-    if (record.everNormal && hello.everNormal && hello.relationshipId !== record.id) {
-      return {
-        reason: 'other-relationship',
-        text: `the partner's ${hello.relationshipName} is another relationship`,
-      };
+    if (reachedNormal && hello.everNormal && hello.relationshipId !== record.id) {
+      return { reason: 'other-relationship', text: `the partner's ${this.name} is another relationship` };
     }
-    const wrong = record.everNormal ? [] : disagreements(record.settings, hello.terms);
+    const wrong = reachedNormal ? [] : disagreements(record.settings, hello.terms);
     if (wrong.length === 0) return null;
     return { reason: 'settings-differ', text: `both servers declare it, with different ${wrong.join(', ')}` };
   }
@@ -173,36 +191,37 @@ export class Relationship implements Greeter, ExchangeView {
     const { serverId, serverName, startCounter, newest } = hello;
     const role = record.role ?? roleOf(record.settings, host.identity.serverName, serverName);
     const replaced = record.partner !== null && record.partner.serverId !== serverId;
+    const { partnerDownSinceAt } = hello;
+    this.contactBeforeAt = this.lastContactAt;
+    this.connectedAt = host.at;
+    this.partnerLastDownAt = replaced
+      ? null
+      : partnerDownSinceAt && fromPartner(partnerDownSinceAt, this.clock, 'nearest');
     this.record = {
       ...record,
       // Until the first NORMAL the primary's id holds (failover.md §5).
-      id: record.everNormal || role === 'primary' ? record.id : hello.relationshipId,
+      id: record.stored.reachedNormal || role === 'primary' ? record.id : hello.relationshipId,
       role,
       side: record.side ?? (role === 'primary' ? 1 : 2),
-      partnerEverNormal: hello.everNormal,
-      partnerStoreLost: record.partnerStoreLost || replaced,
-      lastContactAt: host.at,
       partner: { serverId, serverName, startCounter, newest },
     };
-    host.event('failover-link', { relationship: record.settings.name, connected: true, partner: serverName });
+    host.event('failover-link', { relationship: this.name, connected: true, partner: serverName });
     if (replaced) this.take('partner-store-lost');
-    this.store([]);
     this.tellState();
   }
 
   lost(reason: string): void {
-    this.record = { ...this.record, lastContactAt: this.lastContactAt };
     this.partnerState = null;
-    this.openRequest = null;
-    this.leavingPartnerDown = false;
+    this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt: this.lastContactAt } };
+    this.duties.linkLost();
     this.exchange.linkLost();
-    this.host.event('failover-link', { relationship: this.record.settings.name, connected: false, reason });
+    this.host.event('failover-link', { relationship: this.name, connected: false, reason });
     this.take('comms-lost');
   }
 
   // ---- what comes in
 
-  /** A whole frame on a connection; CONNECT was told apart by the engine, which finds the relationship by its name. */
+  /** A whole frame on a connection of this relationship. */
   received(link: number, { xid, message }: ReceivedFrame): void {
     if (message.kind === 'connect') {
       this.contact.connectReceived(link, xid, message.hello, message.t1At);
@@ -223,20 +242,22 @@ export class Relationship implements Greeter, ExchangeView {
         this.partnerMoved(message.state, message.sinceAt, message.startup);
         return;
       case 'bnd-upd':
+        if (message.answersXid === this.duties.request?.xid)
+          this.duties.request.progress.heard(message.bindings.length, message.remaining);
         this.exchange.received(link, xid, message.bindings);
         return;
       case 'bnd-ack':
         this.exchange.acknowledged(message.results);
-        this.afterAnswers();
+        this.duties.afterAnswers();
         return;
       case 'upd-req':
         this.exchange.asked(xid, message.extent, message.scopes);
         return;
       case 'upd-done':
-        this.updateDone(xid);
+        if (this.duties.answered(xid)) this.take('update-done');
         return;
       case 'pool-req':
-        this.rebalance('round');
+        this.duties.rebalance('round');
         return;
       case 'pool-resp':
       case 'unknown':
@@ -244,22 +265,20 @@ export class Relationship implements Greeter, ExchangeView {
     }
   }
 
-  private partnerMoved(state: ToldState, sinceAt: number, startup: boolean): void {
+  private partnerMoved(state: ToldState, since: number, startup: boolean): void {
+    const { host, record } = this;
+    const sinceAt = fromPartner(since, this.clock, 'nearest');
+    const reachedNormal = this.contact.partner?.everNormal ?? false;
     this.partnerState = startup ? 'startup' : state;
-    this.record = {
-      ...this.record,
-      partnerNamed: state,
-      partnerSinceAt: sinceAt,
-      lastContactAt: this.host.at,
-    };
+    this.alone = 'no';
+    this.record = { ...record, stored: hear(record.stored, { state, sinceAt, reachedNormal }, host.at) };
+    if (state === 'partner-down') this.partnerLastDownAt = Math.max(this.partnerLastDownAt ?? 0, sinceAt);
     this.take(startup ? 'partner:startup' : `partner:${state}`);
   }
 
-  private updateDone(xid: number): void {
-    if (this.openRequest?.xid !== xid) return;
-    this.openRequest = null;
-    this.record = { ...this.record, storeLost: false };
-    this.take('update-done');
+  /** How far the partner's answer to our UPDREQ is, or ours to its; null when neither is under way. */
+  get resync(): ProgressView | null {
+    return this.duties.request?.progress.view(this.host.at) ?? this.exchange.progress;
   }
 
   /** Everything committed up to the host's `committedId` is on disk. */
@@ -267,17 +286,9 @@ export class Relationship implements Greeter, ExchangeView {
     this.exchange.pump();
   }
 
-  /** Leases changed here with this commit: the partner has to hear of them. */
+  /** A lease changed here with this commit: the partner has to hear of it. */
   changed(address: number, commitId: number): void {
     this.exchange.updates.changed(address, commitId);
-  }
-
-  private afterAnswers(): void {
-    if (this.leavingPartnerDown && this.exchange.updates.unacked === 0) {
-      this.leavingPartnerDown = false;
-      this.take('everything-answered');
-    }
-    if (this.state === 'normal' && this.exchange.updates.unacked === 0) this.rebalance('change');
   }
 
   // ---- time
@@ -285,37 +296,34 @@ export class Relationship implements Greeter, ExchangeView {
   nextDeadline(): number {
     return Math.min(
       this.contact.nextDeadline(),
-      this.state === 'startup' ? this.startupUntilAt : Number.POSITIVE_INFINITY,
-      this.state === 'recover-wait' ? this.recoverWaitUntilAt() : Number.POSITIVE_INFINITY,
-      this.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY,
-      this.safePeriodUntilAt(),
+      this.state === 'startup' && !this.connected ? this.startupUntilAt : Number.POSITIVE_INFINITY,
+      this.state === 'recover-wait' ? this.recoverWaitUntilAt : Number.POSITIVE_INFINITY,
+      this.duties.nextDeadline(),
     );
   }
 
   onDeadline(): void {
     const { at } = this.host;
     this.contact.onDeadline();
-    if (this.state === 'startup' && at >= this.startupUntilAt && !this.connected) this.take('startup-over');
-    else if (this.state === 'recover-wait' && at >= this.recoverWaitUntilAt()) this.take('wait-over');
-    else if (at >= this.safePeriodUntilAt()) this.take('safe-period-over');
-    else if (this.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
+    if (this.state === 'startup' && !this.connected && at >= this.startupUntilAt) {
+      this.alone = aloneAt(this.record.stored, at, this.timers);
+      this.take('startup-over');
+    } else if (this.state === 'recover-wait' && at >= this.recoverWaitUntilAt) this.take('wait-over');
+    else this.duties.onDeadline();
   }
 
-  private recoverWaitUntilAt(): number {
-    const { waitFromAt, settings } = this.record;
-    return waitFromAt + settings.mcltSeconds * 1000 + this.marginMs(settings.mcltSeconds * 1000);
+  private get startupUntilAt(): number {
+    return this.startedAt + this.timers.startupWaitMs;
   }
 
-  private safePeriodUntilAt(): number {
-    const { autoStateTransition, stateSwitchIntervalSeconds } = this.record.settings;
-    const counts =
-      this.state === 'communications-interrupted' && this.safePeriodFromAt !== 0 && autoStateTransition;
-    return counts ? this.safePeriodFromAt + stateSwitchIntervalSeconds * 1000 : Number.POSITIVE_INFINITY;
+  /** When RECOVER-WAIT ends. */
+  get recoverWaitUntilAt(): number {
+    return recoverWaitFrom(this.record.stored, this.startedAt) + this.mcltMs + this.marginMs(this.mcltMs);
   }
 
   /** When the partner was last heard, in this process or before. */
   get lastContactAt(): number {
-    return Math.max(this.record.lastContactAt, this.contact.heardAt);
+    return Math.max(this.record.stored.lastContactAt, this.contact.heardAt);
   }
 
   /** What every wait is lengthened by (failover.md §2 "Margins"). */
@@ -327,160 +335,49 @@ export class Relationship implements Greeter, ExchangeView {
   // ---- the state machine
 
   facts(): Facts {
-    const { record } = this;
-    const apart = this.host.at - this.lastContactAt > this.timers.restartGraceMs;
-    return {
+    return factsOf(this.record.stored, {
       role: this.role,
       partnerState: this.partnerState,
-      partnerNamed: record.partnerNamed,
-      savedState: record.savedState,
-      neverNormal: !record.everNormal && !record.partnerEverNormal,
-      storeLost: record.storeLost,
-      partnerStoreLost: record.partnerStoreLost,
-      partnerDownAfterMe: false,
-      alone: this.connected || !apart ? 'no' : this.timers.startAlone,
-      longApart: apart,
+      requestOpen: this.duties.request !== null,
+      connectedAt: this.connectedAt,
+      contactBeforeAt: this.contactBeforeAt,
+      partnerLastDownAt: this.partnerLastDownAt,
+      uncertaintyMs: this.clock.uncertaintyMs,
+      restartGraceMs: this.timers.restartGraceMs,
+      alone: this.alone,
       clockInDoubt: false,
-    };
+    });
   }
 
   /** The one place where the state changes: the table says what, then it is stored, told, and acted on. */
   take(event: Event): void {
+    const { host, record } = this;
     const from = this.state;
     const outcome = next(from, event, this.facts());
+    this.record = { ...record, stored: applyOutcome(record.stored, event, outcome, host.at) };
     if (outcome.moved) {
-      const { at } = this.host;
-      this.state = outcome.to;
-      const saved = savedFrom(outcome.to);
-      this.record = {
-        ...this.record,
-        state: outcome.to,
-        sinceAt: at,
-        savedState: saved ?? this.record.savedState,
-        everNormal: this.record.everNormal || outcome.to === 'normal',
-        partnerStoreLost: this.record.partnerStoreLost && outcome.to !== 'normal',
-        partnerDownSinceAt: outcome.to === 'partner-down' ? at : this.record.partnerDownSinceAt,
-      };
-      this.store([this.stateMessage()].flat());
-      const { name } = this.record.settings;
-      this.host.event('failover-state', {
-        relationship: name,
-        from,
-        to: outcome.to,
-        why: event,
-        section: outcome.section,
-      });
-    }
-    for (const action of outcome.actions) this.act(action);
-  }
-
-  private stateMessage() {
-    const { link, record } = this;
-    if (link === null) return [];
-    const startup = this.state === 'startup';
-    const state = this.state === 'startup' ? record.savedState : this.state;
-    const message = { kind: 'state', state, sinceAt: record.sinceAt, startup } as const;
-    return [{ link, xid: this.nextXid(), message }];
+      this.store(this.stateMessage());
+      const data = { from, to: outcome.to, why: event, section: outcome.section };
+      host.event('failover-state', { relationship: this.name, ...data });
+      host.stateChanged();
+    } else if (this.record.stored !== record.stored) this.store([]);
+    for (const action of outcome.actions) this.duties.act(action);
   }
 
   /** Say the present state, which is on disk or will be before this leaves. */
-  private tellState(): void {
+  tellState(): void {
     this.store(this.stateMessage());
   }
 
-  private store(messages: ReturnType<Relationship['stateMessage']>): void {
+  private stateMessage(): OutgoingMessage[] {
+    const { link } = this;
+    if (link === null) return [];
+    const startup = this.state === 'startup';
+    const message = { kind: 'state', state: this.toldState, sinceAt: this.sinceAt, startup } as const;
+    return [{ link, xid: this.nextXid(), message }];
+  }
+
+  private store(messages: readonly OutgoingMessage[]): void {
     this.host.commit({ leases: [], stored: this.record, messages });
-  }
-
-  private act(action: Action): void {
-    switch (action) {
-      case 'send-updreq':
-        this.request(false);
-        return;
-      case 'send-updreqall':
-        this.request(true);
-        return;
-      case 'send-unacknowledged':
-      case 'flush-updates':
-        this.exchange.pump();
-        return;
-      case 'rebalance':
-        this.rebalance('round');
-        return;
-      case 'clear-acked-pets':
-        this.clearAcknowledged();
-        return;
-      case 'withdraw-partner-share':
-        this.leavingPartnerDown = true;
-        this.afterAnswers();
-        return;
-      case 'start-recover-wait':
-        this.record = {
-          ...this.record,
-          waitFromAt: Math.max(this.record.waitFromAt, this.lastContactAt),
-        };
-        return;
-      case 'start-safe-period':
-        this.safePeriodFromAt = this.host.at;
-        return;
-      case 'stop-safe-period':
-        this.safePeriodFromAt = 0;
-        return;
-      case 'mark-store-lost':
-        this.record = { ...this.record, storeLost: true, waitFromAt: this.host.at };
-        return;
-      case 'tell-state':
-        this.tellState();
-        return;
-      case 'recheck-partner':
-        if (this.partnerState !== null) this.take(`partner:${this.partnerState}` as Event);
-        return;
-      case 'reconnect':
-        this.contact.hangUp('link-renewed', 'what each knows of the other has changed');
-        return;
-    }
-  }
-
-  private request(all: boolean): void {
-    const { link } = this;
-    if (link === null || (this.openRequest && (this.openRequest.all || !all))) return;
-    const xid = this.nextXid();
-    this.openRequest = { xid, all };
-    const extent = all ? 'all' : 'unacknowledged';
-    this.host.send({ link, xid, message: { kind: 'upd-req', extent, scopes: [], sinceSequence: 0 } });
-  }
-
-  private clearAcknowledged(): void {
-    const leases: Lease[] = [];
-    for (const { scope } of this.host.scopes()) {
-      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
-        const lease = this.host.table.get(address);
-        if (lease && lease.ackedRevision > 0) leases.push({ ...lease, ackedRevision: 0, ackedPetAt: 0 });
-      });
-    }
-    const id = this.host.commit({ leases, stored: undefined, messages: [] });
-    for (const { address } of leases) this.exchange.updates.changed(address, id);
-  }
-
-  private rebalance(occasion: Occasion): void {
-    if (this.state !== 'normal') return;
-    if (occasion === 'round') this.rebalanceAt = this.host.at + REBALANCE_INTERVAL_MS;
-    const question = {
-      rule: splitRuleOf(this.record.settings, this.role),
-      primarySide: this.role === 'primary' ? this.side : this.side === 1 ? 2 : 1,
-      side: this.side,
-      isOutstanding: (address: number) => this.exchange.updates.isOutstanding(address),
-    } as const;
-    const leases = handovers(this.host, question, occasion);
-    if (leases.length > 0) {
-      const id = this.host.commit({ leases, stored: undefined, messages: [] });
-      for (const { address } of leases) this.exchange.updates.changed(address, id);
-      return;
-    }
-    const { link } = this;
-    const wanted = link === null ? [] : wanting(this.host, question);
-    if (link === null || wanted.length === 0) return;
-    const scopes = wanted.map((scope) => ({ scope, addresses: 0 }));
-    this.host.send({ link, xid: this.nextXid(), message: { kind: 'pool-req', scopes } });
   }
 }

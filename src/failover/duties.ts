@@ -1,0 +1,211 @@
+// What a relationship does because of its state: the actions of the state table, each by name, and the timers they set.
+// Decides no transition; when a timer or an answer means one, it tells the relationship the event.
+
+import type { Lease } from '../lease/lease.js';
+import { handovers, wanting } from './balance.js';
+import type { FailoverHost } from './host.js';
+import type { Relationship } from './relationship.js';
+import { Progress } from './progress.js';
+import { type Occasion, REBALANCE_INTERVAL_MS } from './split.js';
+import type { Action, Event } from './states.js';
+import { splitRuleOf } from './terms.js';
+
+/** After an orderly stop or a pause, how long REQUESTs for own live offers are still acknowledged. */
+const OWN_OFFERS_MS = 2_000;
+
+interface Request {
+  readonly xid: number;
+  readonly all: boolean;
+  readonly at: number;
+  readonly progress: Progress;
+}
+
+export class Duties {
+  /** Own UPDREQ or UPDREQALL that waits for its UPDDONE. */
+  request: Request | null = null;
+  /** Since when COMMUNICATIONS-INTERRUPTED has been uninterrupted; 0 = the safe period does not run. */
+  safePeriodFromAt = 0;
+  private rebalanceAt = 0;
+  private leavingPartnerDown = false;
+  private ownOffersUntilAt = 0;
+
+  constructor(
+    private readonly host: FailoverHost,
+    private readonly relationship: Relationship,
+  ) {}
+
+  linkLost(): void {
+    this.request = null;
+    this.leavingPartnerDown = false;
+  }
+
+  /** Leaving PARTNER-DOWN: the partner's share and rule E are given up already. */
+  get withdrawing(): boolean {
+    return this.leavingPartnerDown;
+  }
+
+  /** REQUESTs for own live offers are still acknowledged although the state answers nobody. */
+  get answersOwnOffers(): boolean {
+    return this.host.at < this.ownOffersUntilAt;
+  }
+
+  /** UPDDONE: true when it answers the newest request. */
+  answered(xid: number): boolean {
+    if (this.request?.xid !== xid) return false;
+    this.request = null;
+    return true;
+  }
+
+  /** The partner has answered updates: what waited for that. */
+  afterAnswers(): void {
+    const { relationship } = this;
+    if (relationship.exchange.updates.unacked > 0) return;
+    if (this.leavingPartnerDown) {
+      this.leavingPartnerDown = false;
+      relationship.take('everything-answered');
+    }
+    if (relationship.state === 'normal') this.rebalance('change');
+  }
+
+  // ---- time
+
+  nextDeadline(): number {
+    const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
+    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt);
+  }
+
+  onDeadline(): void {
+    const { at } = this.host;
+    const { relationship } = this;
+    if (at >= this.safePeriodUntilAt) relationship.take('safe-period-over');
+    else if (at >= this.resyncUntilAt) this.askAgain();
+    else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
+  }
+
+  /** When automatic PARTNER-DOWN comes; infinity where it does not (failover.md §3 "Automatic PD"). */
+  get safePeriodUntilAt(): number {
+    const { autoStateTransition, stateSwitchIntervalSeconds } = this.relationship.record.settings;
+    const interrupted = this.relationship.state === 'communications-interrupted';
+    if (!interrupted || !autoStateTransition || this.safePeriodFromAt === 0) return Number.POSITIVE_INFINITY;
+    return this.safePeriodFromAt + stateSwitchIntervalSeconds * 1000;
+  }
+
+  /** A resync without progress is started again (failover.md §3, last paragraph). */
+  private get resyncUntilAt(): number {
+    if (this.request === null) return Number.POSITIVE_INFINITY;
+    const { timers, exchange } = this.relationship;
+    return Math.max(this.request.at, exchange.lastReceivedAt) + timers.resyncTimeoutMs;
+  }
+
+  private askAgain(): void {
+    const all = this.request?.all ?? false;
+    this.request = null;
+    this.ask(all);
+  }
+
+  // ---- the actions of the table
+
+  act(action: Action): void {
+    const { relationship } = this;
+    switch (action) {
+      case 'send-updreq':
+        this.ask(false);
+        return;
+      case 'send-updreqall':
+        this.ask(true);
+        return;
+      case 'send-unacknowledged':
+      case 'flush-updates':
+        relationship.exchange.pump();
+        return;
+      case 'rebalance':
+        this.rebalance('round');
+        return;
+      case 'clear-acked-pets':
+        this.clearAcknowledged();
+        return;
+      case 'withdraw-partner-share':
+        this.leavingPartnerDown = true;
+        this.host.stateChanged();
+        this.afterAnswers();
+        return;
+      case 'start-safe-period':
+        this.safePeriodFromAt = this.host.at;
+        return;
+      case 'stop-safe-period':
+        this.safePeriodFromAt = 0;
+        return;
+      case 'answer-own-offers':
+        this.ownOffersUntilAt = this.host.at + OWN_OFFERS_MS;
+        return;
+      case 'tell-state':
+        relationship.tellState();
+        return;
+      case 'recheck-partner':
+        if (relationship.partnerState !== null)
+          relationship.take(`partner:${relationship.partnerState}` as Event);
+        return;
+      case 'reconnect':
+        relationship.contact.hangUp('link-renewed', 'what each knows of the other has changed');
+        return;
+      // Kept in the stored record by `applyOutcome`, and read from there.
+      case 'hold-own-share':
+      case 'received-only':
+      case 'start-recover-wait':
+      case 'wait-from-now':
+      case 'save-present':
+      case 'save-recover':
+      case 'mark-store-lost':
+        return;
+    }
+  }
+
+  private ask(all: boolean): void {
+    const { link } = this.relationship;
+    if (link === null || (this.request && (this.request.all || !all))) return;
+    const xid = this.relationship.nextXid();
+    this.request = { xid, all, at: this.host.at, progress: new Progress(this.host.at) };
+    const extent = all ? 'all' : 'unacknowledged';
+    this.host.send({ link, xid, message: { kind: 'upd-req', extent, scopes: [], sinceSequence: 0 } });
+  }
+
+  private clearAcknowledged(): void {
+    const leases: Lease[] = [];
+    for (const { scope } of this.host.scopes()) {
+      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
+        const lease = this.host.table.get(address);
+        if (lease && lease.ackedRevision > 0) leases.push({ ...lease, ackedRevision: 0, ackedPetAt: 0 });
+      });
+    }
+    this.commitAndTell(leases);
+  }
+
+  /** Bring the split of free addresses closer to its target, or ask the partner to (failover.md §4). */
+  rebalance(occasion: Occasion): void {
+    const { relationship } = this;
+    if (relationship.state !== 'normal') return;
+    if (occasion === 'round') this.rebalanceAt = this.host.at + REBALANCE_INTERVAL_MS;
+    const { side, role, link } = relationship;
+    const other = side === 1 ? 2 : 1;
+    const question = {
+      rule: splitRuleOf(relationship.record.settings, role),
+      primarySide: role === 'primary' ? side : other,
+      side,
+      isOutstanding: (address: number) => relationship.exchange.updates.isOutstanding(address),
+    } as const;
+    const leases = handovers(this.host, question, occasion);
+    if (leases.length > 0) {
+      this.commitAndTell(leases);
+      return;
+    }
+    const wanted = link === null ? [] : wanting(this.host, question);
+    if (link === null || wanted.length === 0) return;
+    const scopes = wanted.map((scope) => ({ scope, addresses: 0 }));
+    this.host.send({ link, xid: relationship.nextXid(), message: { kind: 'pool-req', scopes } });
+  }
+
+  private commitAndTell(leases: readonly Lease[]): void {
+    const id = this.host.commit({ leases, stored: undefined, messages: [] });
+    for (const { address } of leases) this.relationship.changed(address, id);
+  }
+}
