@@ -2,13 +2,13 @@
 // on the commit of the change (failover.md §2 C holds for operators too).
 
 import { freedLease } from '../dhcp/bind.js';
-import { formatAddress, parseAddress } from '../wire/address.js';
+import { formatAddress, parseAddress, parseSubnet } from '../wire/address.js';
 import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
 import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { ScopeIndex } from './scopes.js';
+import { type ScopeEntry, ScopeIndex } from './scopes.js';
 
 export class Commands {
   constructor(private readonly engine: Engine) {}
@@ -80,6 +80,8 @@ export class Commands {
     const key = `scope/${scopeId}`;
     if (after !== null) {
       writes.push({ table: 'settings', key, value: after });
+      // Removed and added anew in one edit, with fewer addresses: what lies beyond its new end is nobody's.
+      if (before !== null) this.deleteLeases(lastOf(after) + 1, lastOf(before), writes);
       const added = before === null;
       const data = added ? { before, after: after.settings } : difference(before.settings, after.settings);
       const type = added ? 'scope-added' : 'scope-changed';
@@ -87,19 +89,16 @@ export class Commands {
       return;
     }
     writes.push({ table: 'settings', key, value: undefined });
-    const leases = this.deleteLeases(before?.settings.subnet ?? '', writes);
+    const leases = before === null ? 0 : this.deleteLeases(firstOf(before), lastOf(before), writes);
     events.push(
       engine.makeEvent('scope-removed', { scopeId, before: before?.settings ?? null, leases }, actor),
     );
     engine.forgetScope(scopeId);
   }
 
-  /** Drop every record of a subnet that is served no more; returns how many leases were active. */
-  private deleteLeases(subnet: string, writes: Write[]): number {
+  /** Drop every record of addresses that are served no more; returns how many leases were active. */
+  private deleteLeases(first: number, last: number, writes: Write[]): number {
     const { table } = this.engine;
-    const [network, prefixLength] = subnet.split('/');
-    const first = parseAddress(network ?? '') ?? 0;
-    const last = first + 2 ** (32 - Number(prefixLength)) - 1;
     const addresses: number[] = [];
     table.forEachInRange(first, last, (address) => addresses.push(address));
     let active = 0;
@@ -193,6 +192,15 @@ export class Commands {
       ],
     );
   }
+}
+
+function firstOf({ settings }: ScopeEntry): number {
+  return parseSubnet(settings.subnet)?.network ?? 0;
+}
+
+function lastOf({ settings }: ScopeEntry): number {
+  const subnet = parseSubnet(settings.subnet);
+  return subnet === undefined ? 0 : subnet.network + 2 ** (32 - subnet.prefixLength) - 1;
 }
 
 function refusal(code: RefusalCode, message: string): CommandResult {
