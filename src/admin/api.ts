@@ -3,7 +3,15 @@
 // routes.ts, the schemas that check these shapes are in schemas.ts. This file holds types only, so that the command
 // line can import it without the server.
 
-import type { Alarm, LeaseView, PoolCounts, ScopeStatus, ScopeView, StatusView } from '../engine/view.js';
+import type {
+  Alarm,
+  LeaseView,
+  PoolCounts,
+  RelationshipView,
+  ScopeStatus,
+  ScopeView,
+  StatusView,
+} from '../engine/view.js';
 import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 
 export type {
@@ -11,6 +19,7 @@ export type {
   Fault,
   LeaseView,
   PoolCounts,
+  RelationshipView,
   ReservationSettings,
   ScopeSettings,
   ScopeView,
@@ -181,5 +190,15 @@ export interface BackupResponse {
   readonly bytes: number;
 }
 
-/** GET /failover: no relationships yet, so always []. */
-export type FailoverResponse = readonly unknown[];
+/** GET /failover → RelationshipView[]; GET /failover/{name} → RelationshipView. */
+export type FailoverResponse = readonly RelationshipView[];
+
+/** POST /failover/{name}/partner-down (PartnerDownBody or no body) → what becomes usable when, in sentences. */
+export interface PartnerDownBody {
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+}
+export interface PartnerDownResponse {
+  readonly dryRun: boolean;
+  readonly plan: readonly string[];
+}

@@ -90,14 +90,6 @@ const control: readonly Route[] = [
       return { json: { paused: request.room.daemon.view.status().paused } };
     },
   }),
-  route({
-    method: 'GET',
-    path: '/api/v1/failover',
-    access: 'read',
-    doc: 'Relationships of this server.',
-    reply: schemas.nothing,
-    handle: ({ room }) => ({ json: room.daemon.view.status().relationships }),
-  }),
 ];
 
 const config: readonly Route[] = [

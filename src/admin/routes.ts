@@ -2,6 +2,7 @@
 
 import type { Method, Route } from './route.js';
 import { daemonRoutes } from './routes-daemon.js';
+import { failoverRoutes } from './routes-failover.js';
 import { leaseRoutes } from './routes-leases.js';
 import { reservationRoutes } from './routes-reservations.js';
 import { scopeRoutes } from './routes-scopes.js';
@@ -13,6 +14,7 @@ export const ROUTES: readonly Route[] = [
   ...scopeRoutes,
   ...reservationRoutes,
   ...leaseRoutes,
+  ...failoverRoutes,
 ];
 
 export interface Match {

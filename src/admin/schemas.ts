@@ -221,6 +221,79 @@ const digest = z
   .nullable()
   .describe('SHA-256 as hex; null = leases change too fast, or not asked for');
 
+/** The server states of a relationship, in the order of draft-ietf-dhc-failover-12 §9.3 to §9.14. */
+export const FAILOVER_STATES = [
+  'startup',
+  'partner-down',
+  'recover',
+  'recover-wait',
+  'recover-done',
+  'normal',
+  'communications-interrupted',
+  'potential-conflict',
+  'resolution-interrupted',
+  'conflict-done',
+  'paused',
+  'shutdown',
+] as const satisfies readonly api.RelationshipView['state'][];
+
+export const relationship = z.object({
+  name: z.string(),
+  id: z.string(),
+  partnerServer: z.string(),
+  partnerPort: z.int(),
+  partnerName: z.string().nullable().describe('null = never met'),
+  mode: z.enum(['loadBalance', 'hotStandby']),
+  loadBalancePercent: z.number().nullable().describe("this server's share"),
+  serverRole: z.enum(['active', 'standby']).nullable(),
+  reservePercent: z.number().nullable(),
+  maxClientLeadTime: seconds,
+  autoStateTransition: z.boolean(),
+  stateSwitchInterval: seconds.nullable(),
+  enableAuth: z.boolean(),
+  updates: z.enum(['eager', 'lazy']),
+  role: z.enum(['primary', 'secondary']),
+  scopeId: z.array(z.string()),
+  state: z.enum(FAILOVER_STATES),
+  partnerState: z.enum(FAILOVER_STATES).nullable().describe('as last told; null = never met'),
+  stateSince: instant,
+  why: z.string(),
+  next: z.array(z.object({ at: instant.nullable(), what: z.string() })),
+  connected: z.boolean(),
+  lastContact: instant.nullable(),
+  partnerDownAt: instant.nullable().describe('when partner-down comes by itself'),
+  trouble: z.string().nullable().describe('why there is no connection'),
+  unacked: count.describe('updates that the partner has not answered'),
+  resync: z
+    .object({ done: count, total: count, leftMs: z.number().nullable() })
+    .nullable()
+    .describe('leases of a resync that is under way'),
+  clockSkewMs: z.number().nullable().describe("the partner's clock minus this server's"),
+  refused: z.array(
+    z.object({ at: instant, address: z.string(), by: z.enum(['us', 'partner']), reason: z.string() }),
+  ),
+  pools: z.array(
+    z.object({
+      scopeId: z.string(),
+      total: count,
+      freeOnThisServer: count,
+      freeOnPartner: count,
+      active: count,
+      offered: count,
+      other: count,
+    }),
+  ),
+}) satisfies z.ZodType<api.RelationshipView>;
+export const relationships = z.array(relationship) satisfies z.ZodType<api.FailoverResponse>;
+export const partnerDownBody = z.strictObject({
+  force: z.boolean().exactOptional().describe('although the partner was heard lately, or leases are missing'),
+  dryRun: z.boolean().exactOptional().describe('only tell what would become usable when'),
+}) satisfies z.ZodType<api.PartnerDownBody>;
+export const partnerDown = z.object({
+  dryRun: z.boolean(),
+  plan: z.array(z.string()),
+});
+
 export const status = z.object({
   name: z.string(),
   id: z.string(),
@@ -235,7 +308,7 @@ export const status = z.object({
   lastEventSeq: count,
   store: z.object({ sequence: count, hash: z.string(), commits: count, fileBytes: count }),
   alarms: z.array(alarm),
-  relationships: z.array(z.unknown()),
+  relationships,
   scopes: z.array(
     z.object({
       scopeId: z.string(),
@@ -265,7 +338,6 @@ export const configShow = z.object({
   declared: z.unknown(),
 });
 export const backup = z.object({ file: z.string(), bytes: count }) satisfies z.ZodType<api.BackupResponse>;
-export const nothing = z.array(z.unknown()) satisfies z.ZodType<api.FailoverResponse>;
 
 /** A page of these. */
 export function pageOf<T extends z.ZodType>(item: T) {

@@ -15,7 +15,12 @@ export type Command =
   /** A relationship of the config file: made, or its settings taken over. */
   | { readonly kind: 'declare-relationship'; readonly settings: RelationshipSettings }
   /** The operator says that the partner of a relationship is down (failover.md §3 "PD by hand"). */
-  | { readonly kind: 'partner-down'; readonly relationship: string; readonly force: boolean }
+  | {
+      readonly kind: 'partner-down';
+      readonly relationship: string;
+      readonly force: boolean;
+      readonly dryRun?: boolean; // only tell what would become usable when
+    }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume'; readonly acceptClock: boolean };
@@ -40,6 +45,9 @@ export type RefusalCode =
   | 'scope-exists' // 409
   | 'reservation-exists' // 409
   | 'revision-mismatch' // 412
+  | 'partner-heard' // 409: needs force
+  | 'not-recovered' // 409: needs force
+  | 'wrong-state' // 409
   | 'invalid' // 422: faults say where
   | 'would-strand-leases' // 422: needs force
   | 'overloaded'; // 503

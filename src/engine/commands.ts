@@ -1,14 +1,17 @@
 // Operators' commands, one method each: what changes, what goes on disk with it, what is answered. The answer hangs
 // on the commit of the change (failover.md §2 C holds for operators too).
 
-import { freedLease } from '../dhcp/bind.js';
+import { endedLease, freedLease } from '../dhcp/bind.js';
 import { formatAddress, parseAddress, parseSubnet } from '../wire/address.js';
 import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
 import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { type ScopeEntry, ScopeIndex } from './scopes.js';
+import { objection, partnerDownPlan } from './partner-down.js';
+import { relationshipView } from './relationship-view.js';
+import type { ScopeEntry, ScopeIndex } from './scopes.js';
+import type { RelationshipPool, RelationshipView } from './view.js';
 
 export class Commands {
   constructor(private readonly engine: Engine) {}
@@ -26,7 +29,7 @@ export class Commands {
         this.engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: {} } }]);
         return;
       case 'partner-down':
-        this.partnerDown(id, command.relationship);
+        this.partnerDown(id, actor, command);
         return;
       case 'pause':
         this.setPaused(id, actor, true);
@@ -55,7 +58,7 @@ export class Commands {
       return;
     }
     const before = engine.index;
-    engine.index = new ScopeIndex(outcome.next, engine.table, before);
+    engine.index = engine.indexOf(outcome.next, before);
     const writes: Write[] = [];
     const events: JournalEvent[] = [];
     for (const change of outcome.changes) this.writeChange(change, actor, writes, events);
@@ -147,21 +150,33 @@ export class Commands {
       return;
     }
     const type = lease.state === 'declined' ? 'lease-reset' : 'lease-released';
-    engine.commitLease(freedLease(lease, engine.at), type, null, actor);
+    const served = engine.index.at(address);
+    const freed = served ? endedLease(lease, engine.at, served, 'reset') : freedLease(lease, engine.at);
+    engine.commitLease(freed, type, null, actor);
     engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { address: text } } }]);
   }
 
-  private partnerDown(id: number, name: string): void {
-    const relationship = this.engine.partners.named(name);
+  private partnerDown(id: number, actor: string, command: Extract<Command, { kind: 'partner-down' }>): void {
+    const { engine } = this;
+    const { relationship: name, force, dryRun } = command;
+    const relationship = engine.partners.named(name);
     if (!relationship) {
       this.answer(id, refusal('relationship-not-found', `there is no relationship ${name}`));
       return;
     }
+    const against = objection(relationship, engine.at, force);
+    if (against !== null) {
+      this.answer(id, refusal(against.code, against.message));
+      return;
+    }
+    const plan = partnerDownPlan(relationship, engine.at, freeOf(relationshipView(engine, relationship)));
+    if (dryRun) {
+      this.answer(id, { ok: true, value: { plan } });
+      return;
+    }
+    engine.record('partner-declared-down', { relationship: name, force }, actor);
     relationship.take('operator:partner-down');
-    this.engine.commit(
-      [],
-      [{ kind: 'reply', id, result: { ok: true, value: { state: relationship.state } } }],
-    );
+    engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { plan } } }]);
   }
 
   private setPaused(id: number, actor: string, paused: boolean): void {
@@ -192,6 +207,11 @@ export class Commands {
       ],
     );
   }
+}
+
+function freeOf({ pools }: RelationshipView): { readonly own: number; readonly partner: number } {
+  const sum = (read: (pool: RelationshipPool) => number) => pools.reduce((all, pool) => all + read(pool), 0);
+  return { own: sum((pool) => pool.freeOnThisServer), partner: sum((pool) => pool.freeOnPartner) };
 }
 
 function firstOf({ settings }: ScopeEntry): number {

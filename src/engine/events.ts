@@ -49,6 +49,11 @@ export const EVENTS = {
   'server-changed': { level: 'info', journal: true, text: 'server settings changed' },
   paused: { level: 'warn', journal: true, text: 'paused: no client is answered' },
   resumed: { level: 'info', journal: true, text: 'resumed' },
+  'partner-declared-down': {
+    level: 'warn',
+    journal: true,
+    text: '{relationship}: {actor} says that the partner is down',
+  },
   'failover-state': {
     level: 'warn',
     journal: true,

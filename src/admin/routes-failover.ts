@@ -1,0 +1,50 @@
+// Routes about failover relationships. What a relationship is and may do is the engine's to say.
+
+import type { RelationshipView } from '../engine/view.js';
+import { ApiError } from './problem.js';
+import { planOf, post, type Request, type Route, route } from './route.js';
+import * as schemas from './schemas.js';
+
+function relationshipOf(request: Request<unknown, unknown>): RelationshipView {
+  const name = request.params['name'] ?? '';
+  const found = request.room.daemon.view.relationship(name);
+  if (found) return found;
+  throw new ApiError('relationship-not-found', `There is no relationship ${name} on this server.`, {
+    parameter: 'name',
+    value: name,
+  });
+}
+
+export const failoverRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/api/v1/failover',
+    access: 'read',
+    doc: 'Relationships of this server.',
+    reply: schemas.relationships,
+    handle: ({ room }) => ({ json: room.daemon.view.status().relationships }),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/failover/{name}',
+    access: 'read',
+    doc: 'One relationship: terms, both states, why, what next, shares, refused updates.',
+    reply: schemas.relationship,
+    handle: (request) => ({ json: relationshipOf(request) }),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/failover/{name}/partner-down',
+    access: 'full',
+    doc: 'Declare that the partner is down. Never while it may be serving: two clients could get one address.',
+    body: schemas.partnerDownBody,
+    bodyOptional: true,
+    reply: schemas.partnerDown,
+    handle: async (request) => {
+      const { force = false, dryRun = false } = request.body;
+      const relationship = relationshipOf(request).name;
+      const value = await post(request, { kind: 'partner-down', relationship, force, dryRun });
+      return { json: { dryRun, plan: planOf(value) } };
+    },
+  }),
+];
