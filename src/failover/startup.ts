@@ -172,7 +172,10 @@ export function hear(
   };
 }
 
-/** `stored` after an outcome of `next`, at `at`: what is to be on disk before anything of it acts or is told. */
+/**
+ * `stored` after an outcome of `next`, at `at`: what is to be on disk before anything of it acts or is told; the same
+ * value where there is nothing to store.
+ */
 export function applyOutcome(
   stored: StoredRelationship,
   event: Event,
@@ -180,6 +183,9 @@ export function applyOutcome(
   at: number,
 ): StoredRelationship {
   const has = (action: Outcome['actions'][number]) => outcome.actions.includes(action);
+  if (!outcome.moved && !outcome.actions.some((action) => STORED.has(action)) && event !== 'operator:pause') {
+    return stored;
+  }
   const { to } = outcome;
   const entered = outcome.moved ? { ...stored, ...enteredFields(stored, outcome, at) } : stored;
   return {
@@ -192,6 +198,14 @@ export function applyOutcome(
     waitFromAt: has('wait-from-now') ? at : entered.waitFromAt,
   };
 }
+
+// Actions that leave a trace in what is stored, besides those of a transition.
+const STORED: ReadonlySet<string> = new Set([
+  'save-recover',
+  'mark-store-lost',
+  'clear-acked-pets',
+  'wait-from-now',
+]);
 
 type Saved = Pick<StoredRelationship, 'savedState' | 'savedSinceAt'>;
 

@@ -87,9 +87,16 @@ export const TABLE = {
       'partner:shutdown': stay('§9.4.3'),
       'everything-answered': when(
         'partner in recover-done',
-        go('normal', '§9.4.3, ▲ Leaving PD', NORMAL_ENTRY),
+        when(
+          'request open',
+          stay('▲ Leaving PD', 'UPDDONE first'),
+          go('normal', '§9.4.3, ▲ Leaving PD', NORMAL_ENTRY),
+        ),
         stay('▲ Leaving PD', 'the partner has left RECOVER-DONE'),
       ),
+      'update-done': stay('▲ Leaving PD', 'whether all is answered is asked again', [
+        'withdraw-partner-share',
+      ]),
       'operator:partner-down': when(
         'alone',
         go('partner-down', '▲ Starting without contact', ['hold-own-share']),

@@ -38,7 +38,7 @@ export const EVENTS = [
   'partner:paused',
   'partner:shutdown',
   'update-done', // UPDDONE for my newest request, and every update before it settled here
-  'everything-answered', // PARTNER-DOWN, after withdraw-partner-share: no update and no request of mine is unanswered
+  'everything-answered', // PARTNER-DOWN, after withdraw-partner-share: no update of mine is unanswered
   'startup-over', // startupWait passed without contact
   'wait-over', // the MCLT wait of RECOVER-WAIT
   'safe-period-over', // stateSwitchInterval of uninterrupted COMMUNICATIONS-INTERRUPTED
