@@ -3,7 +3,7 @@
 import { blankLease, INFINITE_AT, type Lease } from '../lease/lease.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { MessageType, OptionCode } from '../wire/message.js';
-import { isClientOf } from './choose.js';
+import { isBinding, isClientOf } from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import { DHCP_LIMITS } from './limits.js';
 import { hostnameOf, type Query } from './query.js';
@@ -20,7 +20,7 @@ export function bindAndAcknowledge(
   rapid = false,
 ): void {
   const previous = ctx.table.get(address);
-  const holds = previous !== undefined && previous.state === 'active' && isClientOf(previous, query);
+  const holds = previous !== undefined && isBinding(previous, served) && isClientOf(previous, query);
   const seconds = toldSeconds(served, terms, holds ? previous : undefined);
   const reply =
     seconds === 0
@@ -39,7 +39,7 @@ export function bindAndAcknowledge(
   const lease = boundLease(ctx, query, address, seconds, previous, holds);
   ctx.countSent('ack');
   const stored = served.authority.stored(lease, fullLeaseOf(served, terms));
-  ctx.commitLease(stored, holds ? null : 'lease-bound', reply);
+  ctx.commitLease(stored, holds && previous.state === 'active' ? null : 'lease-bound', reply);
 }
 
 function boundLease(
@@ -62,7 +62,7 @@ function boundLease(
     startAt: same?.startAt ?? ctx.at,
     endToldAt: Math.max(same?.endToldAt ?? 0, told),
     lastTransactionAt: ctx.at,
-    stateSinceAt: same?.stateSinceAt ?? ctx.at,
+    stateSinceAt: same?.state === 'active' ? same.stateSinceAt : ctx.at,
     htype: facts.htype,
     hardwareAddress: facts.hardwareAddress,
     clientId: facts.clientId,

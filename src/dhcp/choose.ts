@@ -39,10 +39,19 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   if (offeredTo !== undefined && offeredTo !== query.client) return false;
   if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
-  if (!served.authority.mayGive(lease)) return false;
   // A lease outside the ranges may be kept while it lasts, and is nobody's once it has ended.
   if (lease === undefined || lease.state === 'free') return hasPlace(query, served, address);
-  return lease.state === 'active' && isHolder(lease, query, served);
+  return isBinding(lease, served) && isHolder(lease, query, served);
+}
+
+/** Is the record a client's binding: active, or ended without the partner knowing. */
+export function isBinding(lease: Lease, { authority }: ServedScope): boolean {
+  return lease.state === 'active' || authority.revives(lease);
+}
+
+function revives(ctx: DhcpContext, { authority }: ServedScope, address: number): boolean {
+  const lease = ctx.table.get(address);
+  return lease !== undefined && authority.revives(lease);
 }
 
 /** Is the address in a range of the scope, or reserved for this client? */
@@ -99,7 +108,8 @@ function ownBinding(ctx: DhcpContext, query: Query, link: readonly ServedScope[]
     if (!served || reservedForAnother(query, served, address)) continue;
     const terms = termsFor(query, served);
     const choice = { served, address, terms, known: true };
-    if (ctx.table.stateOf(address) === 'active') {
+    const state = ctx.table.stateOf(address);
+    if (state === 'active' || (state !== 'free' && revives(ctx, served, address))) {
       if (previous) previous.served.pools.giveBack(previous.address);
       return choice;
     }
@@ -132,15 +142,16 @@ export function takeFree(
 
 /** This address out of its pool, if it is this server's to give. */
 function takeOwn({ pools, authority }: ServedScope, address: number): boolean {
-  return authority.allocates && pools.takeSpecific(address, authority.side);
+  return authority.sides.some((side) => pools.takeSpecific(address, side));
 }
 
 function fresh(query: Query, link: readonly ServedScope[]): Choice | undefined {
   for (const served of link) {
     const terms = termsFor(query, served);
-    if (!served.authority.allocates) continue;
-    const address = served.pools.take(terms.poolIndex, served.authority.side);
-    if (address !== undefined) return { served, address, terms, known: false };
+    for (const side of served.authority.sides) {
+      const address = served.pools.take(terms.poolIndex, side);
+      if (address !== undefined) return { served, address, terms, known: false };
+    }
   }
   return undefined;
 }

@@ -5,7 +5,15 @@ import { blankLease } from '../lease/lease.js';
 import { EMPTY_BYTES, parseHardware } from '../wire/bytes.js';
 import { MessageType, OptionCode } from '../wire/message.js';
 import { bindAndAcknowledge, quarantinedLease } from './bind.js';
-import { type Choice, chooseAddress, isClientOf, mayHave, scopeOnLink, withdrawOffer } from './choose.js';
+import {
+  type Choice,
+  chooseAddress,
+  isBinding,
+  isClientOf,
+  mayHave,
+  scopeOnLink,
+  withdrawOffer,
+} from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import { DHCP_LIMITS } from './limits.js';
 import type { Parked } from './memory.js';
@@ -121,7 +129,7 @@ function offer(ctx: DhcpContext, query: Query, choice: Choice): void {
     return;
   }
   const lease = ctx.table.get(address);
-  const binding = lease?.state === 'active' && isClientOf(lease, query) ? lease : undefined;
+  const binding = lease && isBinding(lease, served) && isClientOf(lease, query) ? lease : undefined;
   const seconds = toldSeconds(served, terms, binding);
   const reply =
     seconds === 0 ? undefined : addressReply(ctx, query, served, MessageType.OFFER, address, seconds, terms);

@@ -6,6 +6,7 @@ import { OptionCode, readAddress } from '../wire/message.js';
 import { bindAndAcknowledge } from './bind.js';
 import {
   type Choice,
+  isBinding,
   isClientOf,
   isHolder,
   mayHave,
@@ -138,9 +139,9 @@ function known(ctx: DhcpContext, query: Query, address: number): void {
 
 /** Extend the lease of its present holder. False: the client does not hold it, or may not keep it. */
 function extend(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
-  if (ctx.table.stateOf(address) !== 'active' || reservedForAnother(query, served, address)) return false;
+  if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
-  if (lease === undefined || !isHolder(lease, query, served)) return false;
+  if (lease === undefined || !isBinding(lease, served) || !isHolder(lease, query, served)) return false;
   bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
   return true;
 }

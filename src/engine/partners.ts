@@ -237,8 +237,8 @@ class EngineHost implements FailoverHost {
       const served = engine.index.at(address);
       if (!served || !shared.has(served.scope.scopeId)) continue;
       const held = engine.table.stateOf(address) === 'active';
-      const { allocates, answersKnown, side } = served.authority;
-      if (answersKnown && (held || (allocates && engine.table.ownerOf(address) === side))) continue;
+      const { sides, answersKnown } = served.authority;
+      if (answersKnown && (held || sides.includes(engine.table.ownerOf(address)))) continue;
       engine.memory.removeOffer(client);
       served.pools.giveBack(address);
     }

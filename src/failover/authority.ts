@@ -5,6 +5,7 @@
 import { endAt, INFINITE_AT, type Lease, type LeaseState, type Side } from '../lease/lease.js';
 import {
   clientEndAt,
+  endMayHaveBeenSent,
   leaseSecondsUntil,
   potentialExpirationAt,
   renewalOnlyEndAt,
@@ -23,20 +24,18 @@ export interface FullLease {
 }
 
 export interface Authority {
-  /** Whose free addresses this server gives to new clients. */
-  readonly side: Side;
+  /** Whose free addresses this server may give to new clients now, its own side first; none: no new bindings. */
+  readonly sides: readonly Side[];
   /** DISCOVER and INIT-REBOOT: answer, leave it to the partner, or serve nobody at all now. */
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody';
   /** SELECTING by us, renewing, rebinding, RELEASE, DECLINE: answered by whatever server hears it, if it answers. */
   readonly answersKnown: boolean;
   /** May a client be refused for what this server knows of another client's binding? */
   readonly naks: boolean;
-  /** May new bindings be made at all? */
-  readonly allocates: boolean;
   /** Probe addresses whatever their scope says. */
   readonly probes: boolean;
-  /** May the address be given or extended: no update about its end awaits the partner's answer (rule C). */
-  mayGive(lease: Lease | undefined): boolean;
+  /** May the client of a binding that has ended have it again: the partner was not told of the end yet (rules C, E). */
+  revives(lease: Lease): boolean;
   /** Seconds that the client may be told; `binding` is the record of this client's binding, if it has one. 0: none. */
   leaseSeconds(binding: Lease | undefined, full: FullLease): number;
   /** The record as it has to be stored: what the partner will be told of it is in it already. */
@@ -45,15 +44,18 @@ export interface Authority {
   readonly afterEnd: (how: 'expired' | 'released' | 'reset') => LeaseState;
 }
 
+const NO_SIDES: readonly Side[] = [];
+const ONE: readonly Side[] = [1];
+const TWO: readonly Side[] = [2];
+
 /** A scope without a relationship: everything is this server's. */
 export const ALONE: Authority = {
-  side: 1,
+  sides: [1],
   answersNew: () => 'answer',
   answersKnown: true,
   naks: true,
-  allocates: true,
   probes: false,
-  mayGive: () => true,
+  revives: () => false,
   leaseSeconds: (_, full) => full.seconds,
   stored: (lease) => lease,
   afterEnd: () => 'free',
@@ -67,14 +69,27 @@ export class SharedAuthority implements Authority {
     private readonly now: () => number,
   ) {}
 
-  get side(): Side {
-    return this.relationship.side;
+  get sides(): readonly Side[] {
+    const { relationship } = this;
+    const { side } = relationship;
+    const other: Side = side === 1 ? 2 : 1;
+    switch (relationship.service.allocates) {
+      case 'none':
+        return NO_SIDES;
+      case 'own':
+        return side === 1 ? ONE : TWO;
+      case 'both': {
+        const now = this.now();
+        const own = now >= relationship.ruleE.ownFreeUsableAt ? [side] : NO_SIDES;
+        return now >= relationship.ruleE.partnerFreeUsableAt ? [...own, other] : own;
+      }
+    }
   }
 
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody' {
-    const { answers, allocates } = this.relationship.service;
+    const { answers } = this.relationship.service;
     if (answers === 'none' || answers === 'renew-only') return 'nobody';
-    if (answers === 'all') return allocates === 'none' ? 'nobody' : 'answer';
+    if (answers === 'all') return 'answer';
     const { role, primaryPercent, timers } = this.relationship;
     if (serves(bucketOf(facts.clientId, facts.hardwareAddress), role, primaryPercent)) return 'answer';
     // A partner that is connected but does not answer is a failure too (failover.md §3).
@@ -91,16 +106,15 @@ export class SharedAuthority implements Authority {
     return this.relationship.state === 'normal' || this.relationship.state === 'partner-down';
   }
 
-  get allocates(): boolean {
-    return this.relationship.service.allocates !== 'none';
-  }
-
   get probes(): boolean {
     return this.relationship.service.probes;
   }
 
-  mayGive(lease: Lease | undefined): boolean {
-    return lease === undefined || lease.state === 'free' || lease.state === 'active';
+  revives(lease: Lease): boolean {
+    if (lease.state !== 'expired' && lease.state !== 'released') return false;
+    if (this.relationship.state === 'partner-down')
+      return this.now() >= this.relationship.ruleE.sameClientUsableAt(lease);
+    return this.answersKnown && !endMayHaveBeenSent(lease);
   }
 
   leaseSeconds(binding: Lease | undefined, full: FullLease): number {
@@ -119,8 +133,9 @@ export class SharedAuthority implements Authority {
   }
 
   stored(lease: Lease, full: FullLease | null): Lease {
-    const { revision } = lease;
-    const marked = { ...lease, relationship: this.relationship.record.index, sentRevision: revision };
+    // Without a connection it cannot leave; before it does, the mark is set and on disk (exchange.ts).
+    const sentRevision = this.relationship.link === null ? lease.sentRevision : lease.revision;
+    const marked = { ...lease, relationship: this.relationship.record.index, sentRevision };
     if (lease.state !== 'active' || full === null) return marked;
     const sentPetAt = potentialExpirationAt({
       now: this.now(),

@@ -4,14 +4,28 @@
 import type { Lease } from '../lease/lease.js';
 import { handovers, wanting } from './balance.js';
 import type { FailoverHost } from './host.js';
-import type { Relationship } from './relationship.js';
 import { Progress } from './progress.js';
+import type { Relationship } from './relationship.js';
 import { type Occasion, REBALANCE_INTERVAL_MS } from './split.js';
 import type { Action, Event } from './states.js';
 import { splitRuleOf } from './terms.js';
 
 /** After an orderly stop or a pause, how long REQUESTs for own live offers are still acknowledged. */
 const OWN_OFFERS_MS = 2_000;
+
+/** How often, and how many at once, rule E frees addresses. */
+const SWEEP_MS = 1_000;
+const SWEPT_AT_ONCE = 512;
+
+/** What a record says of a binding, when there is none. */
+const NO_BINDING = {
+  startAt: 0,
+  endToldAt: 0,
+  endPartnerAt: 0,
+  sentPetAt: 0,
+  ackedPetAt: 0,
+  receivedPetAt: 0,
+} as const;
 
 interface Request {
   readonly xid: number;
@@ -28,6 +42,7 @@ export class Duties {
   private rebalanceAt = 0;
   private leavingPartnerDown = false;
   private ownOffersUntilAt = 0;
+  private sweptAt = 0;
 
   constructor(
     private readonly host: FailoverHost,
@@ -71,7 +86,7 @@ export class Duties {
 
   nextDeadline(): number {
     const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
-    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt);
+    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt, this.sweepAt);
   }
 
   onDeadline(): void {
@@ -79,7 +94,37 @@ export class Duties {
     const { relationship } = this;
     if (at >= this.safePeriodUntilAt) relationship.take('safe-period-over');
     else if (at >= this.resyncUntilAt) this.askAgain();
+    else if (at >= this.sweepAt) this.freeByRuleE();
     else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
+  }
+
+  /** In PARTNER-DOWN ended leases become free by time instead of by the partner's word (failover.md §2 E). */
+  private get sweepAt(): number {
+    const down = this.relationship.state === 'partner-down' && !this.leavingPartnerDown;
+    return down && this.relationship.exchange.updates.unacked > 0
+      ? this.sweptAt + SWEEP_MS
+      : Number.POSITIVE_INFINITY;
+  }
+
+  private freeByRuleE(): void {
+    const { host, relationship } = this;
+    this.sweptAt = host.at;
+    const leases: Lease[] = [];
+    for (const address of relationship.exchange.updates.addresses()) {
+      const state = host.table.stateOf(address);
+      if (state !== 'expired' && state !== 'released' && state !== 'reset') continue;
+      const lease = host.table.get(address);
+      if (!lease || host.at < relationship.ruleE.otherClientUsableAt(lease)) continue;
+      leases.push({
+        ...lease,
+        ...NO_BINDING,
+        state: 'free',
+        stateSinceAt: host.at,
+        revision: lease.revision + 1,
+      });
+      if (leases.length === SWEPT_AT_ONCE) break;
+    }
+    if (leases.length > 0) this.commitAndTell(leases);
   }
 
   /** When automatic PARTNER-DOWN comes; infinity where it does not (failover.md §3 "Automatic PD"). */

@@ -121,6 +121,13 @@ export class Exchange {
       this.answeredQuestion(address, true);
       return [];
     }
+    if (lease.sentRevision < lease.revision) {
+      // What may have left must be known after a restart: the mark first (failover.md §2 C).
+      const marked = { ...lease, sentRevision: lease.revision };
+      const id = this.host.commit({ leases: [marked], stored: undefined, messages: [] });
+      this.updates.changed(address, id);
+      return [];
+    }
     const inFlight: InFlight = {
       revision: lease.revision,
       petAt: lease.sentPetAt,

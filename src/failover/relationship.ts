@@ -14,6 +14,7 @@ import { Exchange, type ExchangeView } from './exchange.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { ProgressView } from './progress.js';
 import type { RelationshipRecord } from './record.js';
+import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
 import {
   type Event,
@@ -30,6 +31,7 @@ export class Relationship implements Greeter, ExchangeView {
   readonly contact: Contact;
   readonly exchange: Exchange;
   readonly duties: Duties;
+  readonly ruleE: RuleE;
   readonly startedAt: number;
   /** Newest STATE of this connection; null = no contact. */
   partnerState: State | null = null;
@@ -46,6 +48,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.contact = new Contact(host, this);
     this.exchange = new Exchange(host, this);
     this.duties = new Duties(host, this);
+    this.ruleE = new RuleE(host, this);
     this.startedAt = host.at;
     this.contactBeforeAt = record.stored.lastContactAt;
   }

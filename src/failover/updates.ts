@@ -45,6 +45,12 @@ export class Updates {
     return this.inFlight.has(address) || this.waiting.has(address);
   }
 
+  /** All addresses that the partner has yet to acknowledge. */
+  *addresses(): Generator<number> {
+    yield* this.inFlight.keys();
+    for (const address of this.waiting.keys()) if (!this.inFlight.has(address)) yield address;
+  }
+
   /** Addresses that may be sent now: on disk, not in flight, at most `room`. They stay waiting until `sent`. */
   ready(committedId: number, room: number): number[] {
     const addresses: number[] = [];
