@@ -6,11 +6,12 @@ import { formatAddress } from '../../src/wire/address.js';
 import { GOOD_HABITS, type Habits } from './client.js';
 import type { Link, Manners } from './datagrams.js';
 import type { DiskManners } from './disk.js';
+import { type PairConfig, pairConfigOf } from './pair.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 
 /** Servers of a world, and what they have to do with each other. */
-export type Setting = 'one' | 'two-apart';
+export type Setting = 'one' | 'two-apart' | 'pair';
 
 /** One server's part of one link. */
 export interface Share {
@@ -30,11 +31,18 @@ export type FaultKind =
   | 'clock step'
   | 'clock set back while off'
   | 'disk stall'
-  | 'squatter';
+  | 'squatter'
+  | 'link reset'
+  | 'link stall'
+  | 'link cut'
+  | 'partition'
+  | 'declared down'
+  | 'store lost';
 
 export interface WorldConfig {
   readonly seed: number;
   readonly setting: Setting;
+  readonly pair: PairConfig | null;
   readonly faultyUs: number; // how long faults go on
   readonly links: readonly Link[];
   readonly shares: readonly Share[];
@@ -62,8 +70,9 @@ export function nodeAddress(node: number): number {
 }
 
 /** Everything but what single clients do. `hours`: simulated hours of faults; null = as the seed says. */
-export function configOf(seed: number, rng: Rng, hours: number | null): WorldConfig {
-  const setting: Setting = rng.chance(0.75) ? 'one' : 'two-apart';
+export function configOf(seed: number, rng: Rng, hours: number | null, wanted: Setting | null): WorldConfig {
+  const drawn: Setting = rng.chance(0.75) ? 'one' : 'two-apart';
+  const setting = wanted ?? drawn;
   const nodes = setting === 'one' ? 1 : 2;
   const linkCount = rng.pick([1, 1, 1, 2, 3]);
   const links = Array.from({ length: linkCount }, (_, i) => ({
@@ -73,11 +82,12 @@ export function configOf(seed: number, rng: Rng, hours: number | null): WorldCon
   const leaseSeconds = rng.chance(0.02) ? INFINITE_SECONDS : Math.round(rng.spread(20, 3600));
   const declineSeconds = Math.round(rng.spread(5, 300));
   const size = Math.round(rng.spread(5, 60));
-  const shares = sharesOf(nodes, linkCount, size);
+  const shares = sharesOf(setting, nodes, linkCount, size);
   const common = commonSettings(rng, leaseSeconds, declineSeconds);
   return {
     seed,
     setting,
+    pair: setting === 'pair' ? pairConfigOf(rng.fork('pair')) : null,
     faultyUs: hours === null ? rng.between(600, 1200) * SECOND : Math.round(hours * 3600 * SECOND),
     links,
     shares,
@@ -87,7 +97,7 @@ export function configOf(seed: number, rng: Rng, hours: number | null): WorldCon
     declineSeconds,
     manners: networkManners(rng),
     disk: diskManners(rng),
-    faults: faultsOf(rng),
+    faults: faultsOf(rng, setting),
     operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(10, 200) * SECOND,
     worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
   };
@@ -98,12 +108,14 @@ function clientsOf(rng: Rng, addresses: number): number {
   return Math.max(2, Math.round(Math.min(addresses, 80) * rng.range(0.5, 1.5)));
 }
 
-function sharesOf(nodes: number, links: number, size: number): Share[] {
+/** Servers apart have ranges apart; a pair shares them. */
+function sharesOf(setting: Setting, nodes: number, links: number, size: number): Share[] {
   const shares: Share[] = [];
   for (let link = 0; link < links; link++) {
-    const each = Math.max(2, Math.floor(size / nodes));
+    const apart = setting === 'pair' ? 0 : 1;
+    const each = Math.max(2, Math.floor(size / (apart === 0 ? 1 : nodes)));
     for (let node = 0; node < nodes; node++) {
-      const first = linkNetwork(link) + 20 + node * each;
+      const first = linkNetwork(link) + 20 + node * each * apart;
       shares.push({ node, link, first, last: first + each - 1 });
     }
   }
@@ -167,9 +179,19 @@ const FAULTS: readonly FaultKind[] = [
   'squatter',
 ];
 
-function faultsOf(rng: Rng): Map<FaultKind, number> {
+const PAIR_FAULTS: readonly FaultKind[] = [
+  ...FAULTS,
+  'link reset',
+  'link stall',
+  'link cut',
+  'partition',
+  'declared down',
+  'store lost',
+];
+
+function faultsOf(rng: Rng, setting: Setting): Map<FaultKind, number> {
   const often = rng.spread(0.3, 3);
-  const chosen = FAULTS.filter(() => rng.chance(0.45));
+  const chosen = (setting === 'pair' ? PAIR_FAULTS : FAULTS).filter(() => rng.chance(0.45));
   return new Map(chosen.map((kind) => [kind, (rng.spread(15, 600) * SECOND) / often]));
 }
 

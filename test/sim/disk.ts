@@ -4,6 +4,8 @@
 
 import type { ClockMark } from '../../src/engine/clock.js';
 import type { Write } from '../../src/engine/effect.js';
+import type { CommitPoint } from '../../src/engine/input.js';
+import { hashOf } from './hash.js';
 import type { Rng } from './rng.js';
 import { MS, type Scheduler, SECOND } from './scheduler.js';
 
@@ -15,6 +17,8 @@ export interface Image {
   mark: ClockMark | null;
   nextEventSeq: number;
   startCounter: number;
+  /** Newest point of its history (src/shell/store.ts). */
+  point: CommitPoint;
 }
 
 export interface DiskManners {
@@ -63,7 +67,9 @@ export class Disk {
   #blank(): Image {
     const hex = () => this.rng.u32().toString(16).padStart(8, '0');
     const storeId = `${hex()}${hex()}${hex()}${hex()}`;
-    return { storeId, leases: new Map(), settings: new Map(), mark: null, nextEventSeq: 1, startCounter: 0 };
+    const point = { sequence: 0, hash: `${hex()}${hex()}` };
+    const empty = { leases: new Map(), settings: new Map(), mark: null };
+    return { storeId, ...empty, nextEventSeq: 1, startCounter: 0, point };
   }
 
   /** A process opens the store: the start counter is durable before anything else. */
@@ -71,6 +77,11 @@ export class Disk {
     this.#session++;
     this.image.startCounter++;
     return this.image;
+  }
+
+  /** Newest durable point. */
+  get point(): CommitPoint {
+    return this.image.point;
   }
 
   /** Either callback comes later, in the order of the calls, unless the process dies first. */
@@ -181,6 +192,12 @@ export class Disk {
     if (mark !== null) this.image.mark = mark;
     const writes = group.flatMap((commit) => commit.writes);
     for (const write of writes) apply(this.image, write);
+    const before = this.image.point.hash.slice(8);
+    const hash = hashOf(writes, Number.parseInt(before, 16) | 0) >>> 0;
+    this.image.point = {
+      sequence: this.image.point.sequence + 1,
+      hash: before + hash.toString(16).padStart(8, '0'),
+    };
     if (writes.length > 0) this.watcher.flushed(writes);
   }
 }

@@ -3,6 +3,7 @@
 
 import type { FaultKind } from './config.js';
 import type { Node } from './node.js';
+import { stateOf } from './pair.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 import type { World } from './world.js';
@@ -71,6 +72,50 @@ const STRIKES = {
     faults.world.squatters.add(address);
     faults.later(rng.spread(1, 300) * SECOND, () => faults.world.squatters.delete(address));
   },
+  'link reset': (faults) => {
+    const [a, b] = faults.world.nodes;
+    faults.world.streams.reset(a!.name, b!.name);
+  },
+  'link stall': (faults, node, rng) => {
+    const other = faults.partnerOf(node);
+    faults.world.streams.stall(node.name, other.name, rng.spread(0.05, 10) * SECOND);
+  },
+  'link cut': (faults, node, rng) => {
+    const other = faults.partnerOf(node);
+    const edges: [string, string][] = [[node.name, other.name]];
+    if (rng.chance(0.6)) edges.push([other.name, node.name]);
+    faults.cutFor(rng.spread(0.1, 200) * SECOND, edges);
+  },
+  partition: (faults, node, rng) => {
+    const places = [...faults.world.nodes, ...faults.world.config.links].map(({ name }) => name);
+    const inside = new Set([node.name, ...places.filter(() => rng.chance(0.5))]);
+    const edges: [string, string][] = [];
+    for (const from of places) {
+      for (const to of places) if (inside.has(from) !== inside.has(to)) edges.push([from, to]);
+    }
+    faults.cutFor(rng.spread(0.1, 300) * SECOND, edges);
+  },
+  'declared down': (faults, node, rng) => {
+    node.powerOff();
+    const partner = faults.partnerOf(node);
+    const back = 4 * SECOND + rng.wait(300 * SECOND);
+    faults.world.scheduler.after(rng.range(0, back), () => {
+      if (node.process === null && !node.powered && !faults.world.quiet)
+        faults.world.operator.declarePartnerDown(partner);
+    });
+    faults.later(back, () => faults.powerOn(node));
+  },
+  'store lost': (faults, node, rng) => {
+    // One store at a time: what both have lost nobody can bring back.
+    if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return;
+    node.crash();
+    node.disk.lose();
+    faults.later(rng.wait(20 * SECOND), () => {
+      if (node.process !== null) return;
+      node.start();
+      faults.world.operator.install(node);
+    });
+  },
 } satisfies Record<FaultKind, Strike>;
 
 export class Faults {
@@ -95,6 +140,10 @@ export class Faults {
   later(us: number, mend: () => void): void {
     this.#mending.add(mend);
     this.world.scheduler.after(us, () => this.#mend(mend));
+  }
+
+  partnerOf(node: Node): Node {
+    return this.world.nodes.find((other) => other !== node)!;
   }
 
   powerOn(node: Node): void {

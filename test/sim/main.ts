@@ -3,11 +3,14 @@
 
 import { parseArgs } from 'node:util';
 import { allCheckers } from './checks/list.js';
+import type { Setting } from './config.js';
 import { mutantOf } from './mutants.js';
 import { type Outcome, type RunOptions, runSeed, World } from './world.js';
 
 /** The end of a story that is printed unless `--trace` asks for all of it. */
 const STORY_LINES = 300;
+
+const SETTINGS: readonly Setting[] = ['one', 'two-apart', 'pair'];
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +20,7 @@ const { values } = parseArgs({
     trace: { type: 'boolean', default: false },
     quiet: { type: 'boolean', default: false },
     mutant: { type: 'string' },
+    setting: { type: 'string' },
     checkers: { type: 'boolean', default: false },
   },
 });
@@ -53,12 +57,13 @@ function main(): number {
   const first = Number(values.seed);
   const hours = values.hours === undefined ? null : Number(values.hours);
   const mutation = values.mutant === undefined ? null : mutantOf(values.mutant);
+  const setting = SETTINGS.find((known) => known === values.setting) ?? null;
   const total = new Map<string, number>();
   let seconds = 0;
   let violations = 0;
   const count = Number(values.seeds);
   for (let seed = first; seed < first + count; seed++) {
-    const options = { seed, hours, mutation };
+    const options = { seed, hours, mutation, setting };
     const outcome = runSeed(options);
     seconds += outcome.simulatedSeconds;
     for (const [kind, times] of outcome.faults) total.set(kind, (total.get(kind) ?? 0) + times);

@@ -35,7 +35,10 @@ function isMessage(input: Input, type: number): input is Extract<Input, { kind: 
 /** The same effects with every datagram changed that is an ACK. */
 function changeAcks(effects: readonly Effect[], change: (send: SendDatagram) => Uint8Array): Effect[] {
   return effects.map((effect) => {
-    if (effect.kind === 'commit') return { ...effect, then: changeAcks(effect.then, change) };
+    if (effect.kind === 'commit') {
+      const then = changeAcks(effect.then, change);
+      return { ...effect, then };
+    }
     if (effect.kind !== 'send' || typeOf(effect.bytes) !== MessageType.ACK) return effect;
     return { ...effect, bytes: change(effect) };
   });

@@ -7,7 +7,9 @@ import type { Effect } from '../../src/engine/effect.js';
 import { Engine, type EngineOptions } from '../../src/engine/engine.js';
 import type { Input, InterfaceState } from '../../src/engine/input.js';
 import { SystemClock } from '../../src/shell/clock.js';
-import { hash32 } from '../../src/wire/bytes.js';
+import { formatAddress } from '../../src/wire/address.js';
+import { hash32, toHex } from '../../src/wire/bytes.js';
+import { FrameReader } from '../../src/wire/partner.js';
 import type { Datagrams, Station } from './datagrams.js';
 import { Disk, type DiskManners, type Image } from './disk.js';
 import { Machine } from './machine.js';
@@ -15,6 +17,7 @@ import { bend, type Mutation } from './mutant.js';
 import { describe } from './packets.js';
 import type { Rng } from './rng.js';
 import { MS, type Scheduler, SECOND } from './scheduler.js';
+import type { Endpoint, Streams } from './streams.js';
 import type { Actor, Trace } from './trace.js';
 import type { Watch } from './watch.js';
 
@@ -31,6 +34,7 @@ export interface NodeWorld {
   readonly scheduler: Scheduler;
   readonly trace: Trace;
   readonly network: Datagrams;
+  readonly streams: Streams;
   readonly watch: Watch;
   readonly mutation: Mutation | null;
   /** Does a host on the servers' links answer for the address? */
@@ -55,6 +59,7 @@ export class Node implements Station, Actor {
   readonly machine: Machine;
   readonly disk: Disk;
   process: Process | null = null;
+  powered = true;
   readonly rng: Rng;
 
   constructor(
@@ -87,7 +92,7 @@ export class Node implements Station, Actor {
   crash(): void {
     if (this.process === null) return;
     this.note('crash', 0, 0, () => 'the process is killed');
-    this.#gone();
+    this.#gone(false);
   }
 
   /** The machine loses power: a step of its wall clock that the store has not noted was not kept by its battery either. */
@@ -100,10 +105,12 @@ export class Node implements Station, Actor {
       const unnoted = process.clock.mark().wallAheadMs - mark.wallAheadMs;
       if (Math.abs(unnoted) > 100) this.machine.stepWall(-unnoted);
     }
-    this.#gone();
+    this.powered = false;
+    this.#gone(true);
   }
 
   powerOn(): void {
+    this.powered = true;
     this.machine.reboot();
     this.start();
   }
@@ -113,7 +120,7 @@ export class Node implements Station, Actor {
     if (this.process === null) return;
     this.note('stop', 0, 0, () => 'told to stop');
     this.process.stop(() => {
-      this.#gone();
+      this.#gone(false);
       stopped();
     });
   }
@@ -121,7 +128,7 @@ export class Node implements Station, Actor {
   /** The process found that it cannot go on. */
   died(): void {
     this.note('failed', 0, 0, () => 'a commit failed: the process ends');
-    this.#gone();
+    this.#gone(false);
     this.world.died(this);
   }
 
@@ -133,11 +140,12 @@ export class Node implements Station, Actor {
     this.world.trace.add(this.world.scheduler.now, this, kind, a, b, detail);
   }
 
-  #gone(): void {
+  #gone(silently: boolean): void {
     const { process } = this;
     if (process === null) return;
     this.process = null;
-    process.dead = true;
+    process.gone = true;
+    this.world.streams.died(process, silently);
     this.disk.crash();
     this.world.mutation?.crash?.(this.disk.image);
     this.world.watch.end(process);
@@ -145,7 +153,7 @@ export class Node implements Station, Actor {
 }
 
 /** From its start to its end. */
-export class Process {
+export class Process implements Endpoint {
   readonly engine: Engine;
   readonly clock: SystemClock;
   readonly options: EngineOptions;
@@ -156,7 +164,7 @@ export class Process {
   };
   readonly nextEventSeq: number;
   startedAt = 0; // engine time
-  dead = false;
+  gone = false;
   /** Commits asked for and not done. */
   pending = 0;
   #stopped = false;
@@ -186,22 +194,18 @@ export class Process {
       node.machine.sources(),
     );
     this.clock.stop(); // its poll is called from #everySecond
-    const hex = (words: number): string =>
-      Array.from({ length: words }, () => node.rng.u32().toString(16).padStart(8, '0')).join('');
-    const { name } = node;
-    const { storeId, startCounter } = image;
-    const options = {
-      name,
-      storeId,
-      identity: { serverName: name, serverId: storeId, startCounter, nonce: hex(4) },
+    this.options = {
+      name: node.name,
+      storeId: image.storeId,
+      startCounter: image.startCounter,
+      lastOperationAt: image.mark?.at ?? 0,
       ports: { server: 67, client: 68 },
       clockHeld: this.clock.held,
       wallAheadMs: this.clock.wallAheadMs,
-      seed: [node.rng.u32(), node.rng.u32()] as const,
+      seed: [node.rng.u32(), node.rng.u32()],
       restored: false,
       traceDrops: node.world.trace.telling,
     };
-    this.options = options;
     this.engine = this.makeEngine();
   }
 
@@ -239,6 +243,29 @@ export class Process {
     return this.node.world.mutation?.clock?.(this.clock.now(), this) ?? this.clock.now();
   }
 
+  get place(): string {
+    return this.node.name;
+  }
+
+  linkUp(link: number, relationship: string | null): void {
+    this.#awake(() => this.feed({ kind: 'link-up', link, relationship }));
+  }
+
+  linkBytes(link: number, bytes: Uint8Array): void {
+    this.#awake(() => {
+      this.node.note('recv', hash32(bytes), link, () => `${bytes.length} octets on link ${link}`);
+      this.feed({ kind: 'link-bytes', link, bytes });
+    });
+  }
+
+  linkDown(link: number, reason: string): void {
+    this.#awake(() => this.feed({ kind: 'link-down', link, reason }));
+  }
+
+  dialFailed(relationship: string, reason: string): void {
+    this.#awake(() => this.feed({ kind: 'dial-failed', relationship, reason }));
+  }
+
   get frozen(): boolean {
     return this.#frozen;
   }
@@ -251,13 +278,13 @@ export class Process {
   }
 
   thaw(): void {
-    if (!this.#frozen || this.dead) return;
+    if (!this.#frozen || this.gone) return;
     this.#frozen = false;
     this.node.note('thaw', this.#held.length, 0, () => `goes on with ${this.#held.length} things waiting`);
     const held = this.#held;
     this.#held = [];
     this.#heldDatagrams = 0;
-    for (const run of held) if (!this.dead) run();
+    for (const run of held) if (!this.gone) run();
   }
 
   /** A datagram has come to the socket. */
@@ -278,10 +305,10 @@ export class Process {
 
   /** As Loop.feed. */
   feed(input: Input): void {
-    if (this.#stopped || this.dead) return;
+    if (this.#stopped || this.gone) return;
     const { world } = this.node;
     const at = this.now();
-    if (input.kind !== 'datagram' && input.kind !== 'committed') {
+    if (input.kind !== 'datagram' && input.kind !== 'committed' && input.kind !== 'link-bytes') {
       this.node.note('input', at, 0, () => describeInput(input));
     }
     world.watch.input(this, at, input);
@@ -309,7 +336,7 @@ export class Process {
   }
 
   #awake(run: () => void): void {
-    if (this.dead) return;
+    if (this.gone) return;
     if (this.#frozen) this.#held.push(run);
     else run();
   }
@@ -317,7 +344,7 @@ export class Process {
   #carryOut(effects: readonly Effect[]): void {
     const { world } = this.node;
     for (const effect of effects) {
-      if (this.dead) return;
+      if (this.gone) return;
       switch (effect.kind) {
         case 'send':
           this.node.note('send', hash32(effect.bytes), effect.to, () => describe(effect.bytes));
@@ -337,9 +364,25 @@ export class Process {
           this.#commands.get(effect.id)?.(effect.result);
           this.#commands.delete(effect.id);
           break;
+        case 'dial':
+          world.streams.dial(this, effect.relationship, effect.address);
+          break;
+        case 'link-send':
+          this.node.note('send', hash32(effect.bytes), effect.link, () =>
+            describeFrames(effect.link, effect.bytes),
+          );
+          world.watch.link(this, effect);
+          world.streams.send(this, effect.link, effect.bytes);
+          break;
+        case 'hang-up':
+          this.node.note('cut', effect.link, 0, () => `hangs up link ${effect.link}: ${effect.reason}`);
+          world.streams.hangUp(this, effect.link);
+          break;
         case 'accept-clock':
           this.clock.accept();
           break;
+        case 'accept-restored':
+          break; // no store of a simulation comes from a backup
       }
     }
   }
@@ -371,7 +414,7 @@ export class Process {
     const { id } = batch.at(-1)!;
     this.node.note('durable', id, batch.length, () => `up to #${id}`);
     for (const { then } of batch) if (!this.node.world.mutation?.sendsBeforeCommit) this.#carryOut(then);
-    this.feed({ kind: 'committed', id });
+    this.feed({ kind: 'committed', id, point: this.node.disk.point });
     this.#stopIfIdle();
   }
 
@@ -396,7 +439,7 @@ export class Process {
 
   /** As Loop.arm: one timer, looked at after each input. */
   #arm(): void {
-    if (this.#stopped || this.dead) return;
+    if (this.#stopped || this.gone) return;
     const next = this.engine.nextDeadline();
     if (next === this.#timerAt) return;
     this.#timerAt = next;
@@ -415,13 +458,30 @@ export class Process {
 
   /** The shell's own timers: the clock's poll, the mark for the store. */
   #everySecond(): void {
-    if (this.dead || this.#stopped) return;
+    if (this.gone || this.#stopped) return;
     this.node.world.scheduler.after(this.node.machine.trueUntil(1000), () =>
       this.#awake(() => this.#everySecond()),
     );
     this.clock.poll();
     this.node.disk.touch(this.clock.mark());
   }
+}
+
+/** What a write to a link says, frame by frame. */
+function describeFrames(link: number, bytes: Uint8Array): string {
+  const reader = new FrameReader();
+  reader.push(bytes);
+  const words: string[] = [];
+  for (let frame = reader.next(); frame; frame = reader.next()) {
+    const { kind, ...rest } = frame.message;
+    words.push(`${kind} #${frame.xid} ${JSON.stringify(rest, readable).slice(0, 700)}`);
+  }
+  return `link ${link}: ${words.join('; ')}`;
+}
+
+function readable(key: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return toHex(value);
+  return key === 'address' && typeof value === 'number' ? formatAddress(value) : value;
 }
 
 function describeInput(input: Input): string {

@@ -7,6 +7,7 @@ import { formatAddress } from '../../src/wire/address.js';
 import { formatHardware } from '../../src/wire/bytes.js';
 import type { Share } from './config.js';
 import type { Node } from './node.js';
+import { PAIR_NAME, relationshipSettings } from './pair.js';
 import type { Rng } from './rng.js';
 import { SECOND } from './scheduler.js';
 import type { World } from './world.js';
@@ -14,19 +15,20 @@ import type { World } from './world.js';
 interface Action {
   readonly name: string;
   readonly weight: number;
+  readonly pair: boolean; // may be done to one server of a pair
   readonly run: (operator: Operator, node: Node) => void;
 }
 
 const ACTIONS: readonly Action[] = [
-  { name: 'lease time', weight: 3, run: (operator, node) => operator.changeLeaseTime(node) },
-  { name: 'shrink', weight: 3, run: (operator, node) => operator.shrink(node) },
-  { name: 'restore ranges', weight: 3, run: (operator, node) => operator.restoreRanges(node) },
-  { name: 'reserve', weight: 4, run: (operator, node) => operator.reserve(node) },
-  { name: 'unreserve', weight: 2, run: (operator, node) => operator.unreserve(node) },
-  { name: 'activate', weight: 1, run: (operator, node) => operator.toggleActive(node) },
-  { name: 'pause', weight: 2, run: (operator, node) => operator.pauseAndResume(node) },
-  { name: 'release', weight: 2, run: (operator, node) => operator.releaseGone(node) },
-  { name: 'remove scope', weight: 1, run: (operator, node) => operator.removeAndAdd(node) },
+  { name: 'lease time', weight: 3, pair: false, run: (operator, node) => operator.changeLeaseTime(node) },
+  { name: 'shrink', weight: 3, pair: false, run: (operator, node) => operator.shrink(node) },
+  { name: 'restore ranges', weight: 3, pair: false, run: (operator, node) => operator.restoreRanges(node) },
+  { name: 'reserve', weight: 4, pair: false, run: (operator, node) => operator.reserve(node) },
+  { name: 'unreserve', weight: 2, pair: false, run: (operator, node) => operator.unreserve(node) },
+  { name: 'activate', weight: 1, pair: false, run: (operator, node) => operator.toggleActive(node) },
+  { name: 'pause', weight: 2, pair: true, run: (operator, node) => operator.pauseAndResume(node) },
+  { name: 'release', weight: 2, pair: true, run: (operator, node) => operator.releaseGone(node) },
+  { name: 'remove scope', weight: 1, pair: false, run: (operator, node) => operator.removeAndAdd(node) },
 ];
 const WEIGHTS = ACTIONS.flatMap((action) => Array.from({ length: action.weight }, () => action));
 
@@ -46,6 +48,11 @@ export class Operator {
       node,
       scopes.map((scope) => ({ kind: 'scope-add', scope })),
     );
+    const { pair } = this.world.config;
+    if (pair === null) return;
+    const partner = this.world.nodes.find((other) => other !== node)!;
+    const settings = relationshipSettings(pair, node.number, partner.address, scopes.map(scopeIdOf));
+    this.#command(node, { kind: 'declare-relationship', settings });
   }
 
   actLater(): void {
@@ -55,7 +62,9 @@ export class Operator {
       if (this.world.quiet) return;
       const node = this.rng.pick(this.world.nodes);
       if (node.process !== null) {
-        const action = this.rng.pick(WEIGHTS);
+        const action = this.rng.pick(
+          this.world.config.pair === null ? WEIGHTS : WEIGHTS.filter(({ pair }) => pair),
+        );
         this.world.count(`operator: ${action.name}`);
         action.run(this, node);
       }
@@ -66,10 +75,16 @@ export class Operator {
   /** Everything as at the beginning, whatever it takes. */
   restore(node: Node): void {
     this.#command(node, { kind: 'resume', acceptClock: true });
+    if (this.world.config.pair !== null) return;
     for (const scope of this.world.config.scopes[node.number] ?? []) {
       const present = node.process?.engine.view.scope(scopeIdOf(scope)) !== undefined;
       this.#edit(node, [{ kind: present ? 'scope-set' : 'scope-add', scope }]);
     }
+  }
+
+  /** It is true: the partner is down, and stays so until this has been done. */
+  declarePartnerDown(node: Node): void {
+    this.#command(node, { kind: 'partner-down', relationship: PAIR_NAME, force: true });
   }
 
   changeLeaseTime(node: Node): void {

@@ -6,6 +6,8 @@ import type { Input } from '../../src/engine/input.js';
 import type { Client, Held } from './client.js';
 import type { Node, Process } from './node.js';
 
+type LinkSend = Extract<Effect, { kind: 'link-send' }>;
+
 export interface Checker {
   readonly name: string;
   readonly section: string; // the rule it proves
@@ -17,6 +19,8 @@ export interface Checker {
   onEffects?(process: Process, at: number, input: Input, effects: readonly Effect[]): void;
   /** A datagram leaves a server. */
   onWire?(process: Process, send: SendDatagram): void;
+  /** Octets leave for a partner. */
+  onLink?(process: Process, send: LinkSend): void;
   onFlushed?(node: Node, writes: readonly Write[]): void;
   onReplaced?(node: Node): void;
   onBound?(client: Client, held: Held): void;
@@ -47,6 +51,7 @@ const HOOKS: readonly Hook[] = [
   'onInput',
   'onEffects',
   'onWire',
+  'onLink',
   'onFlushed',
   'onReplaced',
   'onBound',
@@ -79,6 +84,10 @@ export class Watch {
 
   wire(process: Process, send: SendDatagram): void {
     for (const checker of this.#by.onWire) checker.onWire?.(process, send);
+  }
+
+  link(process: Process, send: LinkSend): void {
+    for (const checker of this.#by.onLink) checker.onLink?.(process, send);
   }
 
   flushed(node: Node, writes: readonly Write[]): void {

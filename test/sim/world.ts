@@ -7,7 +7,7 @@ import { MessageType } from '../../src/wire/message.js';
 import { allCheckers } from './checks/list.js';
 import { Holders } from './checks/promise.js';
 import { Client, type ClientWorld, type Held } from './client.js';
-import { configOf, habitsOf, NODE_NAMES, nodeAddress, type WorldConfig } from './config.js';
+import { configOf, habitsOf, NODE_NAMES, nodeAddress, type Setting, type WorldConfig } from './config.js';
 import { Datagrams } from './datagrams.js';
 import { Faults } from './faults.js';
 import type { Mutation } from './mutant.js';
@@ -16,6 +16,7 @@ import { Operator } from './operator.js';
 import { typeOf, xidOf } from './packets.js';
 import { Rng } from './rng.js';
 import { Scheduler, SECOND } from './scheduler.js';
+import { type Paths, Streams } from './streams.js';
 import { type Actor, Trace } from './trace.js';
 import { Violation, Watch } from './watch.js';
 
@@ -33,6 +34,8 @@ export interface RunOptions {
   readonly hours?: number | null;
   readonly telling?: boolean;
   readonly mutation?: Mutation | null;
+  /** Which servers there are; null = as the seed says. */
+  readonly setting?: Setting | null;
 }
 
 export interface Outcome {
@@ -55,6 +58,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
   readonly mutation: Mutation | null;
   readonly replays: boolean;
   readonly network: Datagrams;
+  readonly streams: Streams;
   readonly watch: Watch;
   readonly holders: Holders;
   readonly nodes: readonly Node[];
@@ -73,23 +77,37 @@ export class World implements NodeWorld, ClientWorld, Actor {
   /** By client: xid → when the request with it was first sent, true µs. */
   readonly #asked = new Map<string, Map<number, number>>();
 
-  constructor({ seed, hours = null, telling = false, mutation = null }: RunOptions) {
+  constructor({ seed, hours = null, telling = false, mutation = null, setting = null }: RunOptions) {
     const rng = new Rng(seed);
     this.#rng = rng;
     this.mutation = mutation;
     this.replays = seed % 4 === 0 || mutation !== null;
     this.trace = new Trace(telling);
-    this.config = configOf(seed, rng.fork('config'), hours);
+    this.config = configOf(seed, rng.fork('config'), hours, setting);
     const { links, manners } = this.config;
     this.network = new Datagrams(this.scheduler, rng.fork('network'), links, manners, (fault) =>
       this.count(fault),
     );
+    this.streams = new Streams(this.scheduler, rng.fork('streams'), this.#paths());
     this.holders = new Holders(this);
     this.watch = new Watch(allCheckers(this));
     this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
     this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
     this.operator = new Operator(this, rng.fork('operator'));
     this.#faults = new Faults(this, rng.fork('faults'));
+  }
+
+  #paths(): Paths {
+    return {
+      isCut: (from, to) => this.network.isCut(from, to),
+      listenerAt: (address) => {
+        const node = this.nodes.find((candidate) => candidate.address === address);
+        return node?.powered ? (node.process ?? 'refused') : 'unreachable';
+      },
+      powered: (place) => this.nodes.some(({ name, powered }) => name === place && powered),
+      delayUs: this.config.manners.delayUs,
+      count: (fault) => this.count(fault),
+    };
   }
 
   #makeNode(number: number): Node {
@@ -254,14 +272,17 @@ export class World implements NodeWorld, ClientWorld, Actor {
   /** Longest lease, its margin, quarantine, an offer's life, and two rounds of back-off. */
   #boundUs(): number {
     const { declineSeconds } = this.config;
-    return (LONGEST_LEASE_SECONDS * 1.01 + declineSeconds + 60 + 300) * SECOND;
+    const mclt = this.config.pair?.mcltSeconds ?? 0;
+    return (LONGEST_LEASE_SECONDS * 1.01 + 3 * mclt + declineSeconds + 60 + 300) * SECOND;
   }
 
   /** As many clients stay on each link as there are addresses, those that hold one first; the rest stay away. */
   #sendSurplusAway(): void {
     for (const [number, link] of this.links.entries()) {
       const shares = this.config.shares.filter((share) => share.link === number);
-      const room = shares.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      // The shares of a pair are one.
+      const sizes = new Map(shares.map(({ first, last }) => [first, last - first + 1]));
+      const room = [...sizes.values()].reduce((sum, size) => sum + size, 0);
       const here = this.clients.filter((client) => client.link === link && client.state !== 'off');
       here.sort((a, b) => Number(b.held?.link === link) - Number(a.held?.link === link));
       for (const client of here.slice(room)) client.retire();

@@ -13,7 +13,7 @@ import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 
 /** What the effects will put on the wire, now or when a commit is done. */
-function* sends(effects: readonly Effect[]): Generator<SendDatagram> {
+export function* sends(effects: readonly Effect[]): Generator<SendDatagram> {
   for (const effect of effects) {
     if (effect.kind === 'send') yield effect;
     else if (effect.kind === 'commit') yield* sends(effect.then);

@@ -4,6 +4,7 @@ import type { Checker } from '../watch.js';
 import type { World } from '../world.js';
 import { Allowed, NoNak, Silent } from './answers.js';
 import { Durable, SameOnDisk } from './durable.js';
+import { pairCheckers } from './pair.js';
 import { Offered, Promised } from './promise.js';
 import { Recount, Replay, Served } from './state.js';
 
@@ -18,6 +19,7 @@ export function allCheckers(world: World): readonly Checker[] {
     new Allowed(world),
     new Recount(world),
     new Served(world),
+    ...(world.config.pair === null ? [] : pairCheckers(world)),
   ];
   // Replaying costs as much as running: every fourth seed pays for it.
   return world.replays ? [...always, new Replay()] : always;

@@ -1,0 +1,70 @@
+// The pair of a simulation: its settings, and what its two servers say of themselves to whoever looks on.
+
+import type { Relationship } from '../../src/failover/relationship.js';
+import type { State } from '../../src/failover/state-words.js';
+import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import { formatAddress } from '../../src/wire/address.js';
+import type { Node, Process } from './node.js';
+import type { Rng } from './rng.js';
+
+export const PAIR_NAME = 'pair';
+export const PARTNER_PORT = 647;
+
+/** What both servers are to agree on. */
+export interface PairConfig {
+  readonly mode: 'loadBalance' | 'hotStandby';
+  readonly percent: number; // A's share of the load, or what the standby owns
+  readonly mcltSeconds: number;
+  readonly eager: boolean;
+  readonly startAlone: 'guarded' | 'never';
+}
+
+export function pairConfigOf(rng: Rng): PairConfig {
+  return {
+    mode: rng.chance(0.6) ? 'loadBalance' : 'hotStandby',
+    percent: rng.pick([0, 5, 20, 50, 50, 70, 100]),
+    mcltSeconds: Math.round(rng.spread(20, 900)),
+    eager: rng.chance(0.5),
+    startAlone: rng.chance(0.8) ? 'guarded' : 'never',
+  };
+}
+
+/** The relationship as one server's config file declares it. */
+export function relationshipSettings(
+  pair: PairConfig,
+  node: number,
+  partnerAddress: number,
+  scopes: readonly string[],
+): RelationshipSettings {
+  const balanced = pair.mode === 'loadBalance';
+  const active = node === 0;
+  return {
+    name: PAIR_NAME,
+    partnerAddress: formatAddress(partnerAddress),
+    partnerPort: PARTNER_PORT,
+    mode: pair.mode,
+    loadBalancePercent: active ? pair.percent : 100 - pair.percent,
+    standbyRole: balanced ? null : active ? 'active' : 'standby',
+    reservePercent: balanced ? 0 : pair.percent,
+    mcltSeconds: pair.mcltSeconds,
+    autoStateTransition: false,
+    stateSwitchIntervalSeconds: 3600,
+    eager: pair.eager,
+    authenticated: false,
+    scopes,
+    timers: { ...TIMER_DEFAULTS, startAlone: pair.startAlone },
+  };
+}
+
+export function relationshipOf(process: Process | null): Relationship | undefined {
+  return process?.engine.partners.all[0];
+}
+
+export function stateOf(process: Process | null): State | undefined {
+  return relationshipOf(process)?.state;
+}
+
+/** The states of both, as one reads them in a story. */
+export function statesOf(nodes: readonly Node[]): string {
+  return nodes.map(({ name, process }) => `${name} ${stateOf(process) ?? 'down'}`).join(', ');
+}
