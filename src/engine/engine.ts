@@ -34,6 +34,7 @@ import { Snapshot } from './snapshot.js';
 export interface EngineOptions {
   readonly name: string; // this server's name
   readonly storeId: string;
+  readonly lastOperationAt?: number; // engine time, as the store kept it; 0 or absent: never
   readonly startCounter?: number; // raised with each start of the store (failover.md §5 "Identity")
   readonly ports: { readonly server: number; readonly client: number };
   /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */
@@ -301,11 +302,12 @@ export class Engine {
 
   /** `scopeId`, `address` and `relationship` in the data become fields of the event. */
   makeEvent(type: EventType, data: Record<string, unknown>, actor?: string): JournalEvent {
-    const { scopeId, address, ...rest } = data;
+    const { scopeId, address, relationship, ...rest } = data;
     return {
       seq: EVENTS[type].journal ? this.nextEventSeq++ : 0,
       at: this.at,
       type,
+      ...(typeof relationship === 'string' ? { relationship } : {}),
       ...(typeof scopeId === 'string' ? { scopeId } : {}),
       ...(typeof address === 'string' ? { address } : {}),
       ...(actor === undefined ? {} : { actor }),
