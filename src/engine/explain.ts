@@ -44,12 +44,12 @@ function stateOf(engine: Engine, text: string, lease: Lease): string[] {
   switch (lease.state) {
     case 'active': {
       const until = end >= INFINITE_AT ? 'without end' : `until ${isoOf(end)}`;
-      const told = Math.round((end - lease.lastTransactionAt) / 1000);
       return [
         `${text} is leased to ${client} since ${isoOf(lease.startAt)}, ${until}.`,
-        ...(end >= INFINITE_AT
-          ? []
-          : [`It last spoke at ${isoOf(lease.lastTransactionAt)} and was told ${told} s then.`]),
+        `It last spoke at ${isoOf(lease.lastTransactionAt)}.`,
+        end >= INFINITE_AT
+          ? 'It was told so once, and no later answer takes that back: only the client or `tandem lease release` ends it.'
+          : 'The end is the latest instant that it was told since it was bound, whatever the lease time is now.',
         ...(end < engine.at
           ? ['The end has passed; it is kept a little longer for a client whose clock is slow.']
           : []),
