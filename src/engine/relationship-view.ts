@@ -4,8 +4,7 @@
 import type { SharedScope } from '../failover/host.js';
 import type { Relationship } from '../failover/relationship.js';
 import { type Story, storyOf } from '../failover/story.js';
-import type { Side } from '../lease/lease.js';
-import { ownFreeUsableAt, partnerFreeUsableAt } from '../lease/lifetime.js';
+import { INFINITE_AT, type Side } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import type { Engine } from './engine.js';
 import { isoOf, isoOrNull } from './instants.js';
@@ -74,21 +73,22 @@ function poolOf({ scope, pools }: SharedScope, side: Side): RelationshipPool {
 
 /** Instants ahead of and behind a relationship, engine time; 0 = none. */
 function relationshipInstants(relationship: Relationship) {
-  const automaticAt = relationship.duties.safePeriodUntilAt;
   return {
     lastContactAt: relationship.connected ? relationship.contact.heardAt : relationship.lastContactAt,
-    automaticAt: Number.isFinite(automaticAt) ? automaticAt : 0,
+    automaticAt: finite(relationship.duties.safePeriodUntilAt),
   };
 }
 
+/** Never and without end are both no instant to wait for. */
+function finite(at: number): number {
+  return at >= INFINITE_AT ? 0 : at;
+}
+
 function story(engine: Engine, relationship: Relationship, pools: readonly RelationshipPool[]): Story {
-  const { record, timers, mcltMs } = relationship;
+  const { record, timers } = relationship;
   const { settings, stored } = record;
   const facts = relationship.facts();
   const { state } = relationship;
-  const down = state === 'partner-down';
-  const downAt = down ? stored.lastDownAt : 0;
-  const marginMs = relationship.marginMs(mcltMs);
   const sum = (read: (pool: RelationshipPool) => number) => pools.reduce((all, pool) => all + read(pool), 0);
   return storyOf({
     at: engine.at,
@@ -114,8 +114,8 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
     startupUntilAt: relationship.startedAt + timers.startupWaitMs,
     waitUntilAt: relationship.recoverWaitUntilAt,
     automaticAt: relationshipInstants(relationship).automaticAt,
-    partnerShareAt: down ? partnerFreeUsableAt(downAt, settings.mcltSeconds, marginMs) : 0,
-    ownShareAt: down ? ownFreeUsableAt(stored.holdOwnShare, downAt, settings.mcltSeconds, marginMs) : 0,
+    partnerShareAt: finite(relationship.ruleE.partnerFreeUsableAt),
+    ownShareAt: finite(relationship.ruleE.ownFreeUsableAt),
   });
 }
 
