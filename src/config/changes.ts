@@ -19,9 +19,10 @@ export interface Change {
 export interface ComparedSettings {
   readonly server: object;
   readonly scopes: readonly object[];
+  readonly failover?: readonly object[];
 }
 
-/** All changes from one to the other, server first, then scopes in the order of `after`, gone ones last. */
+/** All changes from one to the other, server first, then scopes and relationships in the order of `after`, gone ones last. */
 export function changesBetween(before: ComparedSettings, after: ComparedSettings): readonly Change[] {
   const found: Change[] = [];
   for (const name of ['options', 'classes', 'filters']) {
@@ -33,6 +34,13 @@ export function changesBetween(before: ComparedSettings, after: ComparedSettings
     'scopes',
     before.scopes as readonly JsonMap[],
     after.scopes as readonly JsonMap[],
+    found,
+  );
+  compare(
+    keyNode('failover'),
+    'failover',
+    (before.failover ?? []) as readonly JsonMap[],
+    (after.failover ?? []) as readonly JsonMap[],
     found,
   );
   return found;

@@ -29,6 +29,14 @@ export interface ServeConfig {
   readonly journalRetention: number;
   readonly recording?: { readonly file: string; readonly maxMegabytes: number };
   readonly log: { readonly level: LogLevel };
+  readonly relationshipSecrets: readonly RelationshipSecrets[];
+}
+
+/** Where the secrets of a relationship of the file are. They are the machine's own: never stored, never replicated. */
+export interface RelationshipSecrets {
+  readonly relationship: string;
+  readonly secretFile: string | null; // null: the relationship has none, and the link is plain
+  readonly previousSecretFile: string | null;
 }
 
 export interface PartnerConfig {
@@ -52,17 +60,45 @@ export interface DeclaredScope extends Partial<Omit<ScopeSettings, 'subnet' | 'p
   readonly reservations?: readonly (Partial<ReservationSettings> & Pick<ReservationSettings, 'address'>)[];
 }
 
+/** A relationship as the file has it, every default filled in, without its secrets. Durations in seconds, or ms. */
+export interface RelationshipConfig {
+  readonly name: string;
+  readonly partner: string; // "10.77.0.3:647"
+  readonly mode: 'load-balance' | 'hot-standby';
+  readonly loadBalancePercent: number;
+  readonly role: 'active' | 'standby';
+  readonly reservePercent: number;
+  readonly maxClientLeadTime: number;
+  readonly autoStateTransition: boolean;
+  readonly stateSwitchInterval: number;
+  readonly updates: 'eager' | 'lazy';
+  readonly scopes: readonly string[]; // scope ids
+  readonly eagerWait: number; // ms
+  readonly respondAfter: number;
+  readonly contactInterval: number; // ms
+  readonly receiveTimer: number; // ms
+  readonly startupWait: number;
+  readonly restartGrace: number;
+  readonly resyncTimeout: number;
+  readonly maxUnackedUpdates: number;
+  readonly startAlone: 'guarded' | 'never';
+}
+
+export type DeclaredRelationship = Partial<RelationshipConfig> & Pick<RelationshipConfig, 'name' | 'partner'>;
+
 /** The declared part as the store keeps it (command `edit`, edit `declared`): plain JSON with its version. */
 export interface Declared {
   readonly version: 1;
   readonly server: DeclaredServer;
   readonly scopes: readonly DeclaredScope[];
+  readonly failover?: readonly DeclaredRelationship[];
 }
 
 /** Settings in full, as the engine runs them. */
 export interface Settings {
   readonly server: ServerSettings;
   readonly scopes: readonly ScopeSettings[];
+  readonly failover: readonly RelationshipConfig[];
 }
 
 export interface LoadedConfig {

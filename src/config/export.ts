@@ -17,7 +17,7 @@ export interface ExportInput {
 
 /** The YAML text. Paths in it are absolute, so the file may lie anywhere. */
 export function exportSettings({ running, config, hostName = hostname() }: ExportInput): string {
-  const own = { ...((config ?? {}) as JsonMap) };
+  const own = { ...((config ?? {}) as unknown as JsonMap) };
   if (own['name'] === hostName) delete own['name'];
   const serverNode = keyNode('server');
   const scopesNode = keyNode('scopes');
@@ -25,9 +25,20 @@ export function exportSettings({ running, config, hostName = hostname() }: Expor
   const scopes = asItems(running.scopes as readonly JsonMap[]).map((scope) =>
     writeMap(scopesNode, stripMap(scopesNode, asMap(scope))),
   );
+  const failoverNode = keyNode('failover');
+  const failover = asItems((running.failover ?? []) as readonly JsonMap[]).map((item) => {
+    const secrets = config?.relationshipSecrets.find(
+      ({ relationship }) => relationship === asMap(item)['name'],
+    );
+    return writeMap(
+      failoverNode,
+      stripMap(failoverNode, { ...asMap(item), ...(secrets as unknown as JsonMap) }),
+    );
+  });
   const document = new Document({
     ...(Object.keys(server).length === 0 ? {} : { server }),
     ...(scopes.length === 0 ? {} : { scopes }),
+    ...(failover.length === 0 ? {} : { failover }),
   });
   visit(document, {
     Seq(_key, sequence) {

@@ -15,9 +15,12 @@ export const MAX_FAULTS = 1000;
 export const MAX_OPTION_VALUES = 255; // a list of more octets or addresses does not fit a reply
 export const MAX_INTERFACES = 256; // one socket each
 export const MAX_PARTNERS = 31; // relationships of one server (product: 31)
+export const MAX_RELATIONSHIP_NAME = 126; // characters, as Windows has it
 export const MAX_PATH = 4096; // PATH_MAX
 export const MAX_SOCKET_PATH = 107; // sun_path less its NUL, unix(7)
 
+export const MIN_SECRET_BYTES = 16; // shorter ones can be tried out from one recorded handshake
+export const MAX_SECRET_FILE_BYTES = 4096;
 export const MAX_TOKEN_FILE_BYTES = 64 * 1024;
 export const MAX_TOKENS = 256;
 export const MIN_TOKEN = 8; // shorter ones can be tried out

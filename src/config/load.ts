@@ -8,8 +8,11 @@ import { type Fault, type ScopeSettings, SERVER_DEFAULTS, type ServerSettings } 
 import type {
   ConfigResult,
   Declared,
+  DeclaredRelationship,
   DeclaredScope,
   DeclaredServer,
+  RelationshipConfig,
+  RelationshipSecrets,
   ServeConfig,
   Settings,
 } from './config.js';
@@ -25,6 +28,9 @@ import { lineAt, readYaml, type Written } from './yaml.js';
 
 /** Keys of `server` that are declared settings of the engine; the others are the machine's own. */
 export const DECLARED_SERVER_KEYS: ReadonlySet<string> = new Set(Object.keys(SERVER_DEFAULTS));
+
+/** Keys of a relationship that are this machine's own. */
+const SECRET_KEYS: ReadonlySet<string> = new Set(['secretFile', 'previousSecretFile']);
 
 export interface LoadOptions {
   readonly file: string; // paths in the text are relative to its directory
@@ -92,7 +98,14 @@ export function settingsOf(declared: Declared): Settings {
   return {
     server: only(server, DECLARED_SERVER_KEYS) as unknown as ServerSettings,
     scopes: scopes as unknown as readonly ScopeSettings[],
+    failover: (declared.failover ?? []).map(filledRelationship),
   };
+}
+
+/** A relationship with every default filled in. */
+export function filledRelationship(declared: DeclaredRelationship): RelationshipConfig {
+  const filled = fillMap(keyNode('failover'), declared as unknown as JsonMap);
+  return without(filled, SECRET_KEYS) as unknown as RelationshipConfig;
 }
 
 function declaredOf(file: JsonMap): Declared {
@@ -100,6 +113,9 @@ function declaredOf(file: JsonMap): Declared {
     version: 1,
     server: only(asMap(file['server']), DECLARED_SERVER_KEYS) as DeclaredServer,
     scopes: asItems(file['scopes']) as unknown as readonly DeclaredScope[],
+    failover: asItems(file['failover']).map((item) =>
+      without(asMap(item), SECRET_KEYS),
+    ) as unknown as readonly DeclaredRelationship[],
   };
 }
 
@@ -110,8 +126,24 @@ function serveConfigOf(file: JsonMap, options: LoadOptions): ServeConfig {
     ),
   );
   const named = { name: options.hostName ?? hostname(), ...own };
-  const absolute = resolvePaths(keyNode('server'), named, dirname(resolve(options.file)));
-  return absolute as unknown as ServeConfig;
+  const directory = dirname(resolve(options.file));
+  const absolute = resolvePaths(keyNode('server'), named, directory);
+  return { ...absolute, relationshipSecrets: secretsOf(file, directory) } as unknown as ServeConfig;
+}
+
+function secretsOf(file: JsonMap, directory: string): readonly RelationshipSecrets[] {
+  return asItems(file['failover']).map((item) => {
+    const { name, secretFile, previousSecretFile } = resolvePaths(
+      keyNode('failover'),
+      asMap(item),
+      directory,
+    );
+    return {
+      relationship: String(name),
+      secretFile: (secretFile ?? null) as string | null,
+      previousSecretFile: (previousSecretFile ?? null) as string | null,
+    };
+  });
 }
 
 /** Every path of the map made absolute. */
@@ -131,6 +163,10 @@ function resolvePaths(node: KeyNode, value: JsonMap, directory: string): JsonMap
 
 function only(value: JsonMap, names: ReadonlySet<string>): JsonMap {
   return Object.fromEntries(Object.entries(value).filter(([name]) => names.has(name)));
+}
+
+function without(value: JsonMap, names: ReadonlySet<string>): JsonMap {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !names.has(name)));
 }
 
 function located(root: Written | null, fault: Fault): ConfigFault {

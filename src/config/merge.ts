@@ -6,9 +6,10 @@ import type { Edit } from '../engine/command.js';
 import type { ScopeSettings, ServerSettings } from '../lease/settings.js';
 import { optionByName } from '../wire/options.js';
 import { type Change, changesBetween } from './changes.js';
-import type { Declared, Settings } from './config.js';
+import type { Declared, RelationshipConfig, Settings } from './config.js';
 import { byIdentity, equalMaps, equalOption, equalValues, identityOf } from './equal.js';
 import { fill, fillMap } from './fill.js';
+import { filledRelationship } from './load.js';
 import { asItems, asMap, type Json, type JsonMap } from './shapes.js';
 import { type KeyNode, keyNode } from './tree.js';
 
@@ -19,13 +20,17 @@ export interface MergeInput {
   readonly now: Declared;
   /** The value of the newest `declared` edit, as the store gave it back; null = no file was ever applied. */
   readonly applied: unknown;
-  readonly running: { readonly server: ServerSettings; readonly scopes: readonly RunningScope[] };
+  readonly running: {
+    readonly server: ServerSettings;
+    readonly scopes: readonly RunningScope[];
+    readonly failover?: readonly RelationshipConfig[];
+  };
 }
 
 export interface MergeResult {
   /** Removals, then the server, changed scopes, new scopes, and last the new base. Empty when nothing is to be done. */
   readonly edits: readonly Edit[];
-  /** What the edits do to the running settings, for people. Empty although `edits` is not: only the base moves on. */
+  /** What this does to the running settings, for people. Empty although `edits` is not: only the base moves on. */
   readonly changes: readonly Change[];
   /** The running settings after the edits. */
   readonly merged: Settings;
@@ -55,6 +60,7 @@ export function mergeDeclared({ now, applied, running }: MergeInput): MergeResul
   const merged = {
     server: server as unknown as ServerSettings,
     scopes: scopes.map((scope) => fillMap(scopesNode, scope)) as unknown as readonly ScopeSettings[],
+    failover: mergeRelationships(now, base, running.failover ?? []),
   };
   const edits = editsFor(merged, running);
   const declared: Edit = { kind: 'declared', value: now };
@@ -63,6 +69,20 @@ export function mergeDeclared({ now, applied, running }: MergeInput): MergeResul
     changes: changesBetween(running, merged),
     merged,
   };
+}
+
+/** What runs and is gone from the file stays: in this release a file does not end a relationship. */
+function mergeRelationships(
+  now: Declared,
+  base: Declared,
+  running: readonly RelationshipConfig[],
+): readonly RelationshipConfig[] {
+  const [wanted, applied] = [items(now.failover ?? []), items(base.failover ?? [])];
+  const merged = mergeRecords(keyNode('failover'), wanted, applied, items(running)).map((item) =>
+    filledRelationship(item as unknown as RelationshipConfig),
+  );
+  const names = new Set(merged.map(({ name }) => name));
+  return [...merged, ...running.filter(({ name }) => !names.has(name))];
 }
 
 /** The declared keys that the store kept. Unknown versions and damaged values count as nothing declared. */

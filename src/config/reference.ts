@@ -3,7 +3,6 @@
 import { optionReference } from '../wire/options.js';
 import { formatDuration, formatMilliseconds } from './durations.js';
 import { KEY_TABLE, type KeyRow } from './keys.js';
-import { NOT_SERVED } from './rules.js';
 import { describeScalar } from './scalars.js';
 import type { Shape } from './shapes.js';
 
@@ -14,7 +13,6 @@ export const REFERENCE_END = '<!-- /reference -->';
 export function renderConfigReference(): string {
   const sections = new Map<string, string[]>();
   for (const row of KEY_TABLE) {
-    if (NOT_SERVED.some((section) => row.path.startsWith(section))) continue;
     const parent = row.path.replace(/\.?[^.]+$/, '');
     const lines = sections.get(parent) ?? [];
     lines.push(

@@ -1,16 +1,14 @@
 // What one key of a config file asks of another: a row a rule. What scopes and options must satisfy is not here; the
 // lease room checks that for files and run-time edits alike.
 
-import { asItems, asMap, type Json, type JsonMap } from './shapes.js';
+import { FAILOVER_RULES } from './failover-rules.js';
+import { asItems, asMap, isGiven, type Json, type JsonMap } from './shapes.js';
 
 export interface Rule {
   readonly severity: 'fault' | 'warning';
   /** Paths and sentences of everything in the declared keys that breaks the rule. */
   readonly find: (file: JsonMap) => readonly (readonly [path: string, message: string])[];
 }
-
-/** Sections whose keys are known in shape, so that files for a later release can be read, and refused when used. */
-export const NOT_SERVED: readonly string[] = ['failover'];
 
 export const RULES: readonly Rule[] = [
   {
@@ -53,21 +51,7 @@ export const RULES: readonly Rule[] = [
     },
   },
   { severity: 'fault', find: repeatedEntries },
-  {
-    severity: 'warning',
-    find: (file) =>
-      isGiven(asMap(file['server'])['partner'])
-        ? [['server.partner', 'is accepted, but nothing listens for partners in this release']]
-        : [],
-  },
-  {
-    severity: 'fault',
-    find: (file) =>
-      NOT_SERVED.filter((section) => asItems(file[section]).length > 0).map((section) => [
-        section,
-        `${section} relationships are not part of this release; remove the section`,
-      ]),
-  },
+  ...FAILOVER_RULES,
   {
     severity: 'warning',
     find: (file) =>
@@ -106,8 +90,4 @@ function repeatedEntries(file: JsonMap): readonly (readonly [string, string])[] 
         : [],
     ),
   );
-}
-
-function isGiven(value: Json | undefined): boolean {
-  return value !== undefined && value !== null;
 }

@@ -9,6 +9,9 @@ import { formatDuration, formatMilliseconds, parseDuration, parseMilliseconds } 
 import { quote } from './fault.js';
 import type { ScalarShape } from './shapes.js';
 
+/** Where partners listen (draft-ietf-dhc-failover-12 §8.2). */
+const PARTNER_PORT = 647;
+
 type Value = string | number | boolean;
 export type ScalarResult = { readonly value: Value } | { readonly fault: string };
 
@@ -142,9 +145,9 @@ const SCALARS: ScalarTable = {
     expected: () => '`ADDRESS:PORT`',
     write: asIs,
   },
-  host: {
-    read: (source) => done(/^[a-z0-9][a-z0-9.-]{0,252}(:[0-9]{1,5})?$/i.test(source) ? source : undefined),
-    expected: () => '`HOST` or `HOST:PORT`',
+  partner: {
+    read: readPartner,
+    expected: () => 'IPv4 address of the partner, `ADDRESS` or `ADDRESS:PORT`',
     write: asIs,
   },
   path: {
@@ -198,6 +201,17 @@ function readPattern(source: string): ScalarResult | undefined {
   if (whole !== undefined) return done(formatHardware(whole));
   const pattern = source.toLowerCase().replaceAll('-', ':');
   return done(/^([0-9a-f]{2}:){1,15}\*$/.test(pattern) ? pattern : undefined);
+}
+
+/** The port is always written, so that both ways to say the usual one are the same value. */
+function readPartner(source: string): ScalarResult | undefined {
+  const [, host = '', digits = String(PARTNER_PORT)] = /^([^:]*)(?::([0-9]{1,5}))?$/.exec(source) ?? [];
+  const address = parseAddress(host);
+  const port = Number(digits);
+  if (address === undefined || port < 1 || port > 65_535) return undefined;
+  const first = address >>> 24;
+  if (first === 0 || first >= 224) return { fault: `${host} is not the address of a single host` };
+  return done(`${formatAddress(address)}:${port}`);
 }
 
 /** `127.0.0.1:8647` or `[::1]:8647` as host and port; undefined when it is neither. */

@@ -15,6 +15,11 @@ export function asItems(value: Json | undefined): readonly Json[] {
   return Array.isArray(value) ? (value as readonly Json[]) : [];
 }
 
+/** Is there a value: neither absent nor null. */
+export function isGiven(value: Json | undefined): boolean {
+  return value !== undefined && value !== null;
+}
+
 function isMap(value: Json | undefined): value is JsonMap {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -39,7 +44,7 @@ export type ScalarShape =
   | { readonly kind: 'client-id' }
   | { readonly kind: 'interface' }
   | { readonly kind: 'endpoint' } // ADDRESS:PORT to listen on
-  | { readonly kind: 'host' } // HOST[:PORT] of a partner
+  | { readonly kind: 'partner' } // ADDRESS[:PORT] of a partner
   | { readonly kind: 'path'; readonly max: number };
 
 export type Shape =

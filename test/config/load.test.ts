@@ -1,6 +1,6 @@
 // Config files: what is read from them, every kind of fault in them with its path and line, and hostile ones.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -15,6 +15,7 @@ import { formatFault } from '../../src/config/fault.js';
 import { loadConfigFile, loadConfigText } from '../../src/config/load.js';
 import { restartKeys } from '../../src/config/restart.js';
 import { parseEndpoint } from '../../src/config/scalars.js';
+import { loadSecret } from '../../src/config/secrets.js';
 import { loadTokens, parseTokens } from '../../src/config/tokens.js';
 import { INFINITE_SECONDS } from '../../src/lease/settings.js';
 
@@ -94,11 +95,13 @@ t.test('a file with everything at its default', async (t) => {
     admin: { socket: '/run/tandem/admin.sock', http: null, tokenFile: null },
     journalRetention: 7_776_000,
     log: { level: 'info' },
+    relationshipSecrets: [],
   });
-  t.strictSame(result.declared, { version: 1, server: {}, scopes: [] });
+  t.strictSame(result.declared, { version: 1, server: {}, scopes: [], failover: [] });
   t.strictSame(result.settings, {
     server: { options: {}, classes: [], filters: { allow: [], deny: [] } },
     scopes: [],
+    failover: [],
   });
   t.strictSame(warnings(''), ['f: scopes: none declared: only scopes added at run time are served']);
 });
@@ -199,7 +202,6 @@ failover: [{}]
       'f:18: scopes[1].subnet: is missing',
       'f:19: failover[0].name: is missing',
       'f:19: failover[0].partner: is missing',
-      'f:19: failover: failover relationships are not part of this release; remove the section',
     ],
   );
 });
@@ -246,10 +248,6 @@ t.test('rules between keys', async (t) => {
   t.match(lines('server: { interfaces: [way-too-long-for-linux] }').join(), /interface name/);
   t.match(lines('server: { admin: { http: "localhost:80", tokenFile: t } }').join(), /expected ADDRESS:PORT/);
   t.strictSame(lines('failover: []'), [], 'an empty section is none');
-  t.match(
-    warnings('server: { partner: { listen: "0.0.0.0:647" } }').join(),
-    /server\.partner: is accepted, but nothing listens/,
-  );
   t.match(warnings('server: { admin: { tokenFile: t } }').join(), /tokenFile: is not used/);
   t.match(
     warnings('scopes: [{ subnet: 10.0.0.0/24 }]').join(),
@@ -260,6 +258,82 @@ t.test('rules between keys', async (t) => {
     /same option as routers/,
   );
   t.match(lines('server: { <<: {} }').join(), /merge keys are not supported/);
+});
+
+t.test('rules of relationships', async (t) => {
+  const file = (failover: string, server = 'partner: { listen: "10.77.0.2:647" }') =>
+    `server: { ${server} }\nscopes: [{ subnet: 10.77.0.0/24, ranges: [10.77.0.9] }]\nfailover:\n${failover}`;
+  const one = (keys: string) =>
+    lines(file(`  - { name: a, partner: 10.77.0.3, scopes: [10.77.0.0], secretFile: s${keys} }`));
+  t.strictSame(one(''), []);
+  t.strictSame(
+    lines(
+      file(`  - { name: "", partner: 10.77.0.2, scopes: [10.77.0.0, 10.78.0.0], previousSecretFile: s }
+  - { name: b, partner: dhcp2.example, scopes: [10.77.0.0] }
+  - { name: b, partner: 224.0.0.1, loadBalancePercent: 101 }
+  - { name: ${'x'.repeat(127)}, partner: 10.77.0.3:99999 }`),
+    ),
+    [
+      'f:4: failover[0].name: is empty; a name has 1 to 126 characters',
+      'f:4: failover[0].scopes[1]: 10.78.0.0 is not the network address of a scope of this file',
+      'f:4: failover[0].partner: 10.77.0.2:647 is this server itself',
+      'f:4: failover[0].previousSecretFile: is the secret before secretFile, and there is none',
+      'f:5: failover[1].partner: expected IPv4 address of the partner, ADDRESS or ADDRESS:PORT, found "dhcp2.example"',
+      'f:5: failover[1].scopes[0]: 10.77.0.0 stands in failover[0] already; a scope has one relationship',
+      'f:6: failover[2].partner: 224.0.0.1 is not the address of a single host',
+      'f:6: failover[2].loadBalancePercent: 101 is not within 0 to 100',
+      'f:6: failover[2]: repeats b',
+      'f:7: failover[3].name: has 127 characters, 126 are allowed',
+      'f:7: failover[3].partner: expected IPv4 address of the partner, ADDRESS or ADDRESS:PORT, found "10.77.0.3:99999"',
+    ],
+  );
+  t.match(one(', reservePercent: 5').join(), /reservePercent: means nothing in mode load-balance/);
+  t.match(one(', role: active').join(), /role: means nothing in mode load-balance/);
+  t.match(
+    one(', mode: hot-standby, loadBalancePercent: 50').join(),
+    /loadBalancePercent: means nothing in mode hot-standby/,
+  );
+  t.match(one(', stateSwitchInterval: 60s').join(), /must be longer than restartGrace/);
+  t.match(one(', receiveTimer: 1s').join(), /must be longer than contactInterval/);
+  t.match(
+    lines(file('  - { name: a, partner: 10.77.0.3 }', 'partner: { secretFile: s }')).join(),
+    /failover\[0\]\.secretFile: is missing: in this release no secret is derived/,
+  );
+  t.strictSame(warnings(file('  - { name: a, partner: 10.77.0.3, stateSwitchInterval: 2h }', 'name: x')), [
+    'f:4: failover[0]: has no secretFile: anyone on the path to the partner can read, change and forge leases',
+    'f:4: failover[0].stateSwitchInterval: is not used, because autoStateTransition is not set',
+    'f:4: failover[0].scopes: shares no scope',
+    'f:3: failover: no partner can dial this server, because server.partner.listen is not set',
+  ]);
+  const loaded = loadConfigText(
+    file('  - { name: a, partner: 10.77.0.3, scopes: [10.77.0.0], secretFile: s, previousSecretFile: /t }'),
+    AT,
+  );
+  if (!loaded.ok) throw new Error('it does not load');
+  t.strictSame(loaded.config.relationshipSecrets, [
+    { relationship: 'a', secretFile: '/etc/tandem/s', previousSecretFile: '/t' },
+  ]);
+  t.notMatch(JSON.stringify(loaded.declared), /ecretFile/, 'where secrets are is not stored');
+});
+
+t.test('secret files', async (t) => {
+  const dir = t.testdir();
+  const of = (text: string | Uint8Array, mode = 0o600) => {
+    writeFileSync(join(dir, 's'), text, { mode });
+    chmodSync(join(dir, 's'), mode);
+    return loadSecret(join(dir, 's'));
+  };
+  t.strictSame(of('0123456789abcdef\r\n'), {
+    ok: true,
+    secret: new TextEncoder().encode('0123456789abcdef'),
+    warning: null,
+  });
+  t.match(of('0123456789abcdef', 0o644), { ok: true, warning: /every user/ });
+  t.match(of('0123456789abcde\n'), { ok: false, fault: /holds 15 octets; a secret has at least 16/ });
+  t.match(of(Uint8Array.of(0xff, 0xfe)), { ok: false, fault: /UTF-8/ });
+  t.match(of('x'.repeat(5000)), { ok: false, fault: /5000 octets/ });
+  t.match(loadSecret(join(dir, 'none')), { ok: false, fault: /cannot be read/ });
+  t.match(loadSecret(dir), { ok: false, fault: /not a regular file/ });
 });
 
 t.test('YAML that is none, repeats itself or is made to hurt', async (t) => {

@@ -9,11 +9,12 @@ import { diffSettings, formatDifference } from '../../src/config/diff.js';
 import { exportSettings } from '../../src/config/export.js';
 import { loadConfigText, settingsOf } from '../../src/config/load.js';
 import { type MergeResult, mergeDeclared } from '../../src/config/merge.js';
+import { relationshipConfig, relationshipSettings } from '../../src/config/relationships.js';
 import type { Edit } from '../../src/engine/command.js';
 import { type ScopeSettings, SERVER_DEFAULTS } from '../../src/lease/settings.js';
 import { declared, settings } from './arbitraries.js';
 
-const NOTHING: Settings = { server: SERVER_DEFAULTS, scopes: [] };
+const NOTHING: Settings = { server: SERVER_DEFAULTS, scopes: [], failover: [] };
 
 function load(text: string): Declared {
   const result = loadConfigText(text, { file: '/etc/tandem/tandem.yaml' });
@@ -32,7 +33,7 @@ function carryOut(running: Settings, edits: readonly Edit[]): Settings {
       scopes.set(edit.scope.subnet.split('/')[0]!, edit.scope);
     }
   }
-  return { server, scopes: [...scopes.values()] };
+  return { ...running, server, scopes: [...scopes.values()] };
 }
 
 function edited(running: Settings, change: (scope: ScopeSettings) => ScopeSettings): Settings {
@@ -251,6 +252,48 @@ t.test('laws of the merge', async (t) => {
       });
     }),
   );
+});
+
+const PAIR = `${FILE}
+failover:
+  - { name: a-b, partner: 10.77.0.3, scopes: [10.77.0.0], loadBalancePercent: 70, eagerWait: 5ms }
+`;
+
+t.test('relationships: what the file says new is declared, what runs otherwise stays', async (t) => {
+  const [none, pair] = [load(FILE), load(PAIR)];
+  const running = settingsOf(none);
+  const first = mergeDeclared({ now: pair, applied: none, running });
+  t.strictSame(told(first), [
+    'add failover[a-b]: { name: a-b, partner: 10.77.0.3:647, loadBalancePercent: 70, scopes: [10.77.0.0], eagerWait: 5ms }',
+    'edits: declared',
+  ]);
+  t.strictSame(first.merged.failover, settingsOf(pair).failover);
+
+  const now = { ...running, failover: first.merged.failover };
+  t.strictSame(told(mergeDeclared({ now: pair, applied: pair, running: now })), ['edits: none']);
+  const edited = load(PAIR.replace('5ms', '7ms'));
+  const later = mergeDeclared({
+    now: edited,
+    applied: pair,
+    running: { ...now, failover: now.failover.map((one) => ({ ...one, loadBalancePercent: 30 })) },
+  });
+  t.strictSame(told(later), ['set failover[a-b].eagerWait: 5ms -> 7ms', 'edits: declared']);
+  t.match(later.merged.failover, [{ loadBalancePercent: 30, eagerWait: 7 }], 'an edit at run time stays');
+  t.strictSame(
+    told(mergeDeclared({ now: none, applied: pair, running: now })),
+    ['edits: declared'],
+    'gone from the file, it runs on',
+  );
+
+  t.match(diffSettings({ file: settingsOf(none), running: now }).map(formatDifference), [
+    /^failover\[a-b\]: only running: /,
+  ]);
+  const [one] = now.failover;
+  if (one === undefined) throw new Error('nothing was declared');
+  t.strictSame(relationshipConfig(relationshipSettings(one, true)), one, 'to the engine and back');
+  const text = exportSettings({ running: now, config: null });
+  const again = loadConfigText(text, { file: '/x/y.yaml' });
+  t.strictSame(again.ok && again.settings.failover, now.failover);
 });
 
 t.test('what is exported loads back to the same', async (t) => {

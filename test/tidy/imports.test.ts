@@ -15,7 +15,7 @@ const ARROWS: Readonly<Record<string, Arrows>> = {
   failover: { values: ['wire', 'lease'], types: [], packages: [] },
   dhcp: { values: ['wire', 'lease', 'failover'], types: [], packages: ['lru-cache'] },
   engine: { values: ['wire', 'lease', 'failover', 'dhcp'], types: [], packages: ['lru-cache'] },
-  config: { values: ['wire', 'lease'], types: ['engine'], packages: ['yaml', 'zod'] },
+  config: { values: ['wire', 'lease'], types: ['engine', 'failover'], packages: ['yaml', 'zod'] },
   shell: {
     values: ['wire', 'lease', 'engine', 'config'],
     types: ['admin'],
