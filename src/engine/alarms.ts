@@ -15,11 +15,12 @@ export const ALARMS = {
   'store-restored': 'the store was restored from a backup: leases given since then are not in it',
   'config-refused': 'the config file could not be applied at start; the settings that ran before are served',
   network: 'an interface or socket that the config names cannot be used',
+  'partner-port': 'the address on which partners reach this server is not there',
   'recording-ended': 'the input recording ended before it was told to',
 } as const;
 
 /** Alarms that the shell raises; the engine raises the others itself. */
-export type ShellAlarm = 'config-refused' | 'network' | 'recording-ended';
+export type ShellAlarm = 'config-refused' | 'network' | 'partner-port' | 'recording-ended';
 
 export type AlarmCode = keyof typeof ALARMS;
 

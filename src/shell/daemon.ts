@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import type { Daemon, ShellStats } from '../admin/daemon.js';
 import type { Admin, AdminOptions } from '../admin/server.js';
 import type { ServeConfig } from '../config/config.js';
+import { loadConfigFile } from '../config/load.js';
 import { parseEndpoint } from '../config/scalars.js';
 import { loadTokens, type Token } from '../config/tokens.js';
 import type { CommandResult } from '../engine/command.js';
@@ -17,6 +18,8 @@ import { type InterfaceWatch, watchInterfaces } from './interfaces.js';
 import { openStore } from './lmdb.js';
 import type { Log } from './log.js';
 import { Loop } from './loop.js';
+import { readPartnerSecrets } from './partner-secrets.js';
+import { PartnerPortError, PartnerSide } from './partner-side.js';
 import { PendingCommands } from './pending.js';
 import { openProber, type Prober } from './probe.js';
 import { openRecorder, type Recorder } from './recorder.js';
@@ -48,6 +51,7 @@ export class TandemDaemon {
   readonly loop: Loop;
   readonly settings: SettingsFile;
   private readonly commands: PendingCommands;
+  private readonly partners: PartnerSide;
   private readonly listeners = new Set<(event: Parameters<Log['event']>[0]) => void>();
   private readonly clock: SystemClock;
   private sockets: ServerSockets | undefined;
@@ -75,6 +79,7 @@ export class TandemDaemon {
     this.engine = new Engine({
       name: config.name,
       storeId: store.identity.storeId,
+      startCounter: store.identity.startCounter,
       ports: config.ports,
       clockHeld: this.clock.held,
       wallAheadMs: this.clock.wallAheadMs,
@@ -89,9 +94,7 @@ export class TandemDaemon {
       now: () => this.clock.now(),
       send: (datagram) => this.sockets?.send(datagram),
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
-      partner: (effect) => {
-        throw new Error(`no relationship can be declared, yet ${effect.kind} was asked for`);
-      },
+      partner: (effect) => this.partners.carryOut(effect),
       acceptClock: () => this.clock.accept(),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),
@@ -99,9 +102,20 @@ export class TandemDaemon {
       record: (at, input) => this.recorder?.input(at, input),
       fatal: (error) => this.fatal(error),
     });
+    this.partners = new PartnerSide({
+      listen: config.partner?.listen ?? null,
+      address: config.partner?.address ?? null,
+      mustProve: (name) => this.engine.partners.named(name)?.record.settings.authenticated ?? false,
+      feed: (input) => this.loop.feed(input),
+      say: options.log.say,
+    });
     this.startedAt = isoOf(this.clock.now());
-    this.settings = new SettingsFile(options.file, config, this.engine.view, (actor, command) =>
-      this.commands.run(actor, command),
+    this.settings = new SettingsFile(
+      options.file,
+      config,
+      this.engine.view,
+      () => this.engine.partners.all.map(({ record }) => record.settings),
+      (actor, command) => this.commands.run(actor, command),
     );
   }
 
@@ -116,9 +130,11 @@ export class TandemDaemon {
     }
     const daemon = new TandemDaemon(options, store);
     try {
+      daemon.readSecrets(options.config, 'start');
       daemon.load();
       await daemon.applyFile();
       daemon.openNetwork();
+      await daemon.openPartnerPort();
       await daemon.openAdmin();
       daemon.startTimers();
       return daemon;
@@ -212,6 +228,24 @@ export class TandemDaemon {
     this.loop.feed({ kind: 'alarm', code: 'network', message });
   }
 
+  private async openPartnerPort(): Promise<void> {
+    try {
+      await this.partners.listen();
+    } catch (error) {
+      if (error instanceof PartnerPortError) throw new StartError(error.message);
+      throw error;
+    }
+  }
+
+  /** The secrets of relationships. A faulty file keeps the daemon from starting, and on reload all secrets as they were. */
+  private readSecrets({ relationshipSecrets }: ServeConfig, when: 'start' | 'reload'): void {
+    const { secrets, warnings, faults } = readPartnerSecrets(relationshipSecrets);
+    for (const warning of warnings) this.options.log.say('warn', warning);
+    if (faults.length === 0) this.partners.setSecrets(secrets);
+    else if (when === 'start') throw new StartError(faults.join('\n'));
+    else for (const fault of faults) this.options.log.say('error', fault);
+  }
+
   private async openAdmin(): Promise<void> {
     const { admin } = this.options.config;
     this.readTokens();
@@ -243,7 +277,11 @@ export class TandemDaemon {
 
   /** Read the config file and the token file again, and apply what changed. */
   async reload(options: ApplyOptions): Promise<CommandResult> {
-    if (!options.dryRun) this.readTokens();
+    if (!options.dryRun) {
+      this.readTokens();
+      const loaded = loadConfigFile(this.options.file);
+      if (loaded.ok) this.readSecrets(loaded.config, 'reload');
+    }
     const result = await this.settings.apply(options);
     if (result.ok && !options.dryRun)
       this.loop.feed({ kind: 'alarm', code: 'config-refused', message: null });
@@ -326,6 +364,7 @@ export class TandemDaemon {
     this.sockets?.flush();
     this.sockets?.close();
     this.prober?.close();
+    await this.partners.close();
     await this.admin?.close();
     this.recorder?.close();
     this.store.touch(this.clock.mark());

@@ -1,11 +1,13 @@
 // The config file against what runs: apply, diff, export. Reads files and makes edits; the engine carries them out.
 
+import { isDeepStrictEqual } from 'node:util';
 import { formatChange } from '../config/changes.js';
-import type { ServeConfig } from '../config/config.js';
+import type { LoadedConfig, RelationshipConfig, ServeConfig } from '../config/config.js';
 import { diffSettings, formatDifference } from '../config/diff.js';
 import { exportSettings } from '../config/export.js';
 import { loadConfigFile } from '../config/load.js';
 import { mergeDeclared } from '../config/merge.js';
+import { relationshipConfig, relationshipSettings } from '../config/relationships.js';
 import { restartKeys } from '../config/restart.js';
 import type { Command, CommandResult } from '../engine/command.js';
 import type { EngineView, ScopeView } from '../engine/view.js';
@@ -17,6 +19,7 @@ export interface ApplyOptions {
   readonly actor: string;
 }
 
+type RunningRelationship = ReturnType<typeof relationshipSettings>;
 type Run = (actor: string, command: Command) => Promise<CommandResult>;
 
 export class SettingsFile {
@@ -24,14 +27,18 @@ export class SettingsFile {
     readonly path: string,
     private readonly started: ServeConfig,
     private readonly view: EngineView,
+    private readonly relationships: () => readonly RunningRelationship[],
     private readonly run: Run,
   ) {}
 
-  /** Three-way merge of the file into what runs, as one edit. The value: `{ plan, needRestart }`. */
+  /**
+   * Three-way merge of the file into what runs: one edit, then the relationships, whose scopes it may have made. The
+   * value: `{ plan, needRestart }`.
+   */
   async apply({ dryRun, force, actor }: ApplyOptions): Promise<CommandResult> {
     const loaded = loadConfigFile(this.path);
     if (!loaded.ok) return this.faulty(loaded.faults);
-    const { edits, changes } = mergeDeclared({
+    const { edits, changes, merged } = mergeDeclared({
       now: loaded.declared,
       applied: this.view.declared(),
       running: this.running(),
@@ -40,9 +47,37 @@ export class SettingsFile {
       plan: changes.map(formatChange),
       needRestart: restartKeys(this.started, loaded.config),
     };
-    if (edits.length === 0) return { ok: true, value };
-    const result = await this.run(actor, { kind: 'edit', edits, force, dryRun });
-    return result.ok ? { ok: true, value } : result;
+    const declare = this.changed(merged.failover, loaded.config);
+    // The file counts as applied only when all of it is: a crash in between must not look like an edit at run time.
+    const last = declare.length > 0 ? edits.filter(({ kind }) => kind === 'declared') : [];
+    const first = edits.filter((edit) => !last.includes(edit));
+    const steps: Command[] = [
+      { kind: 'edit', edits: first, force, dryRun },
+      ...declare.map((settings): Command => ({ kind: 'declare-relationship', settings })),
+      { kind: 'edit', edits: last, force, dryRun },
+    ];
+    for (const step of steps) {
+      if (step.kind === 'edit' ? step.edits.length === 0 : dryRun) continue;
+      const result = await this.run(actor, step);
+      if (!result.ok) return result;
+    }
+    return { ok: true, value };
+  }
+
+  /** Relationships that are new or no longer what runs. */
+  private changed(
+    wanted: readonly RelationshipConfig[],
+    config: LoadedConfig['config'],
+  ): RunningRelationship[] {
+    const running = new Map(this.relationships().map((settings) => [settings.name, settings]));
+    const secrets = new Map(
+      config.relationshipSecrets.map((one) => [one.relationship, one.secretFile !== null]),
+    );
+    return wanted
+      .map((one) =>
+        relationshipSettings(one, secrets.get(one.name) ?? running.get(one.name)?.authenticated ?? false),
+      )
+      .filter((settings) => !isDeepStrictEqual(settings, running.get(settings.name)));
   }
 
   /** Lines `PATH: file A, running B`; empty when the file says what runs. */
@@ -61,8 +96,13 @@ export class SettingsFile {
   private running(): {
     server: ReturnType<EngineView['server']>;
     scopes: (ScopeSettings & { revision: number })[];
+    failover: RelationshipConfig[];
   } {
-    return { server: this.view.server(), scopes: this.view.scopes().map(settingsOf) };
+    return {
+      server: this.view.server(),
+      scopes: this.view.scopes().map(settingsOf),
+      failover: this.relationships().map(relationshipConfig),
+    };
   }
 
   private faulty(faults: readonly { readonly path: string; readonly message: string }[]): CommandResult {
