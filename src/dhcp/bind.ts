@@ -22,24 +22,34 @@ export function bindAndAcknowledge(
   const previous = ctx.table.get(address);
   const holds = previous !== undefined && isBinding(previous, served) && isClientOf(previous, query);
   const seconds = toldSeconds(served, terms, holds ? previous : undefined);
-  const reply =
-    seconds === 0
-      ? undefined
-      : addressReply(ctx, query, served, MessageType.ACK, address, seconds, terms, rapid);
+  const ack = (lease: number) =>
+    addressReply(ctx, query, served, MessageType.ACK, address, lease, terms, rapid);
+  const reply = seconds === 0 ? undefined : ack(seconds);
   if (reply === undefined) {
     // No way to tell the client: what was taken from the pool for it goes back, unless it has an offer of it.
     if (ctx.memory.offeredTo(address) === undefined) served.pools.giveBack(address);
     return;
   }
-  const offer = ctx.memory.offerTo(query.client);
-  if (offer) {
-    ctx.memory.removeOffer(query.client);
-    if (offer.address !== address) ctx.scopeAt(offer.address)?.pools.giveBack(offer.address);
-  }
-  const lease = boundLease(ctx, query, address, seconds, previous, holds);
+  endOffer(ctx, query, address);
+  const full = fullLeaseOf(served, terms);
+  const stored = (lease: number) =>
+    served.authority.stored(boundLease(ctx, query, address, lease, previous, holds), full);
+  const event = holds && previous.state === 'active' ? null : 'lease-bound';
   ctx.countSent('ack');
-  const stored = served.authority.stored(lease, fullLeaseOf(served, terms));
-  ctx.commitLease(stored, holds && previous.state === 'active' ? null : 'lease-bound', reply);
+  const whole = served.authority.holdsFor(seconds, full) ? ack(full.seconds) : undefined;
+  if (whole === undefined) {
+    ctx.commitLease(stored(seconds), event, reply);
+    return;
+  }
+  const shortEndAt = ctx.at + seconds * 1000;
+  const lease = stored(full.seconds);
+  ctx.commitHeld(served, { lease, before: previous, event, full: whole, short: reply, shortEndAt });
+}
+
+/** The client's offer is taken up, or given up for another address. */
+function endOffer(ctx: DhcpContext, query: Query, address: number): void {
+  const offer = ctx.memory.removeOffer(query.client);
+  if (offer && offer.address !== address) ctx.scopeAt(offer.address)?.pools.giveBack(offer.address);
 }
 
 function boundLease(

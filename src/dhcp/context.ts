@@ -33,6 +33,16 @@ export interface Datagram {
   readonly source: number;
 }
 
+/** A lease that is stored in full before the client is told of it. */
+export interface HeldLease {
+  readonly lease: Lease; // with the full lease
+  readonly before: Lease | undefined; // what the record said
+  readonly event: BindingEvent | null;
+  readonly full: Datagram;
+  readonly short: Datagram;
+  readonly shortEndAt: number; // what `short` tells
+}
+
 export interface ProbeRequest {
   readonly token: number;
   readonly interface: string;
@@ -77,6 +87,11 @@ export interface DhcpContext {
    * `event` goes into the journal with the same commit.
    */
   commitLease(lease: Lease, event: BindingEvent | null, reply: Datagram | null): void;
+  /**
+   * The same, but the ACK is held for the partner's word: `full` leaves when it has accepted the record, or `short`
+   * when it has not in time, with the record that says so (failover.md §2 "Full lease at once").
+   */
+  commitHeld(served: ServedScope, held: HeldLease): void;
   /** Send when everything committed so far is on disk: for replies that lean on records still being written. */
   sendAfterCommits(datagram: Datagram): void;
 }

@@ -19,7 +19,7 @@ import { DHCP_LIMITS } from './limits.js';
 import type { Parked } from './memory.js';
 import { ownAddress, type Query } from './query.js';
 import { addressReply } from './reply.js';
-import { termsFor, toldSeconds } from './terms.js';
+import { fullLeaseOf, termsFor, toldSeconds } from './terms.js';
 
 export function discover(ctx: DhcpContext, query: Query): void {
   if (!answersNew(ctx, query)) return;
@@ -130,7 +130,9 @@ function offer(ctx: DhcpContext, query: Query, choice: Choice): void {
   }
   const lease = ctx.table.get(address);
   const binding = lease && isBinding(lease, served) && isClientOf(lease, query) ? lease : undefined;
-  const seconds = toldSeconds(served, terms, binding);
+  const allowed = toldSeconds(served, terms, binding);
+  const full = fullLeaseOf(served, terms);
+  const seconds = served.authority.holdsFor(allowed, full) ? full.seconds : allowed;
   const reply =
     seconds === 0 ? undefined : addressReply(ctx, query, served, MessageType.OFFER, address, seconds, terms);
   if (reply === undefined) {

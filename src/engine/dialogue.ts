@@ -1,13 +1,21 @@
 // The engine as the dialogue with clients sees it: everything the dhcp room may read, and the ways it may speak. Passes
 // on; decides nothing.
 
-import type { BindingEvent, Datagram, DhcpContext, ProbeRequest, ServedScope } from '../dhcp/context.js';
+import type {
+  BindingEvent,
+  Datagram,
+  DhcpContext,
+  HeldLease,
+  ProbeRequest,
+  ServedScope,
+} from '../dhcp/context.js';
 import type { DropReason } from '../dhcp/drop.js';
 import type { Memory } from '../dhcp/memory.js';
 import type { Lease } from '../lease/lease.js';
 import type { LeaseTable } from '../lease/table.js';
 import type { SendDatagram } from './effect.js';
 import type { Engine } from './engine.js';
+import { commitHeld } from './held-lease.js';
 
 /** The engine as the dialogue sees it. */
 export class DialogueContext implements DhcpContext {
@@ -61,6 +69,9 @@ export class DialogueContext implements DhcpContext {
   }
   commitLease(lease: Lease, event: BindingEvent | null, reply: Datagram | null): void {
     this.engine.commitLease(lease, event, reply);
+  }
+  commitHeld(served: ServedScope, held: HeldLease): void {
+    commitHeld(this.engine, served, held);
   }
   sendAfterCommits(datagram: Datagram): void {
     if (this.engine.settled) this.send(datagram);

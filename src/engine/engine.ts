@@ -315,14 +315,14 @@ export class Engine {
     };
   }
 
-  /** Put the lease into the table and on disk; the reply leaves when it is there. */
-  commitLease(lease: Lease, type: BindingEvent | null, reply: Datagram | null, actor?: string): void {
+  /** Put the lease into the table and on disk; the reply leaves when it is there. Returns the commit's number. */
+  commitLease(lease: Lease, type: BindingEvent | null, reply: Datagram | null, actor?: string): number {
     const before = type === 'lease-declined' ? this.table.get(lease.address) : undefined;
     this.table.put(lease);
     const served = this.index.at(lease.address);
     // A holder was offered its own address again before the lease ended: until that offer ends it is nobody else's.
     if (lease.state === 'free' && this.memory.offeredTo(lease.address) !== undefined)
-      served?.pools.takeSpecific(lease.address, 1);
+      served?.pools.takeSpecific(lease.address, lease.owner);
     const record = this.table.recordOf(lease.address) ?? null;
     const writes: Write[] = [{ table: 'lease', address: lease.address, record }];
     const then: Effect[] = [];
@@ -335,6 +335,7 @@ export class Engine {
     const id = this.commit(writes, then);
     if (served) this.partners.changed(served.scope.scopeId, lease.address, id);
     if (served && QUARANTINE_EVENTS.has(type)) this.notices.declined(served);
+    return id;
   }
 
   private takeEffects(): Effect[] {

@@ -17,7 +17,7 @@ export interface ExpiryHost {
   readonly table: LeaseTable;
   readonly memory: Memory;
   readonly index: ScopeIndex;
-  commitLease(lease: Lease, event: BindingEvent, reply: null): void;
+  commitLease(lease: Lease, event: BindingEvent, reply: null): number;
 }
 
 /** End what is due now. What is left over keeps the next deadline in the past, so it follows at once. */

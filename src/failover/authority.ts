@@ -14,6 +14,7 @@ import type { ClientFacts } from '../lease/match.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { bytesKey } from '../wire/bytes.js';
 import { bucketOf, serves } from './buckets.js';
+import type { HeldAck } from './held.js';
 import type { Relationship } from './relationship.js';
 import type { Unanswered } from './unanswered.js';
 
@@ -38,6 +39,10 @@ export interface Authority {
   revives(lease: Lease): boolean;
   /** Seconds that the client may be told; `binding` is the record of this client's binding, if it has one. 0: none. */
   leaseSeconds(binding: Lease | undefined, full: FullLease): number;
+  /** May the ACK be held so that the partner hears first and the client gets the full lease at once? */
+  holdsFor(seconds: number, full: FullLease): boolean;
+  /** Hold the ACK of a record that was committed. */
+  hold(ack: HeldAck): void;
   /** The record as it has to be stored: what the partner will be told of it is in it already. */
   stored(lease: Lease, full: FullLease | null): Lease;
   /** The state of an address whose lease ended or was given back: free, or waiting for the partner's word. */
@@ -57,6 +62,10 @@ export const ALONE: Authority = {
   probes: false,
   revives: () => false,
   leaseSeconds: (_, full) => full.seconds,
+  holdsFor: () => false,
+  hold: () => {
+    throw new Error('there is no partner to hold an ACK for');
+  },
   stored: (lease) => lease,
   afterEnd: () => 'free',
 };
@@ -130,6 +139,16 @@ export class SharedAuthority implements Authority {
     const renewOnly = this.relationship.service.answers === 'renew-only';
     const end = renewOnly ? renewalOnlyEndAt(question) : clientEndAt(question);
     return end === undefined ? 0 : leaseSecondsUntil(now, end);
+  }
+
+  holdsFor(seconds: number, full: FullLease): boolean {
+    const { relationship } = this;
+    if (!relationship.record.settings.eager || seconds >= full.seconds) return false;
+    return relationship.state === 'normal' && relationship.connected && relationship.held.hasRoom;
+  }
+
+  hold(ack: HeldAck): void {
+    this.relationship.held.hold(ack);
   }
 
   stored(lease: Lease, full: FullLease | null): Lease {

@@ -15,6 +15,7 @@ import { merge } from '../lease/merge.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
+import type { HeldAcks } from './held.js';
 import type { FailoverHost, SharedScope } from './host.js';
 import { Progress, type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
@@ -24,6 +25,7 @@ export interface ExchangeView {
   readonly link: number | null; // the connection that is up
   readonly window: number; // bindings the partner takes unanswered
   readonly clock: PartnerClock;
+  readonly held: HeldAcks;
   nextXid(): number;
   judgeContext(scope: SharedScope | undefined, address: number, ownUnanswered: boolean): JudgeContext;
 }
@@ -156,7 +158,10 @@ export class Exchange {
         this.updates.cancel(address);
         this.answeredQuestion(address, true);
       }
-      if (merged.lease) leases.push(merged.lease);
+      if (merged.lease) {
+        this.view.held.drop(address);
+        leases.push(merged.lease);
+      }
       if (merged.tellPartner && (mine || merged.lease)) follow.push(address);
       results.push({ address, revision, ...answerTo(verdict) });
       if (verdict.verdict === 'reject') this.refused(address, verdict);
@@ -182,6 +187,7 @@ export class Exchange {
       this.answeredQuestion(address, accepted);
       const lease = this.host.table.get(address);
       if (!accepted) this.refusedByPartner(address, reason, text);
+      this.view.held.answered(address, sent.revision, accepted, reason);
       if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
     }
     if (leases.length > 0) this.host.commit({ leases, stored: undefined, messages: [] });

@@ -11,6 +11,7 @@ import type { Role } from './buckets.js';
 import { Contact, type Greeter, type Refusal } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
+import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { ProgressView } from './progress.js';
 import type { RelationshipRecord } from './record.js';
@@ -32,6 +33,7 @@ export class Relationship implements Greeter, ExchangeView {
   readonly exchange: Exchange;
   readonly duties: Duties;
   readonly ruleE: RuleE;
+  readonly held: HeldAcks;
   readonly startedAt: number;
   /** Newest STATE of this connection; null = no contact. */
   partnerState: State | null = null;
@@ -49,6 +51,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.exchange = new Exchange(host, this);
     this.duties = new Duties(host, this);
     this.ruleE = new RuleE(host, this);
+    this.held = new HeldAcks(() => this.timers.eagerWaitMs);
     this.startedAt = host.at;
     this.contactBeforeAt = record.stored.lastContactAt;
   }
@@ -214,6 +217,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   lost(reason: string): void {
+    this.held.settleAll('short');
     this.partnerState = null;
     this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt: this.lastContactAt } };
     this.duties.linkLost();
@@ -286,6 +290,7 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** Everything committed up to the host's `committedId` is on disk. */
   committed(): void {
+    this.held.committed(this.host.committedId, this.host.at);
     this.exchange.pump();
   }
 
@@ -302,11 +307,13 @@ export class Relationship implements Greeter, ExchangeView {
       this.state === 'startup' && !this.connected ? this.startupUntilAt : Number.POSITIVE_INFINITY,
       this.state === 'recover-wait' ? this.recoverWaitUntilAt : Number.POSITIVE_INFINITY,
       this.duties.nextDeadline(),
+      this.held.nextDeadline(),
     );
   }
 
   onDeadline(): void {
     const { at } = this.host;
+    this.held.onDeadline(at);
     this.contact.onDeadline();
     if (this.state === 'startup' && !this.connected && at >= this.startupUntilAt) {
       this.alone = aloneAt(this.record.stored, at, this.timers);
@@ -357,6 +364,7 @@ export class Relationship implements Greeter, ExchangeView {
     const { host, record } = this;
     const from = this.state;
     const outcome = next(from, event, this.facts());
+    if (outcome.moved) this.held.settleAll('short');
     this.record = { ...record, stored: applyOutcome(record.stored, event, outcome, host.at) };
     if (outcome.moved) {
       this.store(this.stateMessage());

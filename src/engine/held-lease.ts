@@ -1,0 +1,39 @@
+// A lease stored in full whose ACK waits for the partner's word: what becomes of the record and of the client with each
+// of the three ends (failover.md §2 "Full lease at once").
+
+import type { HeldLease, ServedScope } from '../dhcp/context.js';
+import type { HeldEnd } from '../failover/held.js';
+import type { Lease } from '../lease/lease.js';
+import { sendEffect } from './dialogue.js';
+import type { Engine } from './engine.js';
+
+/** Commit the full lease, and hold its ACK. */
+export function commitHeld(engine: Engine, served: ServedScope, held: HeldLease): void {
+  const { address, revision } = held.lease;
+  const commitId = engine.commitLease(held.lease, held.event, null);
+  const settle = (end: HeldEnd) => settleHeld(engine, served, held, end);
+  served.authority.hold({ address, revision, commitId, settle });
+}
+
+function settleHeld(engine: Engine, served: ServedScope, held: HeldLease, end: HeldEnd): void {
+  if (end === 'full') {
+    engine.push(sendEffect(held.full));
+    return;
+  }
+  const current = engine.table.get(held.lease.address);
+  // Another's word about the address came in between: this request is answered by nobody.
+  if (current?.revision !== held.lease.revision || current.state !== 'active') return;
+  const told = held.before?.startAt === held.lease.startAt ? held.before.endToldAt : 0;
+  const correct = (lease: Lease) =>
+    served.authority.stored({ ...lease, revision: current.revision + 1 }, null);
+  if (end === 'short') {
+    const lease = correct({ ...current, endToldAt: Math.max(told, held.shortEndAt) });
+    engine.commitLease(lease, null, held.short);
+    return;
+  }
+  const withdrawn: Lease =
+    told > 0
+      ? { ...current, endToldAt: told }
+      : { ...current, state: 'released', endToldAt: 0, stateSinceAt: engine.at };
+  engine.commitLease(correct(withdrawn), told > 0 ? null : 'lease-released', null);
+}

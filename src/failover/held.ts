@@ -1,0 +1,106 @@
+// ACKs held for the partner's word (failover.md §2 "Full lease at once"): the full lease is on disk and on its way to
+// the partner; if it is accepted within `eagerWait` of being on disk, the client gets it whole, else what rule A allows.
+// Each held ACK ends in exactly one way; all of them end before a state transition is stored. Holds replies, not time:
+// nothing else waits for them.
+
+import { REJECT_NUMBERS } from '../wire/partner-values.js';
+
+/** How a held ACK ends. */
+export type HeldEnd =
+  | 'full' // the partner has the record: the full lease leaves
+  | 'short' // late, or out of contact: what rule A allows, and a correcting revision
+  | 'none'; // the partner knows better: no ACK, and the record goes back to what had been told before
+
+export interface HeldAck {
+  readonly address: number;
+  readonly revision: number;
+  readonly commitId: number; // of the record with the full lease
+  /** Carry out the end. */
+  readonly settle: (end: HeldEnd) => void;
+}
+
+interface Waiting extends HeldAck {
+  untilAt: number; // infinity until the record is on disk
+}
+
+/** More than this are not held: they leave at once with what rule A allows. */
+const MOST = 4_096;
+
+/** Refusals after which the client gets no ACK from this server (failover.md §2): somebody else may hold the address. */
+const NO_ACK: ReadonlySet<number> = new Set([
+  REJECT_NUMBERS['illegal-address'],
+  REJECT_NUMBERS['fatal-conflict'],
+  REJECT_NUMBERS['less-critical-information'],
+  REJECT_NUMBERS['not-reserved-here'],
+]);
+
+export class HeldAcks {
+  private readonly byAddress = new Map<number, Waiting>();
+
+  constructor(private readonly waitMs: () => number) {}
+
+  get size(): number {
+    return this.byAddress.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.byAddress.size < MOST;
+  }
+
+  isHeld(address: number): boolean {
+    return this.byAddress.has(address);
+  }
+
+  /** Hold one; an earlier one of the same address is the same client's older request and needs no answer any more. */
+  hold(ack: HeldAck): void {
+    this.byAddress.delete(ack.address);
+    this.byAddress.set(ack.address, { ...ack, untilAt: Number.POSITIVE_INFINITY });
+  }
+
+  /** These commits are on disk: the wait begins. Commits come in order, so the rest need not be looked at. */
+  committed(committedId: number, now: number): void {
+    for (const waiting of this.byAddress.values()) {
+      if (waiting.commitId > committedId) return;
+      if (waiting.untilAt === Number.POSITIVE_INFINITY) waiting.untilAt = now + this.waitMs();
+    }
+  }
+
+  /** The partner's answer to this revision. */
+  answered(address: number, revision: number, accepted: boolean, reason: number): void {
+    const waiting = this.byAddress.get(address);
+    if (waiting?.revision !== revision) return;
+    this.byAddress.delete(address);
+    if (accepted) waiting.settle('full');
+    else waiting.settle(NO_ACK.has(reason) ? 'none' : 'short');
+  }
+
+  /** The binding changed meanwhile by another's word: whoever it is now, it is not this request's. */
+  drop(address: number): void {
+    const waiting = this.byAddress.get(address);
+    if (!waiting) return;
+    this.byAddress.delete(address);
+    waiting.settle('none');
+  }
+
+  /** Before a state transition, and when the connection ends. */
+  settleAll(end: HeldEnd): void {
+    for (const waiting of [...this.byAddress.values()]) {
+      this.byAddress.delete(waiting.address);
+      waiting.settle(end);
+    }
+  }
+
+  /** When the first wait ends; they all last the same, so the oldest is first. */
+  nextDeadline(): number {
+    for (const { untilAt } of this.byAddress.values()) return untilAt;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  onDeadline(now: number): void {
+    for (const waiting of [...this.byAddress.values()]) {
+      if (waiting.untilAt > now) return;
+      this.byAddress.delete(waiting.address);
+      waiting.settle('short');
+    }
+  }
+}
