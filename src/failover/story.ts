@@ -78,14 +78,14 @@ const WHY: Readonly<Record<State, (facts: StoryFacts) => string>> = {
     }.`,
   'communications-interrupted': (f) =>
     f.partnerState === null
-      ? `${capital(silence(f))}.${aloneWords(f)}`
+      ? `${silence(f)}.${aloneWords(f)}`
       : `${f.partnerName} is in contact but in ${spoken(f.partnerState)}.`,
   'potential-conflict': (f) =>
     `Both servers may have given out the same addresses; comparing notes with ${f.partnerName}: ${resyncWords(f)}.`,
   'resolution-interrupted': (f) =>
-    `${capital(
-      f.partnerState === null ? silence(f) : `${f.partnerName} is in ${spoken(f.partnerState)}`,
-    )}, before both had compared what they gave out.${aloneWords(f)}`,
+    `${
+      f.partnerState === null ? silence(f) : `${f.partnerName} is in ${spoken(f.partnerState)}`
+    }, before both had compared what they gave out.${aloneWords(f)}`,
   'conflict-done': (f) =>
     `This server knows all of ${f.partnerName}'s leases; ${
       f.partnerState === null ? silence(f) : `${f.partnerName} is reading this server's`
@@ -258,8 +258,4 @@ function step(at: number | null, what: string): NextStep {
 
 function spoken(state: State): string {
   return state.toUpperCase();
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
