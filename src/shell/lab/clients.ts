@@ -3,7 +3,7 @@
 
 import { createSocket } from 'node:dgram';
 import { createRequire } from 'node:module';
-import { formatAddress } from '../../wire/address.js';
+import { formatAddress, parseAddress } from '../../wire/address.js';
 import { EMPTY_BYTES, parseHardware } from '../../wire/bytes.js';
 import { DecodeError } from '../../wire/error.js';
 import {
@@ -28,17 +28,20 @@ export interface ClientOptions {
   readonly hardwareAddress: string;
   readonly xid: number;
   readonly relay: { readonly address: string; readonly port: number };
-  readonly onBound: () => void;
 }
 
 /** RFC 2131 §4.1 says 4 s, 8 s, …; on loopback a lost packet need not hold up a demonstration. */
 const RETRY_MS = 1_000;
+/** Far more often than T1, so that a screen shows who answers now. */
+const RENEW_MS = 15_000;
 const WANTED = Uint8Array.of(1, 3, 6, 15, 51, 54);
 
-/** A small client of our own: DISCOVER, REQUEST, bound. */
+/** A small client of our own: DISCOVER, REQUEST, bound; then it asks any server for more time, as in REBINDING. */
 export function startOwnClient(options: ClientOptions): LabClient {
   const socket = createSocket('udp4');
   const chaddr = parseHardware(options.hardwareAddress) ?? EMPTY_BYTES;
+  const startedAt = performance.now();
+  let renewedAt = 0;
   const client: LabClient = {
     kind: 'tandem',
     hardwareAddress: options.hardwareAddress,
@@ -49,16 +52,16 @@ export function startOwnClient(options: ClientOptions): LabClient {
       socket.close();
     },
   };
-  const say = (type: number, more: [number, Uint8Array][]) => {
+  const say = (type: number, more: [number, Uint8Array][], ciaddr = 0) => {
     const bytes = encodeMessage({
       op: 1,
       htype: 1,
       hlen: 6,
       hops: 0,
       xid: options.xid,
-      secs: 0,
+      secs: ciaddr === 0 ? Math.floor((performance.now() - startedAt) / 1000) & 0xffff : 0,
       flags: 0,
-      ciaddr: 0,
+      ciaddr,
       yiaddr: 0,
       siaddr: 0,
       giaddr: 0,
@@ -75,14 +78,18 @@ export function startOwnClient(options: ClientOptions): LabClient {
   };
   const timer = setInterval(() => {
     if (client.address === null) say(MessageType.DISCOVER, []);
+    else if (performance.now() - renewedAt > RENEW_MS) {
+      renewedAt = performance.now();
+      say(MessageType.REQUEST, [], parseAddress(client.address));
+    }
   }, RETRY_MS);
   socket.on('error', () => {});
   socket.on('message', (bytes) => {
     const message = readReply(bytes);
     const server = message?.options.get(OptionCode.dhcpServerIdentifier);
-    if (!message || !server || client.address !== null) return;
+    if (!message || !server) return;
     const type = message.options.get(OptionCode.dhcpMessageType)?.[0];
-    if (type === MessageType.OFFER) {
+    if (type === MessageType.OFFER && client.address === null) {
       say(MessageType.REQUEST, [
         [OptionCode.dhcpRequestedAddress, quad(message.yiaddr)],
         [OptionCode.dhcpServerIdentifier, server],
@@ -90,7 +97,7 @@ export function startOwnClient(options: ClientOptions): LabClient {
     } else if (type === MessageType.ACK) {
       client.address = formatAddress(message.yiaddr);
       client.server = server.join('.');
-      options.onBound();
+      renewedAt = performance.now();
     }
   });
   socket.bind(0, '127.0.0.1', () => say(MessageType.DISCOVER, []));
@@ -166,7 +173,6 @@ export function startNpmClient(options: ClientOptions): LabClient {
   npm.on('bound', (state: NpmClient['_state']) => {
     client.address = state.address;
     client.server = state.server;
-    options.onBound();
   });
   npm._sock.bind(0, '127.0.0.1', () => npm.sendDiscover());
   return client;

@@ -17,7 +17,8 @@ export interface LabServerOptions {
   readonly address: string; // in 127/8
   readonly port: number; // of DHCP
   readonly directory: string;
-  readonly scopes: string; // YAML of the `scopes` section
+  readonly partnerPort: number;
+  readonly declared: string; // YAML of the sections `scopes` and `failover`
 }
 
 export class LabServer {
@@ -27,7 +28,7 @@ export class LabServer {
   private child: ChildProcess | undefined;
 
   constructor(readonly options: LabServerOptions) {
-    const { directory, name, address, port, scopes } = options;
+    const { directory, name, address, port, partnerPort, declared } = options;
     mkdirSync(directory, { recursive: true });
     this.socket = join(directory, 'admin.sock');
     this.configFile = join(directory, 'tandem.yaml');
@@ -41,13 +42,19 @@ export class LabServer {
         `  ports: { server: ${port}, client: ${port + 1} }`,
         `  stateDir: ${join(directory, 'state')}`,
         `  admin: { socket: ${this.socket} }`,
-        scopes,
+        `  partner: { listen: ${address}:${partnerPort}, address: ${address} }`,
+        declared,
       ].join('\n'),
     );
   }
 
   get pid(): number | undefined {
     return this.child?.pid;
+  }
+
+  get isRunning(): boolean {
+    const { child } = this;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   /** Start the process; resolves when it answers on its admin socket, rejects with what it said when it does not. */
@@ -58,7 +65,7 @@ export class LabServer {
     });
     this.child = child;
     const deadline = Date.now() + START_MS;
-    while (Date.now() < deadline && child.exitCode === null) {
+    while (Date.now() < deadline && this.isRunning) {
       if (
         await this.get('/readyz').then(
           () => true,
@@ -97,7 +104,7 @@ export class LabServer {
   /** Stop in order; by force when it does not. */
   async stop(): Promise<void> {
     const { child } = this;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || !this.isRunning) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS);

@@ -1,49 +1,76 @@
-// What the lab shows: how to reach the daemon, its scope, and who holds which lease. Text only, made anew each time.
+// What the lab shows: how to reach the daemons, their states and pools side by side, and what each client, and each
+// daemon of it, holds for true. Text only, made anew each time.
 
-import type { LabClient } from './clients.js';
+import type { LabPair, LabStatus } from './pair.js';
 import type { LabServer } from './process.js';
 
-interface ShownStatus {
-  readonly scopes: readonly {
-    readonly scopeId: string;
-    readonly total: number;
-    readonly free: number;
-    readonly active: number;
-  }[];
-  readonly alarms: readonly { readonly code: string; readonly message: string }[];
+/** A lease as one daemon has it. */
+export interface HeldLease {
+  readonly address: string;
+  readonly hardwareAddress: string;
+  readonly state: string;
+  readonly end: string | null;
 }
 
 export interface LabPicture {
-  readonly server: LabServer;
-  readonly status: unknown; // the API's status, null when it did not answer
-  readonly clients: readonly LabClient[];
+  readonly pair: LabPair;
+  readonly statuses: readonly (LabStatus | null)[];
+  readonly leases: readonly ReadonlyMap<string, HeldLease>[]; // by address; empty where a daemon does not answer
+}
+
+/** Every lease of a daemon, by address. */
+export async function leasesOf(server: LabServer): Promise<ReadonlyMap<string, HeldLease>> {
+  const page = (await server.get('/api/v1/leases?limit=1000').catch(() => ({ items: [] }))) as {
+    readonly items: readonly HeldLease[];
+  };
+  return new Map(page.items.map((lease) => [lease.address, lease]));
 }
 
 /** The whole screen. */
-export function labScreen({ server, status, clients }: LabPicture): string {
-  const { name, address, port } = server.options;
+export function labScreen({ pair, statuses, leases }: LabPicture): string {
   const lines = [
-    `Tandem lab: ${name} on ${address}:${port}, process ${server.pid ?? '-'}`,
-    `reach it:   npx tandem status --server unix:${server.socket}`,
-    `            npx tandem lease list --server unix:${server.socket}`,
+    `Tandem lab: ${pair.mode.title}${pair.link.isCut ? '; THE LINK IS CUT' : ''}`,
+    `reach them: npx tandem status --server unix:${pair.servers[0].socket}`,
+    `            npx tandem status --server unix:${pair.servers[1].socket}`,
     '',
-    ...statusLines(status as ShownStatus | null),
+    'SERVER  PROCESS  STATE                         PARTNER SEEN AS  UNACKED  FREE HERE  FREE THERE  LEASED  OTHER',
+    ...pair.servers.map((server, index) => serverLine(server, statuses[index] ?? null)),
+    ...pair.servers.flatMap((server, index) => alarmLines(server, statuses[index] ?? null)),
     '',
-    'CLIENT             KIND      ADDRESS          SERVER',
-    ...clients.map(
-      ({ hardwareAddress, kind, address: held, server: by }) =>
-        `${hardwareAddress}  ${kind.padEnd(8)}  ${(held ?? 'asking').padEnd(15)}  ${by ?? '-'}`,
-    ),
+    'CLIENT             KIND      ADDRESS       BOUND BY    LAB1 HAS              LAB2 HAS',
+    ...pair.clients.map(({ hardwareAddress, kind, address, server }) => {
+      const held = leases.map((one) => leaseText(one.get(address ?? ''), hardwareAddress).padEnd(20));
+      return `${hardwareAddress}  ${kind.padEnd(8)}  ${(address ?? 'asking').padEnd(12)}  ${(server ?? '-').padEnd(10)}  ${held.join('  ')}`.trimEnd();
+    }),
   ];
   return `${lines.join('\n')}\n`;
 }
 
-function statusLines(status: ShownStatus | null): string[] {
-  if (!status) return ['the daemon does not answer'];
+function serverLine(server: LabServer, status: LabStatus | null): string {
+  const relationship = status?.relationships[0];
+  const pool = relationship?.pools[0];
+  const right = (value: number | undefined, width: number) => String(value ?? '-').padStart(width);
   return [
-    ...status.alarms.map(({ code, message }) => `ALARM ${code}: ${message}`),
-    ...status.scopes.map(
-      ({ scopeId, total, free, active }) => `scope ${scopeId}: ${active} leased, ${free} free of ${total}`,
-    ),
-  ];
+    server.options.name.padEnd(6),
+    String(server.isRunning ? (server.pid ?? '-') : 'killed').padEnd(7),
+    (relationship?.state ?? 'no answer').padEnd(28),
+    (relationship?.partnerState ?? '-').padEnd(15),
+    right(relationship?.unacked, 7),
+    right(pool?.freeOnThisServer, 9),
+    right(pool?.freeOnPartner, 10),
+    right(pool?.active, 6),
+    right(pool?.other, 5),
+  ].join('  ');
+}
+
+function alarmLines(server: LabServer, status: LabStatus | null): string[] {
+  return (status?.alarms ?? []).map(
+    ({ code, message }) => `ALARM ${server.options.name} ${code}: ${message}`,
+  );
+}
+
+function leaseText(lease: HeldLease | undefined, hardwareAddress: string): string {
+  if (lease === undefined) return '-';
+  if (lease.hardwareAddress !== hardwareAddress) return `${lease.state}, another's`;
+  return lease.end === null ? lease.state : `${lease.state} ${lease.end.slice(11, 19)}`;
 }
