@@ -93,8 +93,9 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
     nak(ctx, query, 'address not on this network');
     return;
   }
-  if (!serving(ctx, served)) return;
   const offer = ctx.memory.offerTo(query.client);
+  const takesOffer = offer?.address === address && served.authority.answersOffers;
+  if (!takesOffer && !serving(ctx, served)) return;
   // What was true when it was offered may be so no longer: an edit, an operator, a client with two names.
   if (offer?.address === address && mayHave(ctx, query, served, address)) {
     bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));

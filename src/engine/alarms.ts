@@ -17,6 +17,15 @@ export const ALARMS = {
   network: 'an interface or socket that the config names cannot be used',
   'partner-port': 'the address on which partners reach this server is not there',
   'recording-ended': 'the input recording ended before it was told to',
+  'relationship-not-normal': 'a relationship has been out of NORMAL for longer than a restart takes',
+  'partner-down': 'the partner was declared down: this server goes over to serving alone',
+  'started-alone': 'this server started without hearing a partner that may have declared it down',
+  'not-authenticated': 'a relationship has no secret: nothing proves who the partner is',
+  'clock-skew': "the partner's clock and this server's are far apart",
+  'updates-refused': 'the two servers do not agree about an address',
+  'resync-stalled': 'the partner stopped in the middle of sending its leases',
+  'store-lost': 'the store of this server is lost, or older than its partner remembers',
+  'partner-store-lost': "the partner's store is lost, or older than this server remembers",
 } as const;
 
 /** Alarms that the shell raises; the engine raises the others itself. */
@@ -24,19 +33,22 @@ export type ShellAlarm = 'config-refused' | 'network' | 'partner-port' | 'record
 
 export type AlarmCode = keyof typeof ALARMS;
 
-interface Standing {
+/** What an alarm is about; nothing = the server as a whole. */
+export interface AlarmSubject {
+  readonly scopeId?: string;
+  readonly relationship?: string;
+}
+
+interface Standing extends AlarmSubject {
   readonly code: AlarmCode;
   readonly sinceAt: number;
   readonly message: string;
-  readonly scopeId?: string;
-  readonly address?: string;
 }
 
-export interface AlarmChange {
+export interface AlarmChange extends AlarmSubject {
   readonly raised: boolean;
   readonly code: AlarmCode;
   readonly message: string;
-  readonly scopeId?: string;
 }
 
 /** The standing alarms; tells of each change exactly once. */
@@ -46,35 +58,29 @@ export class Alarms {
   constructor(private readonly announce: (change: AlarmChange) => void) {}
 
   /** Raise, or renew the sentence of a standing one without announcing it again. */
-  raise(at: number, code: AlarmCode, message: string, scopeId?: string): void {
-    const key = keyOf(code, scopeId);
+  raise(at: number, code: AlarmCode, message: string, subject: AlarmSubject = {}): void {
+    const key = keyOf(code, subject);
     const before = this.standing.get(key);
-    const where = scopeId === undefined ? {} : { scopeId };
-    this.standing.set(key, { code, sinceAt: before?.sinceAt ?? at, message, ...where });
-    if (!before) this.announce({ raised: true, code, message, ...where });
+    this.standing.set(key, { code, sinceAt: before?.sinceAt ?? at, message, ...subject });
+    if (!before) this.announce({ raised: true, code, message, ...subject });
   }
 
-  clear(code: AlarmCode, scopeId?: string): void {
-    const key = keyOf(code, scopeId);
+  clear(code: AlarmCode, subject: AlarmSubject = {}): void {
+    const key = keyOf(code, subject);
     const before = this.standing.get(key);
     if (!before) return;
     this.standing.delete(key);
-    this.announce({
-      raised: false,
-      code,
-      message: before.message,
-      ...(scopeId === undefined ? {} : { scopeId }),
-    });
+    this.announce({ raised: false, code, message: before.message, ...subject });
   }
 
-  has(code: AlarmCode, scopeId?: string): boolean {
-    return this.standing.has(keyOf(code, scopeId));
+  has(code: AlarmCode, subject: AlarmSubject = {}): boolean {
+    return this.standing.has(keyOf(code, subject));
   }
 
   /** Drop what concerns a scope that is gone. */
   forgetScope(scopeId: string): void {
     for (const alarm of [...this.standing.values()]) {
-      if (alarm.scopeId === scopeId) this.clear(alarm.code, scopeId);
+      if (alarm.scopeId === scopeId) this.clear(alarm.code, { scopeId });
     }
   }
 
@@ -83,6 +89,6 @@ export class Alarms {
   }
 }
 
-function keyOf(code: AlarmCode, scopeId: string | undefined): string {
-  return scopeId === undefined ? code : `${code} ${scopeId}`;
+function keyOf(code: AlarmCode, { scopeId, relationship }: AlarmSubject): string {
+  return [code, scopeId ?? '', relationship ?? ''].join(' ');
 }

@@ -126,7 +126,11 @@ export class Commands {
       const state = engine.table.stateOf(offer.address);
       const held = state !== undefined && state !== 'free';
       const reserved = served?.scope.reservationAt(offer.address) !== undefined;
-      if (served && (held || reserved || served.pools.takeSpecific(offer.address, 1))) continue;
+      if (
+        served &&
+        (held || reserved || served.pools.takeSpecific(offer.address, engine.table.ownerOf(offer.address)))
+      )
+        continue;
       engine.memory.removeOffer(offer.client);
     }
   }
@@ -187,6 +191,7 @@ export class Commands {
       return;
     }
     engine.paused = paused;
+    engine.partners.takeAll(paused ? 'operator:pause' : 'operator:resume');
     if (paused) {
       this.forgetParked();
       for (const { client, address } of [...engine.memory.offers()]) {

@@ -159,6 +159,9 @@ export class Engine {
         if (input.point) this.newestPoint = input.point;
         this.partners.committed();
         break;
+      case 'stopping':
+        this.partners.takeAll('stop');
+        break;
       case 'link-up':
         this.partners.linkUp(input.link, input.relationship);
         break;
@@ -313,6 +316,13 @@ export class Engine {
       ...(actor === undefined ? {} : { actor }),
       data: rest,
     };
+  }
+
+  /** Put the record on disk as it is; the partner is not told. */
+  keepLease(lease: Lease): void {
+    this.table.put(lease);
+    const record = this.table.recordOf(lease.address) ?? null;
+    this.commit([{ table: 'lease', address: lease.address, record }], []);
   }
 
   /** Put the lease into the table and on disk; the reply leaves when it is there. Returns the commit's number. */

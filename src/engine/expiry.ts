@@ -11,12 +11,17 @@ import type { ScopeIndex } from './scopes.js';
 /** Leases ended, and offers taken back, in one go. */
 const AT_ONCE = 256;
 
+/** A quarantine that the partner has yet to end is looked at again after this. */
+const QUARANTINE_AGAIN_MS = 60_000;
+
 /** What expiry needs of the engine. */
 export interface ExpiryHost {
   readonly at: number;
   readonly table: LeaseTable;
   readonly memory: Memory;
   readonly index: ScopeIndex;
+  /** Put the record on disk as it is: nothing of it is news to anybody. */
+  keepLease(lease: Lease): void;
   commitLease(lease: Lease, event: BindingEvent, reply: null): number;
 }
 
@@ -27,6 +32,10 @@ export function expireDue(host: ExpiryHost): void {
     const served = host.index.at(address);
     if (lease === undefined || served === undefined) continue;
     const declined = lease.state === 'declined';
+    if (declined && !served.authority.endsQuarantine) {
+      host.keepLease({ ...lease, quarantineUntilAt: host.at + QUARANTINE_AGAIN_MS });
+      continue;
+    }
     const ended = endedLease(lease, host.at, served, declined ? 'reset' : 'expired');
     host.commitLease(ended, declined ? 'lease-reset' : 'lease-expired', null);
   }

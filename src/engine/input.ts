@@ -45,4 +45,6 @@ export type Input =
   | { readonly kind: 'clock-released'; readonly wallAheadMs: number }
   /** The shell found something an operator should know (null: it is over). */
   | { readonly kind: 'alarm'; readonly code: ShellAlarm; readonly message: string | null }
+  /** The process is about to end in order: partners hear of it, and own live offers are still acknowledged. */
+  | { readonly kind: 'stopping' }
   | { readonly kind: 'command'; readonly id: number; readonly actor: string; readonly command: Command };

@@ -27,7 +27,7 @@ export class Notices {
     const count = this.engine.counters.countExhausted(scopeId);
     const what = pools.counts().freeSide1 > 0 ? `a range of scope ${scopeId}` : `scope ${scopeId}`;
     const message = `${what} has no free address left`;
-    this.engine.alarms.raise(this.engine.at, 'scope-exhausted', message, scopeId);
+    this.engine.alarms.raise(this.engine.at, 'scope-exhausted', message, { scopeId });
     const said = this.exhaustedSaidAt.get(scopeId);
     if (said !== undefined && this.engine.at - said < EXHAUSTED_QUIET_MS) return;
     this.exhaustedSaidAt.set(scopeId, this.engine.at);
@@ -37,17 +37,17 @@ export class Notices {
   /** The alarm stands as long as an address of the scope is in quarantine. */
   declined({ pools, scope: { scopeId } }: ServedScope): void {
     if (pools.counts().declined === 0) {
-      this.engine.alarms.clear('addresses-declined', scopeId);
+      this.engine.alarms.clear('addresses-declined', { scopeId });
       return;
     }
     const message = `addresses of scope ${scopeId} are in use by hosts without a lease: see \`tandem lease list --state declined\``;
-    this.engine.alarms.raise(this.engine.at, 'addresses-declined', message, scopeId);
+    this.engine.alarms.raise(this.engine.at, 'addresses-declined', message, { scopeId });
   }
 
   /** A reserved client asked for an address that another still holds. */
   reservationHeld({ scope: { scopeId } }: ServedScope, address: number): void {
     const message = `${formatAddress(address)} is reserved, but leased to another client until that lease ends: release it to have it free at once`;
-    this.engine.alarms.raise(this.engine.at, 'reservation-held', message, scopeId);
+    this.engine.alarms.raise(this.engine.at, 'reservation-held', message, { scopeId });
   }
 
   /** Every minute: what was alarmed of the scope may be over. */
@@ -55,15 +55,15 @@ export class Notices {
     const { alarms, table } = this.engine;
     const { scopeId } = scope;
     const without = scope.pools.some(({ size }, i) => size > 0 && pools.counts(i).freeSide1 === 0);
-    if (!without) alarms.clear('scope-exhausted', scopeId);
-    if (!alarms.has('reservation-held', scopeId)) return;
+    if (!without) alarms.clear('scope-exhausted', { scopeId });
+    if (!alarms.has('reservation-held', { scopeId })) return;
     const held = scope.settings.reservations.some(({ address: text }) => {
       const address = parseAddress(text) ?? 0;
       const lease = table.get(address);
       const reservation = scope.reservationAt(address);
       return lease?.state === 'active' && reservation !== undefined && !isReservedFor(reservation, lease);
     });
-    if (!held) alarms.clear('reservation-held', scopeId);
+    if (!held) alarms.clear('reservation-held', { scopeId });
   }
 
   /** The wall clock is this far from engine time. */

@@ -21,6 +21,7 @@ import { REJECT_NUMBERS } from '../wire/partner-values.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
+import { RelationshipAlarms } from './relationship-alarms.js';
 
 interface Link {
   readonly reader: FrameReader;
@@ -31,8 +32,11 @@ export class Partners {
   private readonly byName = new Map<string, Relationship>();
   private readonly authorities = new Map<string, Authority>();
   private readonly links = new Map<number, Link>();
+  readonly alarms: RelationshipAlarms;
 
-  constructor(private readonly engine: Engine) {}
+  constructor(private readonly engine: Engine) {
+    this.alarms = new RelationshipAlarms(engine);
+  }
 
   get all(): readonly Relationship[] {
     return [...this.byName.values()];
@@ -72,8 +76,25 @@ export class Partners {
     this.authorities.set(name, new SharedAuthority(relationship, new Unanswered(), () => this.engine.at));
   }
 
+  /** The same event for every relationship: the whole server pauses, resumes or stops. */
+  takeAll(event: 'operator:pause' | 'operator:resume' | 'stop'): void {
+    for (const relationship of this.all) relationship.take(event);
+  }
+
+  /** Live offers in shared scopes, which a stopping server still acknowledges for a moment. */
+  get sharedOffers(): boolean {
+    for (const { address } of this.engine.memory.offers()) {
+      const scopeId = this.engine.index.at(address)?.scope.scopeId;
+      if (scopeId !== undefined && this.authorityOf(scopeId) !== ALONE) return true;
+    }
+    return false;
+  }
+
   begin(): void {
-    for (const relationship of this.all) relationship.begin();
+    for (const relationship of this.all) {
+      relationship.begin();
+      this.alarms.look(relationship);
+    }
   }
 
   /** A relationship that a config file declares; one of that name that exists keeps its record and gets the settings. */
@@ -81,6 +102,7 @@ export class Partners {
     const existing = this.byName.get(settings.name);
     if (existing) {
       existing.record = { ...existing.record, settings };
+      this.alarms.look(existing);
       return;
     }
     const index = 1 + Math.max(0, ...this.all.map(({ record }) => record.index));
@@ -88,7 +110,9 @@ export class Partners {
     this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
     this.load(record);
     this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
-    this.byName.get(settings.name)?.begin();
+    const made = this.byName.get(settings.name)!;
+    made.begin();
+    this.alarms.look(made);
   }
 
   private hostOf(name: string): FailoverHost {
@@ -156,12 +180,17 @@ export class Partners {
   // ---- time and disk
 
   nextDeadline(): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...this.all.map((relationship) => relationship.nextDeadline()));
+    let next = Number.POSITIVE_INFINITY;
+    for (const [name, relationship] of this.byName) {
+      next = Math.min(next, relationship.nextDeadline(), this.alarms.nextLookAt(name));
+    }
+    return next;
   }
 
   onDeadline(): void {
     for (const relationship of this.all) {
       if (this.engine.at >= relationship.nextDeadline()) relationship.onDeadline();
+      this.alarms.lookLater(relationship);
     }
   }
 
@@ -232,12 +261,15 @@ class EngineHost implements FailoverHost {
 
   stateChanged(): void {
     const { engine } = this;
+    const relationship = this.relationship();
+    if (relationship) engine.partners.alarms.look(relationship);
     const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
     for (const { client, address } of [...engine.memory.offers()]) {
       const served = engine.index.at(address);
       if (!served || !shared.has(served.scope.scopeId)) continue;
       const held = engine.table.stateOf(address) === 'active';
-      const { sides, answersKnown } = served.authority;
+      const { sides, answersKnown, answersOffers } = served.authority;
+      if (!answersKnown && answersOffers) continue;
       if (answersKnown && (held || sides.includes(engine.table.ownerOf(address)))) continue;
       engine.memory.removeOffer(client);
       served.pools.giveBack(address);

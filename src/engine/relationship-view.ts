@@ -42,6 +42,7 @@ export function relationshipView(engine: Engine, relationship: Relationship): Re
     next: next.map(({ at, what }) => ({ at: at === null ? null : isoOf(at), what })),
     connected: relationship.connected,
     lastContact: isoOrNull(lastContactAt),
+    contactAgeSeconds: lastContactAt === 0 ? null : (engine.at - lastContactAt) / 1000,
     partnerDownAt: isoOrNull(automaticAt),
     trouble: relationship.connected || contact.lastTrouble === '' ? null : contact.lastTrouble,
     unacked: exchange.updates.unacked,
@@ -50,6 +51,7 @@ export function relationshipView(engine: Engine, relationship: Relationship): Re
     refused: exchange.refusals
       .list()
       .map(({ at, address, by, reason }) => ({ at: isoOf(at), address: formatAddress(address), by, reason })),
+    counts: { ...exchange.counts },
     pools,
   };
 }

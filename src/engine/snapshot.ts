@@ -146,7 +146,7 @@ export class Snapshot implements EngineView {
       start: isoOrNull(lease.startAt),
       end: lease.state === 'declined' ? isoOrNull(lease.quarantineUntilAt) : isoOrNull(end),
       infinite: end >= INFINITE_AT,
-      potentialExpiration: isoOrNull(lease.sentPetAt),
+      potentialExpiration: isoOrNull(Math.max(lease.sentPetAt, lease.receivedPetAt)),
       ackedPotentialExpiration: isoOrNull(lease.ackedPetAt),
       lastTransaction: isoOrNull(lease.lastTransactionAt),
       relayInfo: lease.relayInfo === null ? null : toHex(lease.relayInfo),

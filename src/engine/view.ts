@@ -115,6 +115,7 @@ export interface RelationshipView {
   readonly connected: boolean;
   readonly lastContact: string | null; // null = never
   readonly partnerDownAt: string | null; // when the automatic transition comes; null = it does not
+  readonly contactAgeSeconds: number | null;
   readonly trouble: string | null; // why there is no connection, if it is known
   readonly unacked: number; // own updates that the partner has not answered
   readonly resync: {
@@ -130,6 +131,16 @@ export interface RelationshipView {
     readonly by: 'us' | 'partner';
     readonly reason: string;
   }[];
+  /** Binding updates since the start of the process. */
+  readonly counts: {
+    readonly sent: number;
+    readonly resent: number;
+    readonly received: number;
+    readonly rejected: number; // of those received, by this server
+    readonly acksSent: number;
+    readonly acksReceived: number;
+    readonly refused: number; // of those sent, by the partner
+  };
   readonly pools: readonly RelationshipPool[];
 }
 

@@ -31,6 +31,10 @@ export interface Authority {
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody';
   /** SELECTING by us, renewing, rebinding, RELEASE, DECLINE: answered by whatever server hears it, if it answers. */
   readonly answersKnown: boolean;
+  /** SELECTING of an own live offer: a paused or stopping server answers these a moment longer. */
+  readonly answersOffers: boolean;
+  /** Does a quarantine end here, or does the partner say when (failover.md §4)? */
+  readonly endsQuarantine: boolean;
   /** May a client be refused for what this server knows of another client's binding? */
   readonly naks: boolean;
   /** Probe addresses whatever their scope says. */
@@ -58,6 +62,8 @@ export const ALONE: Authority = {
   sides: [1],
   answersNew: () => 'answer',
   answersKnown: true,
+  answersOffers: true,
+  endsQuarantine: true,
   naks: true,
   probes: false,
   revives: () => false,
@@ -109,6 +115,14 @@ export class SharedAuthority implements Authority {
 
   get answersKnown(): boolean {
     return this.relationship.service.answers !== 'none';
+  }
+
+  get answersOffers(): boolean {
+    return this.answersKnown || this.relationship.duties.answersOwnOffers;
+  }
+
+  get endsQuarantine(): boolean {
+    return this.relationship.role === 'primary' || this.relationship.state === 'partner-down';
   }
 
   get naks(): boolean {

@@ -39,6 +39,8 @@ export class Duties {
   request: Request | null = null;
   /** Since when COMMUNICATIONS-INTERRUPTED has been uninterrupted; 0 = the safe period does not run. */
   safePeriodFromAt = 0;
+  /** Since when an own resync has made no progress although it was asked for again; 0 = it has. */
+  stalledSinceAt = 0;
   private rebalanceAt = 0;
   private leavingPartnerDown = false;
   private ownOffersUntilAt = 0;
@@ -51,6 +53,7 @@ export class Duties {
 
   linkLost(): void {
     this.request = null;
+    this.stalledSinceAt = 0;
     this.leavingPartnerDown = false;
   }
 
@@ -68,6 +71,7 @@ export class Duties {
   answered(xid: number): boolean {
     if (this.request?.xid !== xid) return false;
     this.request = null;
+    this.stalledSinceAt = 0;
     return true;
   }
 
@@ -144,6 +148,7 @@ export class Duties {
 
   private askAgain(): void {
     const all = this.request?.all ?? false;
+    this.stalledSinceAt ||= this.host.at;
     this.request = null;
     this.ask(all);
   }

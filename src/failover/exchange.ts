@@ -165,6 +165,7 @@ export class Exchange {
       if (merged.tellPartner && (mine || merged.lease)) follow.push(address);
       results.push({ address, revision, ...answerTo(verdict) });
       if (verdict.verdict === 'reject') this.refused(address, verdict);
+      else this.refusals.settled(address);
     }
     this.counts.received += bindings.length;
     this.counts.acksSent += results.length;
@@ -186,7 +187,8 @@ export class Exchange {
     for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
       this.answeredQuestion(address, accepted);
       const lease = this.host.table.get(address);
-      if (!accepted) this.refusedByPartner(address, reason, text);
+      if (accepted) this.refusals.settled(address);
+      else this.refusedByPartner(address, reason, text);
       this.view.held.answered(address, sent.revision, accepted, reason);
       if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
     }

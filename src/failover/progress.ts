@@ -44,13 +44,30 @@ export interface RefusedUpdate {
 
 /** Refused updates remembered; all of them are counted, and stand in the journal. */
 const REMEMBERED = 20;
+/** Addresses remembered in which nothing was accepted since an update was refused. */
+const UNSETTLED = 1_000;
 
 export class Refusals {
   private readonly newest: RefusedUpdate[] = [];
+  /** Address → when its update was refused, oldest first. */
+  private readonly open = new Map<number, number>();
 
   add(refused: RefusedUpdate): void {
     this.newest.push(refused);
     if (this.newest.length > REMEMBERED) this.newest.shift();
+    if (this.open.size < UNSETTLED && !this.open.has(refused.address))
+      this.open.set(refused.address, refused.at);
+  }
+
+  /** An update of the address was accepted, by whomever: the two agree again. */
+  settled(address: number): void {
+    this.open.delete(address);
+  }
+
+  /** Addresses in which the two may not agree, and since when; 0 = there are none. */
+  get unsettled(): { readonly count: number; readonly sinceAt: number } {
+    const { value } = this.open.values().next();
+    return { count: this.open.size, sinceAt: value ?? 0 };
   }
 
   /** Oldest first. */

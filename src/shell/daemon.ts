@@ -41,6 +41,8 @@ export interface DaemonOptions {
 /** The daemon cannot start; the message is for the operator. */
 export class StartError extends Error {}
 
+/** How long a stopping server still acknowledges its own live offers. */
+const OWN_OFFERS_MS = 2_000;
 const TOUCH_MS = 1_000;
 const TRIM_EVERY_MS = 60_000;
 const LAG_MS = 500;
@@ -353,12 +355,27 @@ export class TandemDaemon {
     this.options.onFatal(`A change could not be put on disk, so no client is answered any more: ${why}`);
   }
 
+  /**
+   * Partners hear of the stop; clients that hold an offer of ours have a moment to take it (failover.md §3 "Orderly
+   * stop").
+   */
+  private async takeLeave(): Promise<void> {
+    if (this.engine.partners.all.length === 0) return;
+    this.loop.feed({ kind: 'stopping' });
+    await this.loop.settled();
+    const until = performance.now() + OWN_OFFERS_MS;
+    while (this.engine.partners.sharedOffers && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   /** Stop answering, put on disk what is under way, close everything. */
   async stop(reason: string): Promise<void> {
     this.options.log.say('info', `stopping: ${reason}`);
     this.listening = false;
     for (const timer of this.timers) clearInterval(timer);
     this.watch?.close();
+    await this.takeLeave();
     await this.loop.settled();
     this.loop.stop();
     this.sockets?.flush();

@@ -84,6 +84,7 @@ const INPUTS = {
   interfaces: { interfaces: 'list' },
   probed: { token: 'number', inUse: 'boolean', by: 'string' },
   deadline: {},
+  stopping: {},
   committed: { id: 'number' },
   'clock-stepped': { wallAheadMs: 'number' },
   'clock-released': { wallAheadMs: 'number' },

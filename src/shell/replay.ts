@@ -96,6 +96,8 @@ function describe(input: Input): string {
       return `dialling for ${input.relationship} failed: ${input.reason}`;
     case 'alarm':
       return `alarm ${input.code}: ${input.message ?? 'over'}`;
+    case 'stopping':
+      return 'stopping';
     case 'deadline':
       return 'deadline';
   }
