@@ -35,6 +35,8 @@ export interface EngineOptions {
   readonly name: string; // this server's name
   readonly storeId: string;
   readonly lastOperationAt?: number; // engine time, as the store kept it; 0 or absent: never
+  /** Is this a point of the store's history? Absent: every one is. */
+  readonly knowsPoint?: (point: CommitPoint) => boolean;
   readonly startCounter?: number; // raised with each start of the store (failover.md §5 "Identity")
   readonly ports: { readonly server: number; readonly client: number };
   /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */

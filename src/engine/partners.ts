@@ -21,6 +21,7 @@ import { REJECT_NUMBERS } from '../wire/partner-values.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
+import type { CommitPoint } from './input.js';
 import { RelationshipAlarms } from './relationship-alarms.js';
 
 interface Link {
@@ -92,7 +93,7 @@ export class Partners {
 
   begin(): void {
     for (const relationship of this.all) {
-      relationship.begin();
+      relationship.begin(this.engine.options.restored);
       this.alarms.look(relationship);
     }
   }
@@ -111,7 +112,7 @@ export class Partners {
     this.load(record);
     this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
     const made = this.byName.get(settings.name)!;
-    made.begin();
+    made.begin(this.engine.options.restored);
     this.alarms.look(made);
   }
 
@@ -220,6 +221,10 @@ class EngineHost implements FailoverHost {
   }
   get newestPoint(): FailoverHost['newestPoint'] {
     return this.engine.newestPoint;
+  }
+
+  knowsPoint(point: CommitPoint): boolean {
+    return this.engine.options.knowsPoint?.(point) ?? true;
   }
 
   scopes(): readonly SharedScope[] {

@@ -41,6 +41,8 @@ export interface FailoverHost {
   /** Newest commit that is on disk, by the engine's numbers; `commit` returns such numbers. */
   readonly committedId: number;
   readonly newestPoint: PartnerCommitPoint;
+  /** Is this a point of this store's own history? One that it announced and does not know was rolled back. */
+  knowsPoint(point: PartnerCommitPoint): boolean;
   scopes(): readonly SharedScope[];
   commit(commit: FailoverCommit): number;
   /** Say something that promises nothing that is not on disk already. */

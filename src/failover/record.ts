@@ -5,6 +5,7 @@ import type { Side } from '../lease/lease.js';
 import type { PartnerCommitPoint } from '../wire/partner-message.js';
 import type { Role } from './buckets.js';
 import { newRelationship, type StoredRelationship, wakeStored } from './startup.js';
+import type { State } from './states.js';
 import type { RelationshipSettings } from './terms.js';
 
 export interface KnownPartner {
@@ -23,6 +24,22 @@ export interface RelationshipRecord {
   readonly side: Side | null;
   readonly partner: KnownPartner | null;
   readonly stored: StoredRelationship;
+}
+
+/** States in which clients are answered: a server that ended in one may have answered until its last operation. */
+export const SERVING: ReadonlySet<State> = new Set<State>([
+  'normal',
+  'communications-interrupted',
+  'partner-down',
+  'resolution-interrupted',
+  'conflict-done',
+  'recover-done',
+]);
+
+/** The side of a server that meets its partner for the first time: the one that is left, else the primary is side 1. */
+export function sideOf(role: Role, partnerSide: 0 | 1 | 2): Side {
+  if (partnerSide !== 0) return partnerSide === 1 ? 2 : 1;
+  return role === 'primary' ? 1 : 2;
 }
 
 /** A relationship that was just declared: silent until it meets its partner (failover.md §3 "New"). */
@@ -48,6 +65,8 @@ export function wakeRecord(
   const inTouch =
     stored.state === 'normal' || stored.state === 'potential-conflict' || stored.state === 'conflict-done';
   const lastContactAt = inTouch ? Math.max(stored.lastContactAt, lastOperationAt) : stored.lastContactAt;
-  const operatedAt = Math.max(stored.lastOperationAt, lastOperationAt);
+  const operatedAt = SERVING.has(stored.state)
+    ? Math.max(stored.lastOperationAt, lastOperationAt)
+    : stored.lastOperationAt;
   return { ...record, stored: wakeStored({ ...stored, lastContactAt, lastOperationAt: operatedAt }, at) };
 }

@@ -5,7 +5,7 @@
 import type { JudgeContext } from '../lease/accept.js';
 import type { Side } from '../lease/lease.js';
 import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime.js';
-import type { PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
+import type { PartnerCommitPoint, PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
 import { Contact, type Greeter, type Refusal } from './contact.js';
@@ -14,7 +14,7 @@ import { Exchange, type ExchangeView } from './exchange.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { ProgressView } from './progress.js';
-import type { RelationshipRecord } from './record.js';
+import { type RelationshipRecord, SERVING, sideOf } from './record.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
 import {
@@ -56,8 +56,9 @@ export class Relationship implements Greeter, ExchangeView {
     this.contactBeforeAt = record.stored.lastContactAt;
   }
 
-  /** After a start of the process, with the leases loaded. */
-  begin(): void {
+  /** After a start of the process, with the leases loaded; `restored`: the store came from a backup. */
+  begin(restored: boolean): void {
+    if (restored && !this.record.stored.storeLost) this.take('own-store-lost');
     this.exchange.findUnacknowledged();
     this.contact.begin();
   }
@@ -162,6 +163,7 @@ export class Relationship implements Greeter, ExchangeView {
       contactIntervalMs: this.timers.contactIntervalMs,
       maxUnackedUpdates: this.timers.maxUnackedUpdates,
       everNormal: stored.reachedNormal,
+      storeLost: stored.storeLost,
       state: this.toldState,
       stateSinceAt: stored.sinceAt,
       startup: this.state === 'startup',
@@ -196,7 +198,8 @@ export class Relationship implements Greeter, ExchangeView {
     const { record, host } = this;
     const { serverId, serverName, startCounter, newest } = hello;
     const role = record.role ?? roleOf(record.settings, host.identity.serverName, serverName);
-    const replaced = record.partner !== null && record.partner.serverId !== serverId;
+    const replaced = hello.storeLost || (record.partner !== null && record.partner.serverId !== serverId);
+    const rolledBack = hello.returned !== null && !host.knowsPoint(hello.returned);
     const { partnerDownSinceAt } = hello;
     this.contactBeforeAt = this.lastContactAt;
     this.connectedAt = host.at;
@@ -208,11 +211,17 @@ export class Relationship implements Greeter, ExchangeView {
       // Until the first NORMAL the primary's id holds (failover.md §5).
       id: record.stored.reachedNormal || role === 'primary' ? record.id : hello.relationshipId,
       role,
-      side: record.side ?? (role === 'primary' ? 1 : 2),
+      side: record.side ?? sideOf(role, hello.side),
       partner: { serverId, serverName, startCounter, newest },
     };
     host.event('failover-link', { relationship: this.name, connected: true, partner: serverName });
     if (replaced) this.take('partner-store-lost');
+    if (rolledBack && !record.stored.storeLost) {
+      this.take('own-store-lost');
+      // The partner has to hear of it in a CONNECT, before anything else.
+      this.contact.hangUp('link-renewed', 'this store was rolled back');
+      return;
+    }
     this.tellState();
   }
 
@@ -241,6 +250,7 @@ export class Relationship implements Greeter, ExchangeView {
         return;
       case 'contact':
         this.contact.contactReceived(message);
+        this.partnerCommitted(message.newest);
         return;
       case 'disconnect':
         this.contact.closed(link, message.text);
@@ -286,6 +296,12 @@ export class Relationship implements Greeter, ExchangeView {
   /** How far the partner's answer to our UPDREQ is, or ours to its; null when neither is under way. */
   get resync(): ProgressView | null {
     return this.duties.request?.progress.view(this.host.at) ?? this.exchange.progress;
+  }
+
+  /** Kept in memory until the record is stored again, at the latest when contact is lost. */
+  private partnerCommitted(newest: PartnerCommitPoint): void {
+    const { partner } = this.record;
+    if (partner) this.record = { ...this.record, partner: { ...partner, newest } };
   }
 
   /** Everything committed up to the host's `committedId` is on disk. */
@@ -365,7 +381,9 @@ export class Relationship implements Greeter, ExchangeView {
     const from = this.state;
     const outcome = next(from, event, this.facts());
     if (outcome.moved) this.held.settleAll('short');
-    this.record = { ...record, stored: applyOutcome(record.stored, event, outcome, host.at) };
+    const operated = SERVING.has(from) ? { lastOperationAt: host.at } : {};
+    const stored = outcome.moved ? { ...record.stored, ...operated } : record.stored;
+    this.record = { ...record, stored: applyOutcome(stored, event, outcome, host.at) };
     if (outcome.moved) {
       this.store(this.stateMessage());
       const data = { from, to: outcome.to, why: event, section: outcome.section };

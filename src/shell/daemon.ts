@@ -82,6 +82,8 @@ export class TandemDaemon {
       name: config.name,
       storeId: store.identity.storeId,
       startCounter: store.identity.startCounter,
+      lastOperationAt: store.lastOperation?.at ?? 0,
+      knowsPoint: (point) => store.knows(point),
       ports: config.ports,
       clockHeld: this.clock.held,
       wallAheadMs: this.clock.wallAheadMs,
@@ -139,22 +141,11 @@ export class TandemDaemon {
       await daemon.openPartnerPort();
       await daemon.openAdmin();
       daemon.startTimers();
-      daemon.sayReady();
       return daemon;
     } catch (error) {
       await daemon.stop('start failed');
       throw error;
     }
-  }
-
-  private sayReady(): void {
-    const { scopes, interfaces } = this.engine.view.status();
-    const { ports, admin } = this.options.config;
-    const names = interfaces.map(({ name }) => name).join(', ') || 'no interface';
-    this.options.log.say(
-      'info',
-      `ready: ${scopes.length} scopes, UDP port ${ports.server} on ${names}, management at ${admin.socket}`,
-    );
   }
 
   private load(): void {

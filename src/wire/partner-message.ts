@@ -83,6 +83,7 @@ export interface PartnerHello {
   readonly contactIntervalMs: number;
   readonly maxUnackedUpdates: number; // bindings
   readonly everNormal: boolean;
+  readonly storeLost: boolean; // lost or rolled back, and no UPDDONE has come since
   readonly state: SentState; // the saved one during STARTUP
   readonly stateSinceAt: number;
   readonly startup: boolean;

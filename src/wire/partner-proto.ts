@@ -47,6 +47,7 @@ message Hello {
   ServerState state = 21;
   double state_since = 22;
   bool startup = 23;
+  bool store_lost = 25;
   double partner_down_since = 24;
 }
 message Terms {

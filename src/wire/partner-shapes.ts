@@ -80,6 +80,7 @@ const HELLO = tableCodec<PartnerHello>(
     contactIntervalMs: whole('Hello.contactIntervalMs', 1),
     maxUnackedUpdates: whole('Hello.maxUnackedUpdates', 1),
     everNormal: flag('Hello.everNormal'),
+    storeLost: flag('Hello.storeLost'),
     state: named('Hello.state', SENT_STATE_NUMBERS),
     stateSinceAt: instant('Hello.stateSince'),
     startup: flag('Hello.startup'),
