@@ -1,0 +1,155 @@
+// What operators are alarmed of in a relationship (failover.md §3, §5, §7): a table, one row an alarm. A row says since
+// when its condition stands; it is raised when that has lasted long enough, and cleared when it stands no more.
+
+import type { Relationship } from '../failover/relationship.js';
+import type { State } from '../failover/states.js';
+import { duration } from '../failover/story.js';
+import { formatAddress } from '../wire/address.js';
+import type { AlarmCode } from './alarms.js';
+import type { Engine } from './engine.js';
+import { isoOf } from './instants.js';
+import { partnerNameOf } from './relationship-view.js';
+
+interface Row {
+  readonly code: AlarmCode;
+  /** How long the condition must stand. */
+  readonly afterMs: (relationship: Relationship) => number;
+  /** Since when it stands, engine time; 0 = it does not. */
+  readonly sinceAt: (relationship: Relationship) => number;
+  readonly message: (relationship: Relationship) => string;
+}
+
+/** Beyond this clocks are wrong, not merely unequal (product.md `maxClockSkew`). */
+const SKEW_MS = 60_000;
+/** A refused update is most often overtaken by one that is accepted; it is an alarm only if none is. */
+const REFUSED_MS = 10_000;
+/** Looked at this often at most, but when a state changed or a wait is over. */
+const LOOK_MS = 1_000;
+
+/** States that are as they should be, or have an alarm of their own. */
+const SETTLED: ReadonlySet<State> = new Set<State>(['normal', 'partner-down', 'paused', 'shutdown']);
+
+const atOnce = () => 0;
+
+const ROWS: readonly Row[] = [
+  {
+    code: 'relationship-not-normal',
+    afterMs: ({ timers }) => timers.restartGraceMs,
+    sinceAt: ({ state, sinceAt }) => (SETTLED.has(state) ? 0 : sinceAt),
+    message: (relationship) => {
+      const { name, state, sinceAt, connected, contact } = relationship;
+      const trouble = connected || contact.lastTrouble === '' ? '' : ` (${contact.lastTrouble})`;
+      return `${state.toUpperCase()} with ${partnerNameOf(relationship)} since ${isoOf(sinceAt)}${trouble}: see \`tandem failover get ${name}\``;
+    },
+  },
+  {
+    code: 'partner-down',
+    afterMs: atOnce,
+    sinceAt: ({ state, sinceAt }) => (state === 'partner-down' ? sinceAt : 0),
+    message: (relationship) =>
+      `${partnerNameOf(relationship)} is declared down: it must answer no client until it has been in contact with this server`,
+  },
+  {
+    code: 'started-alone',
+    afterMs: atOnce,
+    sinceAt: (relationship) =>
+      relationship.state !== 'startup' && relationship.facts().alone !== 'no' ? relationship.startedAt : 0,
+    message: (relationship) => {
+      const partner = partnerNameOf(relationship);
+      const what =
+        relationship.timers.startAlone === 'never'
+          ? `no new client is served until ${partner} is heard or declared down`
+          : 'every address is probed before it is given out, and yet two clients might get one';
+      return `started without hearing ${partner}, which may have declared this server down: ${what}`;
+    },
+  },
+  {
+    code: 'not-authenticated',
+    afterMs: atOnce,
+    sinceAt: ({ record, startedAt }) => (record.settings.authenticated ? 0 : startedAt),
+    message: () =>
+      'there is no secret: whoever reaches the partner port can change leases; give both servers the same secretFile',
+  },
+  {
+    code: 'clock-skew',
+    afterMs: atOnce,
+    sinceAt: ({ contact: { offset }, startedAt }) =>
+      offset.known && Math.abs(offset.offsetMs) > SKEW_MS ? startedAt : 0,
+    message: (relationship) => {
+      const { offsetMs } = relationship.contact.offset;
+      const direction = offsetMs > 0 ? 'ahead of' : 'behind';
+      return `the clock of ${partnerNameOf(relationship)} is ${duration(Math.abs(offsetMs))} ${direction} this server's: leases stay correct, but set the clock that is wrong`;
+    },
+  },
+  {
+    code: 'updates-refused',
+    afterMs: () => REFUSED_MS,
+    sinceAt: ({ exchange }) => exchange.refusals.unsettled.sinceAt,
+    message: (relationship) => {
+      const { refusals } = relationship.exchange;
+      const { count } = refusals.unsettled;
+      const last = refusals.list().at(-1);
+      const example = last ? `, one is ${formatAddress(last.address)} (${last.reason})` : '';
+      return `${count} ${count === 1 ? 'address' : 'addresses'} on which ${partnerNameOf(relationship)} and this server do not agree${example}: see \`tandem failover get ${relationship.name}\``;
+    },
+  },
+  {
+    code: 'resync-stalled',
+    afterMs: atOnce,
+    sinceAt: ({ duties }) => duties.stalledSinceAt,
+    message: (relationship) =>
+      `${partnerNameOf(relationship)} stopped sending its leases in the middle, and was asked again: look at its log and the network`,
+  },
+  {
+    code: 'store-lost',
+    afterMs: atOnce,
+    sinceAt: ({ record, startedAt }) => (record.stored.storeLost ? startedAt : 0),
+    message: (relationship) =>
+      `the store of this server is lost, or older than ${partnerNameOf(relationship)} remembers: all leases are read from there first`,
+  },
+  {
+    code: 'partner-store-lost',
+    afterMs: atOnce,
+    sinceAt: ({ record, startedAt }) => (record.stored.partnerStoreLost ? startedAt : 0),
+    message: (relationship) =>
+      `the store of ${partnerNameOf(relationship)} is lost, or older than this server remembers: it reads all leases from here first`,
+  },
+];
+
+/** Looks after the alarms of all relationships. */
+export class RelationshipAlarms {
+  /** Name → when to look again although nothing else happens. */
+  private readonly dueAt = new Map<string, number>();
+  private readonly lookedAt = new Map<string, number>();
+
+  constructor(private readonly engine: Engine) {}
+
+  /** Raise and clear what stands of a relationship now. */
+  look(relationship: Relationship): void {
+    const { alarms, at } = this.engine;
+    const { name } = relationship;
+    const subject = { relationship: name };
+    let dueAt = Number.POSITIVE_INFINITY;
+    for (const row of ROWS) {
+      const since = row.sinceAt(relationship);
+      const raiseAt = since + row.afterMs(relationship);
+      if (since === 0) alarms.clear(row.code, subject);
+      else if (at >= raiseAt) alarms.raise(at, row.code, row.message(relationship), subject);
+      else dueAt = Math.min(dueAt, raiseAt);
+    }
+    this.dueAt.set(name, dueAt);
+    this.lookedAt.set(name, at);
+  }
+
+  /** A deadline of the relationship was kept: look, unless it was looked at just now. */
+  lookLater(relationship: Relationship): void {
+    const { name } = relationship;
+    const soon = (this.lookedAt.get(name) ?? 0) + LOOK_MS;
+    if (this.engine.at >= Math.min(soon, this.nextLookAt(name))) this.look(relationship);
+  }
+
+  /** Engine time; infinite = nothing is waited for. */
+  nextLookAt(name: string): number {
+    return this.dueAt.get(name) ?? Number.POSITIVE_INFINITY;
+  }
+}
