@@ -1,8 +1,9 @@
 // /metrics: Prometheus text exposition 0.0.4, one row a metric. Names, labels and units are a promise to dashboards:
 // base units (seconds, bytes), `_total` on counters, `tandem_` before everything but the conventional `process_*`.
 
-import type { Counters, StatusView } from '../engine/view.js';
+import type { Counters, RelationshipView, StatusView } from '../engine/view.js';
 import type { Daemon, Histogram, ShellStats } from './daemon.js';
+import { FAILOVER_STATES } from './schemas.js';
 
 /** What every row reads; made once a scrape. */
 export interface MetricSource {
@@ -63,6 +64,50 @@ function received(source: MetricSource): Sample[] {
   });
 }
 
+type ReadRelationship = (relationship: RelationshipView) => number | null;
+
+/** A sample a relationship; one whose value is not known has none. */
+function byRelationship(source: MetricSource, read: ReadRelationship): Sample[] {
+  return source.status.relationships.flatMap((one): Sample[] => {
+    const value = read(one);
+    return value === null ? [] : [[{ relationship: one.name }, value]];
+  });
+}
+
+/** One sample a state, 1 for the present one: sums and graphs need no list of states. */
+function byState(source: MetricSource, read: (relationship: RelationshipView) => string | null): Sample[] {
+  return source.status.relationships.flatMap((one) =>
+    FAILOVER_STATES.map((state): Sample => [{ relationship: one.name, state }, read(one) === state ? 1 : 0]),
+  );
+}
+
+/** Keys of `Counters.transitions` are "relationship from to"; a name may hold spaces, states do not. */
+function transitions(source: MetricSource): Sample[] {
+  return [...source.counters.transitions].map(([key, value]) => {
+    const words = key.split(' ');
+    const [from = '', to = ''] = words.slice(-2);
+    return [{ relationship: words.slice(0, -2).join(' '), from, to }, value];
+  });
+}
+
+function byShare(source: MetricSource, read: (pool: RelationshipView['pools'][number]) => number): Sample[] {
+  return source.status.relationships.flatMap((one) =>
+    one.pools.map((pool): Sample => [{ scope: pool.scopeId }, read(pool)]),
+  );
+}
+
+/** A shared scope's free addresses are split; the others are all this server's. */
+function freeHere(source: MetricSource): Sample[] {
+  const shared = new Map(
+    source.status.relationships.flatMap((one) => one.pools.map((pool) => [pool.scopeId, pool])),
+  );
+  return byScope(source, (scope) => shared.get(scope.scopeId)?.freeOnThisServer ?? scope.free);
+}
+
+function secondsUntil(source: MetricSource, at: string | null): number | null {
+  return at === null ? null : Math.max(0, (Date.parse(at) - Date.parse(source.status.at)) / 1000);
+}
+
 function alarms(source: MetricSource): Sample[] {
   const counts = new Map<string, number>();
   for (const alarm of source.status.alarms) counts.set(alarm.code, (counts.get(alarm.code) ?? 0) + 1);
@@ -87,8 +132,25 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_scope_active', type: 'gauge', help: '1 when the scope is activated.', read: (s) => byScope(s, (scope) => (scope.activated ? 1 : 0)) },
   { name: 'tandem_scope_addresses', type: 'gauge', help: 'Addresses of each scope by state; reserved ones stand outside the pool.', read: (s) => s.status.scopes.flatMap((scope) => ADDRESS_STATES.map((state): Sample => [{ scope: scope.scopeId, state }, scope[state]])) },
   { name: 'tandem_scope_pool_size', type: 'gauge', help: 'Allocatable addresses of each scope.', read: (s) => byScope(s, (scope) => scope.total) },
-  { name: 'tandem_scope_addresses_free_on_this_server', type: 'gauge', help: 'Free addresses that this server may hand out.', read: (s) => byScope(s, (scope) => scope.free) },
+  { name: 'tandem_scope_addresses_free_on_this_server', type: 'gauge', help: 'Free addresses in the share of this server.', read: freeHere },
+  { name: 'tandem_scope_addresses_free_on_partner_server', type: 'gauge', help: 'Free addresses in the share of the partner.', read: (s) => byShare(s, (pool) => pool.freeOnPartner) },
   { name: 'tandem_scope_endurance_seconds', type: 'gauge', help: 'Time until no address is free at the present rate; +Inf when not foreseeable.', read: (s) => byScope(s, (scope) => scope.exhaustedInSeconds ?? Number.POSITIVE_INFINITY) },
+  { name: 'tandem_failover_state', type: 'gauge', help: '1 for the state that this server is in, by relationship.', read: (s) => byState(s, (one) => one.state) },
+  { name: 'tandem_failover_partner_state', type: 'gauge', help: '1 for the state that the partner told last, by relationship.', read: (s) => byState(s, (one) => one.partnerState) },
+  { name: 'tandem_failover_connected', type: 'gauge', help: '1 while the partner is in contact.', read: (s) => byRelationship(s, (one) => (one.connected ? 1 : 0)) },
+  { name: 'tandem_failover_contact_age_seconds', type: 'gauge', help: 'Time since the partner was last heard; absent when it never was.', read: (s) => byRelationship(s, (one) => one.contactAgeSeconds) },
+  { name: 'tandem_failover_clock_skew_seconds', type: 'gauge', help: "The partner's clock minus this server's; absent until measured.", read: (s) => byRelationship(s, (one) => (one.clockSkewMs === null ? null : one.clockSkewMs / 1000)) },
+  { name: 'tandem_failover_partner_down_in_seconds', type: 'gauge', help: 'Time until the partner is taken for down; absent while that is not counted.', read: (s) => byRelationship(s, (one) => secondsUntil(s, one.partnerDownAt)) },
+  { name: 'tandem_failover_transitions_total', type: 'counter', help: 'Changes of state, by relationship.', read: transitions },
+  { name: 'tandem_failover_bndupd_sent_total', type: 'counter', help: 'Binding updates sent to the partner, repeats included.', read: (s) => byRelationship(s, (one) => one.counts.sent) },
+  { name: 'tandem_failover_bndupd_resent_total', type: 'counter', help: 'Binding updates unanswered when their connection ended, and so sent again.', read: (s) => byRelationship(s, (one) => one.counts.resent) },
+  { name: 'tandem_failover_bndupd_received_total', type: 'counter', help: 'Binding updates received from the partner.', read: (s) => byRelationship(s, (one) => one.counts.received) },
+  { name: 'tandem_failover_bndupd_rejected_total', type: 'counter', help: 'Binding updates of the partner that this server refused.', read: (s) => byRelationship(s, (one) => one.counts.rejected) },
+  { name: 'tandem_failover_bndupd_refused_total', type: 'counter', help: 'Binding updates of this server that the partner refused.', read: (s) => byRelationship(s, (one) => one.counts.refused) },
+  { name: 'tandem_failover_bndack_sent_total', type: 'counter', help: 'Binding updates answered.', read: (s) => byRelationship(s, (one) => one.counts.acksSent) },
+  { name: 'tandem_failover_bndack_received_total', type: 'counter', help: 'Answers to binding updates received.', read: (s) => byRelationship(s, (one) => one.counts.acksReceived) },
+  { name: 'tandem_failover_unacked_updates', type: 'gauge', help: 'Binding updates that the partner has not answered.', read: (s) => byRelationship(s, (one) => one.unacked) },
+  { name: 'tandem_failover_sync_remaining', type: 'gauge', help: 'Leases of a resync still to come; 0 when none is under way.', read: (s) => byRelationship(s, (one) => (one.resync === null ? 0 : one.resync.total - one.resync.done)) },
   { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet to its answer handed to the kernel.', read: (s) => s.shell.requestSeconds },
   { name: 'tandem_store_commit_seconds', type: 'histogram', help: 'Time until a commit is on disk.', read: (s) => s.shell.commitSeconds },
   { name: 'tandem_store_commits_total', type: 'counter', help: 'Transactions committed to the store.', read: (s) => one(s.shell.storeCommits) },

@@ -262,6 +262,7 @@ export const relationship = z.object({
   connected: z.boolean(),
   lastContact: instant.nullable(),
   partnerDownAt: instant.nullable().describe('when partner-down comes by itself'),
+  contactAgeSeconds: z.number().nullable().describe('since the partner was last heard'),
   trouble: z.string().nullable().describe('why there is no connection'),
   unacked: count.describe('updates that the partner has not answered'),
   resync: z
@@ -272,6 +273,17 @@ export const relationship = z.object({
   refused: z.array(
     z.object({ at: instant, address: z.string(), by: z.enum(['us', 'partner']), reason: z.string() }),
   ),
+  counts: z
+    .object({
+      sent: count,
+      resent: count,
+      received: count,
+      rejected: count,
+      acksSent: count,
+      acksReceived: count,
+      refused: count,
+    })
+    .describe('binding updates since the start of the process'),
   pools: z.array(
     z.object({
       scopeId: z.string(),
