@@ -38,7 +38,7 @@ export interface CommandRow {
 
 /** Words that are known but not part of this release; any arguments after them are accepted and ignored. */
 export interface LaterRow {
-  readonly word: RegExp; // against the first word
+  readonly word: RegExp; // against the first two words
   readonly says: string;
 }
 

@@ -36,10 +36,10 @@ export function parse(
   rows: readonly CommandRow[],
   later: readonly LaterRow[],
 ): Request {
-  const { words, rest } = splitWords(argv, rows);
+  const { words, rest, following } = splitWords(argv, rows);
   const asksHelp = beforeDashes(rest).some((token) => token === '--help' || token === '-h');
-  const first = words[0] ?? rest.find((token) => !token.startsWith('-'));
-  const notYet = first === undefined ? undefined : later.find((row) => row.word.test(first));
+  const asked = [...words, ...following].slice(0, 2).join(' ');
+  const notYet = later.find((row) => row.word.test(asked));
   if (notYet) return { kind: 'later', says: notYet.says };
   if (words[0] === 'help') return { kind: 'help', words: rest.filter((token) => !token.startsWith('-')) };
   if (asksHelp) return { kind: 'help', words };
@@ -49,11 +49,11 @@ export function parse(
   throw unknownCommand(words, rest, rows);
 }
 
-/** Takes the command's words out of argv, wherever the global flags stand. */
+/** Takes the command's words out of argv, wherever the global flags stand; `following` is what comes after them. */
 function splitWords(
   argv: readonly string[],
   rows: readonly CommandRow[],
-): { words: string[]; rest: string[] } {
+): { words: string[]; rest: string[]; following: readonly string[] } {
   const words: string[] = [];
   const rest: string[] = [];
   let i = 0;
@@ -78,7 +78,8 @@ function splitWords(
       break;
     }
   }
-  return { words, rest: [...rest, ...argv.slice(i)] };
+  const following = argv.slice(i);
+  return { words, rest: [...rest, ...following], following };
 }
 
 function beforeDashes(tokens: readonly string[]): readonly string[] {

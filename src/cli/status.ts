@@ -3,6 +3,7 @@
 
 import type { Alarm, ScopeStatusWithDigest, StatusResponse } from '../admin/api.js';
 import type { Call } from './command.js';
+import { relationshipLines } from './failover.js';
 import {
   type Column,
   counted,
@@ -69,6 +70,7 @@ export async function printStatus(terminal: Terminal, view: StatusResponse): Pro
   await terminal.write(`${head.join('  ')}\n${clockLine(terminal, view)}\n`);
   if (view.recording !== null)
     await terminal.write(`recording every input to ${printable(view.recording)}\n`);
+  await terminal.write(relationshipLines(terminal, view.relationships));
   await terminal.write(`\n${alarmLines(terminal, view)}`);
   const interfaces = view.interfaces.map(
     (one) => `  ${printable(one.name)}  ${one.addresses.map(printable).join(', ') || 'no address'}\n`,
