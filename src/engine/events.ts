@@ -14,7 +14,7 @@ export const EVENTS = {
   'server-started': {
     level: 'info',
     journal: true,
-    text: '{name} serves {scopes} scopes with {leases} leases',
+    text: '{name} starts with {scopes} scopes and {leases} leases from its store',
   },
   'server-stopping': { level: 'info', journal: true, text: 'stopping: {reason}' },
   'lease-bound': {
