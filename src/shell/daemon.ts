@@ -141,22 +141,11 @@ export class TandemDaemon {
       await daemon.openPartnerPort();
       await daemon.openAdmin();
       daemon.startTimers();
-      daemon.sayReady();
       return daemon;
     } catch (error) {
       await daemon.stop('start failed');
       throw error;
     }
-  }
-
-  private sayReady(): void {
-    const { scopes, interfaces } = this.engine.view.status();
-    const { ports, admin } = this.options.config;
-    const names = interfaces.map(({ name }) => name).join(', ') || 'no interface';
-    this.options.log.say(
-      'info',
-      `ready: ${scopes.length} scopes, UDP port ${ports.server} on ${names}, management at ${admin.socket}`,
-    );
   }
 
   private load(): void {

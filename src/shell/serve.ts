@@ -78,9 +78,17 @@ async function attend(daemon: TandemDaemon, config: ServeConfig, log: Log, end: 
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
   process.on('SIGHUP', reload);
+  log.say('info', readySentence(daemon, config));
   notifier.ready(`serving ${config.interfaces.join(', ')}`);
   const code = await end.code;
   clearInterval(watchdog);
   process.off('SIGHUP', reload);
   return code;
+}
+
+/** What is served now that the start is over. */
+function readySentence({ engine }: TandemDaemon, { ports, admin }: ServeConfig): string {
+  const { scopes, interfaces } = engine.view.status();
+  const names = interfaces.map(({ name }) => name).join(', ') || 'no interface';
+  return `ready: ${scopes.length} scopes, UDP port ${ports.server} on ${names}, management at ${admin.socket}`;
 }
