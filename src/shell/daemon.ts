@@ -188,7 +188,7 @@ export class TandemDaemon {
     if (result.ok) return;
     // A file that would take leases away is no reason to leave clients alone: what ran before goes on.
     if (result.code === 'would-strand-leases') {
-      const message = `${this.options.file} was not applied: ${result.message.replace('repeat with', 'apply it with `tandem config apply`')}`;
+      const message = `${this.options.file} was not applied: ${result.message.replace('repeat with --force', 'apply it with `tandem config apply --force`')}`;
       this.options.log.say('error', message, { faults: result.faults });
       this.loop.feed({ kind: 'alarm', code: 'config-refused', message });
       return;
