@@ -159,6 +159,7 @@ export class TandemDaemon {
       this.lastSeq = nextEventSeq - 1;
       this.recorder = this.openRecorder();
       this.loop.carryOut(engine.start(this.clock.now(), nextEventSeq));
+      this.loop.feed({ kind: 'committed', id: 0, point: store.tellable });
     } catch (error) {
       if (error instanceof RecordError || error instanceof SettingsError || error instanceof StoreError) {
         throw new StartError(
@@ -331,7 +332,7 @@ export class TandemDaemon {
 
   private startTimers(): void {
     const every = (ms: number, run: () => void) => this.timers.push(setInterval(run, ms));
-    every(TOUCH_MS, () => this.store.touch(this.clock.mark()));
+    every(TOUCH_MS, () => this.store.touch(this.clock.mark(), this.partners.connected));
     every(TRIM_EVERY_MS, () => {
       const before = this.clock.now() - this.options.config.journalRetention * 1000;
       this.store.trimEvents(before).catch((error) => this.fatal(error));

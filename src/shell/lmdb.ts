@@ -21,12 +21,12 @@ import {
   readIdentity,
   type StoredIdentity,
   sequenceKey,
-  sequenceOf,
   storeFiles,
   syncDirectory,
   type Tables,
 } from './lmdb-format.js';
 import { Group } from './lmdb-group.js';
+import { PointHistory } from './lmdb-points.js';
 import { LoadWindow } from './lmdb-window.js';
 import { lockStore, type TakenLock } from './lock.js';
 import {
@@ -40,9 +40,6 @@ import {
 
 /** How long a touch waits for a commit to ride on. */
 const TOUCH_MS = 100;
-/** Points kept, one a second at most: a partner that was away for a day still finds the last one it was told. */
-const POINTS_KEPT = 100_000;
-const POINTS_TRIMMED_AT_ONCE = 16;
 /** Journal entries a call of `events` returns at most. */
 const EVENTS_A_CALL = 10_000;
 /** Journal rows that one call of `trimEvents` looks at. */
@@ -129,7 +126,8 @@ class LmdbStore implements Store {
   readonly #onFailure: ((error: StoreError) => void) | undefined;
   #identity: StoreIdentity;
   #point: CommitPoint;
-  #keptPoint = -1; // sequence of the newest row of `points`
+  readonly #history: PointHistory;
+  #keepPoint = true;
   #filling = new Group();
   #resting = new Group();
   #writing: Group | null = null;
@@ -159,7 +157,7 @@ class LmdbStore implements Store {
     this.warnings = directoryWarnings(dirname(file));
     this.lastOperation = (tables.root.get(ROOT.clock) as LastOperation | undefined) ?? null;
     this.#point = tables.root.get(ROOT.point) as CommitPoint;
-    for (const key of tables.points.getKeys({ reverse: true, limit: 1 })) this.#keptPoint = sequenceOf(key);
+    this.#history = new PointHistory(tables.points);
   }
 
   get identity(): StoreIdentity {
@@ -191,8 +189,11 @@ class LmdbStore implements Store {
 
   knows(point: CommitPoint): boolean {
     if (point.sequence === this.#point.sequence) return point.hash === this.#point.hash;
-    const row = this.#tables.points.get(sequenceKey(point.sequence));
-    return row !== undefined && Buffer.from(row).toString('hex') === point.hash;
+    return this.#history.has(point);
+  }
+
+  get tellable(): CommitPoint {
+    return this.#history.newest ?? { sequence: 0, hash: this.#identity.storeId.slice(0, 16) };
   }
 
   async acceptRestored(): Promise<void> {
@@ -204,8 +205,9 @@ class LmdbStore implements Store {
     this.#identity = { ...this.#identity, restored: false };
   }
 
-  touch(last: LastOperation): void {
+  touch(last: LastOperation, keepPoint = true): void {
     this.#touched = last;
+    this.#keepPoint = keepPoint;
     if (this.#failure !== null || this.#closed !== null) return;
     this.#touchTimer ??= setTimeout(() => {
       this.#touchDue = true;
@@ -334,7 +336,7 @@ class LmdbStore implements Store {
   }
 
   #putRoot(point: CommitPoint): void {
-    const { root, points } = this.#tables;
+    const { root } = this.#tables;
     if (point !== this.#point) void root.put(ROOT.point, point);
     if (this.#touched === null) return;
     void root.put(ROOT.clock, this.#touched);
@@ -342,23 +344,13 @@ class LmdbStore implements Store {
     this.#touchDue = false;
     if (this.#touchTimer !== null) clearTimeout(this.#touchTimer);
     this.#touchTimer = null;
-    if (point.sequence === this.#keptPoint) return;
-    void points.put(sequenceKey(point.sequence), Buffer.from(point.hash, 'hex'));
-    this.#keptPoint = point.sequence;
-    this.#trimPoints();
-  }
-
-  #trimPoints(): void {
-    const { points } = this.#tables;
-    const { entryCount } = points.getStats() as { readonly entryCount: number };
-    const excess = Math.min(entryCount - POINTS_KEPT, POINTS_TRIMMED_AT_ONCE);
-    if (excess <= 0) return;
-    for (const key of points.getKeys({ limit: excess })) void points.remove(key);
+    if (this.#keepPoint) this.#history.put(point);
   }
 
   #done(group: Group, point: CommitPoint): void {
     this.#commits++;
     this.#point = point;
+    this.#history.done();
     this.#writing = null;
     for (const { resolve } of group.waiters) resolve();
     group.clear();

@@ -125,7 +125,7 @@ export class Loop {
       if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
       this.carryOut(commit.then, done);
     }
-    this.feed({ kind: 'committed', id: batch.at(-1)!.commit.id, point: this.store.point });
+    this.feed({ kind: 'committed', id: batch.at(-1)!.commit.id, point: this.store.tellable });
     if (this.pending === 0) this.release();
   }
 

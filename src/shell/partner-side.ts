@@ -126,6 +126,10 @@ export class PartnerSide {
     else if (!this.hidden.delete(link)) this.options.feed({ kind: 'link-down', link, reason });
   }
 
+  get connected(): boolean {
+    return this.net.stats().links > 0;
+  }
+
   /** Ends and refusals of partner connections so far, by reason. */
   counters(): Readonly<Record<LinkEnd, number>> {
     return this.net.counters();

@@ -49,12 +49,17 @@ export interface Store {
    */
   commit(writes: readonly Write[]): Promise<void>;
   readonly point: CommitPoint; // newest durable
-  /** Is this a point of our own history? A partner's memory of one that is not means that the store was rolled back. */
+  /** The newest point that may be told to a partner: `knows` will find it again, whatever happens. */
+  readonly tellable: CommitPoint;
+  /**
+   * Is this a point of our own history that was `tellable`? A partner's memory of one that is not means that the store
+   * was rolled back. Points older than all that are kept count as known.
+   */
   knows(point: CommitPoint): boolean;
   /** The restored store was brought up to date or accepted by the operator: `identity.restored` is over. */
   acceptRestored(): Promise<void>;
-  /** Remember the instant; rides on the next commit or makes its own within a second. */
-  touch(last: LastOperation): void;
+  /** Remember the instant, and the point unless told not to; rides on the next commit or makes its own within a second. */
+  touch(last: LastOperation, keepPoint?: boolean): void;
   /** Journal entries from `seq` on, oldest first, at most `limit`. Bounded and synchronous. */
   events(fromSeq: number, limit: number): readonly JournalEvent[];
   /** Drop journal entries older than `before` (engine ms), a bounded number a call; returns how many. */

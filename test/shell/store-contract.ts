@@ -149,10 +149,16 @@ export function storeContract(t: Test, newPlace: (t: Test) => Opener): void {
     t.notOk(store.knows({ ...middle, hash: '0123456789abcdef' }));
     t.notOk(store.knows({ sequence: store.point.sequence + 1, hash: store.point.hash }));
     const last = store.point;
+    const told = store.tellable;
+    t.same(told, middle, 'only what is found again may be told');
     await store.close();
     const again = await open();
     t.same(again.point, last);
-    t.ok(again.knows(last) && again.knows(middle));
+    t.ok(again.knows(last) && again.knows(middle) && again.knows(told));
+    t.ok(again.knows({ sequence: start.sequence, hash: '0123456789abcdef' }), 'too old to tell');
+    again.touch(MARK, false);
+    await again.commit([lease(1, 3)]);
+    t.ok(again.tellable.sequence < again.point.sequence, 'a touch that keeps no point');
     await again.close();
   });
 
