@@ -18,6 +18,7 @@ export interface DaemonOrder {
   readonly interfaces: readonly string[];
   readonly scopes: readonly ScopeOrder[];
   readonly server?: Readonly<Record<string, unknown>>; // more keys of `server`
+  readonly failover?: readonly Readonly<Record<string, unknown>>[];
   readonly prefix?: readonly string[]; // put before the command: nice and the like
   readonly nodeArgs?: readonly string[];
 }
@@ -58,13 +59,13 @@ export class Daemon {
       log: { level: 'info' },
       ...order.server,
     };
-    this.configure(order.scopes);
+    this.configure(order.scopes, order.failover);
   }
 
-  /** Writes the config file anew with these scopes; the daemon reads it at its start and on SIGHUP. */
-  configure(scopes: readonly ScopeOrder[]): void {
+  /** Writes the config file anew with these sections; the daemon reads it at its start and on SIGHUP. */
+  configure(scopes: readonly ScopeOrder[], failover: DaemonOrder['failover'] = []): void {
     // JSON is YAML, so no YAML writer is needed here.
-    writeFileSync(this.configFile, JSON.stringify({ server: this.server, scopes }, null, 2));
+    writeFileSync(this.configFile, JSON.stringify({ server: this.server, scopes, failover }, null, 2));
   }
 
   get process(): Running {

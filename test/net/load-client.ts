@@ -27,6 +27,7 @@ import {
 
 export interface LoadOrder {
   readonly server: string;
+  readonly others?: readonly string[]; // more servers that hear every packet, as of a relay with several helpers
   readonly relay: string; // address of this host; giaddr of every packet
   readonly first: number; // index of the first client that asks anew
   readonly last: number; // after this one the count starts again at 1
@@ -87,7 +88,9 @@ class LoadClient {
   }
 
   private send(packet: Uint8Array): void {
-    this.socket.send(packet, 67, this.order.server, () => undefined);
+    for (const server of [this.order.server, ...(this.order.others ?? [])]) {
+      this.socket.send(packet, 67, server, () => undefined);
+    }
   }
 
   private begin(
