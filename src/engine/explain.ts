@@ -4,6 +4,7 @@ import { endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import { formatHardware, toHex } from '../wire/bytes.js';
 import type { Engine } from './engine.js';
+import { explainShared } from './explain-pair.js';
 import { isoOf } from './instants.js';
 
 /** A few sentences, the most important first. */
@@ -15,6 +16,8 @@ export function explainLease(engine: Engine, address: number): string[] {
   const story: string[] = [];
   const lease = engine.table.get(address);
   story.push(...(lease ? stateOf(engine, text, lease) : [`Nobody has ever held ${text}.`]));
+  const relationship = engine.partners.ofScope(scope.scopeId);
+  if (relationship) story.push(...explainShared(engine, relationship, served, address, lease));
   if (engine.memory.offeredTo(address) !== undefined)
     story.push('It is offered to a client that has not taken it yet.');
   const reservation = scope.reservationAt(address);
