@@ -52,8 +52,11 @@ const ROWS: readonly Row[] = [
   {
     code: 'started-alone',
     afterMs: atOnce,
-    sinceAt: (relationship) =>
-      relationship.state !== 'startup' && relationship.facts().alone !== 'no' ? relationship.startedAt : 0,
+    sinceAt: (relationship) => {
+      const { alone, neverNormal } = relationship.facts();
+      const serves = relationship.service.answers !== 'none';
+      return alone !== 'no' && serves && !neverNormal ? relationship.startedAt : 0;
+    },
     message: (relationship) => {
       const partner = partnerNameOf(relationship);
       const what =

@@ -1,0 +1,268 @@
+// What operators see of a pair, from two real engines: the relationship with its sentences, leases with their owners,
+// explanations, alarms, counts, and declaring a partner down.
+
+import t from 'tap';
+import type { Command, CommandResult } from '../../src/engine/command.js';
+import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
+import { ip } from './world.js';
+
+const mac = (n: number) => `02:00:00:00:02:${n.toString(16).padStart(2, '0')}`;
+
+function met(options: ConstructorParameters<typeof Pair>[0] = {}): Pair {
+  const pair = new Pair(options);
+  pair.settle();
+  return pair;
+}
+
+function partnerDown(
+  server: Server,
+  flags: { force?: boolean; dryRun?: boolean } = {},
+): CommandResult | undefined {
+  const command: Command = { kind: 'partner-down', relationship: RELATIONSHIP, force: false, ...flags };
+  return server.world.command(command);
+}
+
+const explain = (server: Server, address: string) =>
+  server.world.engine.view.explain(ip(address)).story.join('\n');
+
+t.test('a pair in step', async (t) => {
+  const { a, b } = met({ relationship: { loadBalancePercent: 70 } });
+  const view = a.view;
+  t.match(view, {
+    name: RELATIONSHIP,
+    id: /^[0-9a-f]{32}$/,
+    partnerServer: '10.77.0.3',
+    partnerPort: 647,
+    partnerName: 'dhcp2',
+    mode: 'loadBalance',
+    loadBalancePercent: 70,
+    serverRole: null,
+    reservePercent: null,
+    maxClientLeadTime: 3_600,
+    autoStateTransition: false,
+    stateSwitchInterval: null,
+    enableAuth: true,
+    updates: 'lazy',
+    role: 'primary',
+    scopeId: [SCOPE],
+    state: 'normal',
+    partnerState: 'normal',
+    stateSince: '2026-01-01T00:00:00Z',
+    connected: true,
+    partnerDownAt: null,
+    trouble: null,
+    unacked: 0,
+    resync: null,
+    clockSkewMs: 0,
+    refused: [],
+  });
+  t.match(view.why, /^dhcp2 answers and both databases are in step\./);
+  t.same(view.next, []);
+  t.ok(view.contactAgeSeconds !== null && view.contactAgeSeconds <= 1, 'heard within a second');
+  t.same(view.pools, [
+    { scopeId: SCOPE, total: 100, freeOnThisServer: 70, freeOnPartner: 30, active: 0, offered: 0, other: 0 },
+  ]);
+  t.match(b.view, {
+    id: view.id,
+    partnerName: 'dhcp1',
+    role: 'secondary',
+    loadBalancePercent: 30,
+    pools: [{ freeOnThisServer: 30, freeOnPartner: 70 }],
+  });
+  t.same(a.alarms(), []);
+  t.equal(a.world.engine.view.scope(SCOPE)?.relationship, RELATIONSHIP);
+  t.same(a.world.engine.view.status().relationships, [view], 'in status as by name');
+  t.equal(a.world.engine.view.relationship('other'), undefined);
+});
+
+t.test('hot standby, seen from both sides', async (t) => {
+  const { a, b } = met({ relationship: { mode: 'hotStandby', reservePercent: 20 } });
+  t.match(a.view, { mode: 'hotStandby', loadBalancePercent: null, serverRole: 'active', reservePercent: 20 });
+  t.match(b.view, { serverRole: 'standby', role: 'secondary', pools: [{ freeOnThisServer: 20 }] });
+});
+
+t.test('before the partner was ever met', async (t) => {
+  const pair = new Pair();
+  pair.cut();
+  pair.settle();
+  const { a } = pair;
+  t.match(a.view, { state: 'recover', partnerState: null, partnerName: null, connected: false });
+  t.match(a.view, { lastContact: null, contactAgeSeconds: null, clockSkewMs: null, trouble: 'no answer' });
+  t.match(
+    a.view.why,
+    /^This relationship is new and waits for 10\.77\.0\.3 .* This server answers nobody\.$/,
+  );
+  t.same(a.alarms(), []);
+  pair.pass(60_000);
+  t.same(a.alarms(), ['relationship-not-normal']);
+});
+
+t.test('leases name their owner and what the partner knows', async (t) => {
+  const pair = met();
+  const bound = pair.bind(mac(1));
+  if (!bound) throw new Error('nobody gave a lease');
+  pair.pass(1_000);
+  const giver = bound.server;
+  const other = pair.other(giver);
+  t.equal(bound.seconds, 3_600, 'MCLT');
+  for (const server of pair.servers) {
+    const lease = server.world.engine.view.lease(ip(bound.address));
+    t.match(lease, { state: 'active', owner: giver.name, potentialExpiration: '2026-01-13T00:00:20Z' });
+  }
+  t.match(giver.world.engine.view.lease(ip(bound.address)), {
+    ackedPotentialExpiration: '2026-01-13T00:00:20Z',
+  });
+  t.match(other.world.engine.view.lease(ip(bound.address)), { ackedPotentialExpiration: null });
+  const short = new RegExp(
+    `shorter than the 8 d of scope ${SCOPE} because ${other.name} was not known to expect`,
+  );
+  for (const server of pair.servers) t.match(explain(server, bound.address), short, 'whoever is asked');
+  const told = explain(giver, bound.address);
+  t.match(told, new RegExp(`in the share of ${giver.name} .*gives it away once it is free again`));
+  t.match(told, /maximum client lead time, 1 h, later/);
+  t.match(told, /A renewal here would now get 8 d\./);
+  t.match(told, /may run until 2026-01-13T00:00:20Z .*and acknowledged 2026-01-13T00:00:20Z/);
+  t.match(told, new RegExp(`${other.name} knows all of this`));
+  pair.pass(1_800_000);
+  t.equal(pair.renew(mac(1), bound.address)?.seconds, 691_200, 'the renewal gets the full lease');
+  pair.pass(1_000);
+  t.notMatch(explain(giver, bound.address), /shorter/);
+  t.match(
+    explain(pair.a, '10.77.0.190'),
+    /in the share of dhcp1 .*: only that server gives it to a new client/,
+  );
+});
+
+t.test('the partner falls silent, is declared down, and comes back', async (t) => {
+  const pair = met();
+  const { a, b } = pair;
+  pair.kill(b);
+  pair.pass(5_000);
+  t.match(a.view, { state: 'communications-interrupted', partnerState: 'normal', connected: false });
+  t.match(a.view.why, /^dhcp2 was last heard \d+ s ago\. This server answers everyone/);
+  t.match(a.view.next[0], { at: null, what: 'normal as soon as dhcp2 is heard' });
+  t.same(a.alarms(), [], 'it may only be restarting');
+
+  const bound = pair.bind(mac(7));
+  t.equal(bound?.seconds, 3_600);
+  t.equal(a.view.unacked, 1);
+  t.match(explain(a, bound?.address ?? ''), /dhcp2 has not acknowledged the newest change yet/);
+
+  t.match(partnerDown(a), { ok: false, code: 'partner-heard', message: /may only be restarting: wait/ });
+  t.match(partnerDown(a, { dryRun: true }), { ok: false }, 'asking meets the same objection');
+  pair.pass(60_000);
+  t.same(a.alarms(), ['relationship-not-normal']);
+  const asked = partnerDown(a, { dryRun: true });
+  t.match(asked, {
+    ok: true,
+    value: { plan: [/\(49\): usable at once$/, /dhcp2 \(50\): usable from 2026-01-01T01:01/] },
+  });
+  t.equal(a.view.state, 'communications-interrupted', 'asking changes nothing');
+  t.match(partnerDown(a), { ok: true });
+  t.equal(a.view.state, 'partner-down');
+  t.same(a.alarms(), ['partner-down']);
+  t.match(a.view.next[0], {
+    at: /^2026-01-01T01:01:\d\dZ$/,
+    what: "dhcp2's 50 free addresses become usable",
+  });
+  const declared = a.world.journal.filter(({ type }) => type === 'partner-declared-down');
+  t.match(declared, [{ relationship: RELATIONSHIP, actor: 'test', data: { force: false } }]);
+  t.match(explain(a, '10.77.0.100'), /in the share of dhcp2 .*may give it away from 2026-01-01T01:01/);
+
+  pair.start(b);
+  pair.pass(3_700_000);
+  t.equal(a.view.state, 'normal');
+  t.equal(b.view.state, 'normal');
+  t.same([a.alarms(), b.alarms(), a.view.unacked, a.view.refused], [[], [], 0, []]);
+  const { transitions } = a.world.engine.view.counters();
+  t.equal(transitions.get(`${RELATIONSHIP} communications-interrupted partner-down`), 1);
+  t.ok(a.view.counts.sent > 0 && a.view.counts.sent === a.view.counts.acksReceived + a.view.counts.resent);
+});
+
+t.test('declaring a partner down that answers, or that knows more, needs force', async (t) => {
+  const pair = met();
+  const { a } = pair;
+  t.match(partnerDown(a), { ok: false, code: 'partner-heard', message: /^dhcp2 answers: stop it first/ });
+  t.match(a.world.command({ kind: 'partner-down', relationship: 'other', force: true }), {
+    code: 'relationship-not-found',
+  });
+
+  pair.kill(pair.b);
+  pair.pass(5_000);
+  t.match(partnerDown(a, { force: true }), { ok: true });
+  const bound = pair.bind(mac(1));
+  // B is back, finds that it was declared down, and is cut off before it has A's leases.
+  pair.pass(60_000);
+  pair.start(pair.b);
+  for (let turn = 0; turn < 5_000 && pair.b.view.state !== 'recover'; turn++) pair.pass(1);
+  pair.cut();
+  pair.pass(100_000);
+  t.ok(bound);
+  t.match(pair.b.view, { state: 'recover', connected: false });
+  t.match(partnerDown(pair.b), {
+    ok: false,
+    code: 'not-recovered',
+    message: /only addresses that it received/,
+  });
+  t.match(partnerDown(pair.b, { force: true }), { ok: true });
+  t.equal(pair.b.view.state, 'partner-down');
+});
+
+t.test('a start without the partner, long after the last contact', async (t) => {
+  const pair = met();
+  const { a, b } = pair;
+  pair.kill(a);
+  pair.kill(b);
+  pair.pass(120_000);
+  pair.start(a);
+  pair.pass(30_000);
+  t.match(a.view, { state: 'communications-interrupted', why: /may have declared this server down/ });
+  t.same(a.alarms(), ['started-alone']);
+  pair.start(b);
+  pair.settle();
+  t.same([a.view.state, a.alarms(), b.alarms()], ['normal', [], []]);
+});
+
+t.test('automatic partner-down is counted down', async (t) => {
+  const pair = met({ relationship: { autoStateTransition: true, stateSwitchIntervalSeconds: 600 } });
+  const { a, b } = pair;
+  t.match(a.view, { autoStateTransition: true, stateSwitchInterval: 600, partnerDownAt: null });
+  pair.kill(b);
+  pair.pass(5_000);
+  t.equal(a.view.partnerDownAt, '2026-01-01T00:10:20Z');
+  t.match(a.view.next[0], { at: '2026-01-01T00:10:20Z', what: /^partner-down by itself/ });
+  pair.pass(600_000);
+  t.equal(a.view.state, 'partner-down');
+});
+
+t.test('alarms of what is wrong all along', async (t) => {
+  const { a, b } = met({ skewMs: 600_000, relationship: { authenticated: false } });
+  t.same(a.alarms(), ['clock-skew', 'not-authenticated']);
+  t.equal(a.view.clockSkewMs, 600_000);
+  t.equal(b.view.clockSkewMs, -600_000);
+  const [alarm] = a.world.engine.view.status().alarms.filter(({ code }) => code === 'clock-skew');
+  t.match(alarm, {
+    relationship: RELATIONSHIP,
+    message: /^the clock of dhcp2 is 10 min ahead of this server's/,
+  });
+});
+
+t.test('refused updates are listed, and alarmed while nothing else settles the address', async (t) => {
+  const pair = met();
+  const { a, b } = pair;
+  pair.cut();
+  pair.pass(10_000);
+  const here = pair.bind(mac(1), [a]);
+  const there = pair.bind(mac(2), [b]);
+  t.ok(here && there && here.address !== there.address, 'each gives from its own share');
+  // B loses the scope's ranges from sight: what A sends of it has no place there.
+  b.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force: true });
+  pair.heal();
+  pair.pass(15_000);
+  t.match(a.view.refused.at(-1), { by: 'partner', address: here?.address });
+  t.match(b.view.refused.at(-1), { by: 'us', reason: 'illegal-address' });
+  t.ok(a.view.counts.refused > 0 && b.view.counts.rejected > 0);
+  t.ok(a.alarms().includes('updates-refused'));
+  const refusals = a.world.journal.filter(({ type }) => type === 'failover-refused');
+  t.match(refusals.at(-1), { relationship: RELATIONSHIP, address: here?.address, data: { by: 'partner' } });
+});
