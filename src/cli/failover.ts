@@ -201,5 +201,5 @@ function factsOf(view: RelationshipView): string {
   if (view.clockSkewMs !== null && Math.abs(view.clockSkewMs) > SKEW_NOTICE_MS)
     facts.push(`clock skew ${skewOf(view)}`);
   if (!view.enableAuth) facts.push('NOT AUTHENTICATED');
-  return facts.join('  ');
+  return facts.join('; ');
 }

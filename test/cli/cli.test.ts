@@ -84,6 +84,7 @@ for (const name of scripts) {
         ? await openDaemon()
         : await startDaemon((daemon) => {
             if (name === 'people.script') daemon.raiseAlarm();
+            if (name === 'failover.script') daemon.pair();
           });
     const steps = readScript(name);
     const played = [];

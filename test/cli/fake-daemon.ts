@@ -13,6 +13,7 @@ import type {
   FeedFrame,
   LeaseView,
   Problem,
+  RelationshipView,
   ReservationView,
   ScopeView,
   StatusResponse,
@@ -52,6 +53,104 @@ function lease(host: number, more: Partial<LeaseView> = {}): LeaseView {
     ...more,
   };
 }
+
+const relationship = (more: Partial<RelationshipView> = {}): RelationshipView => ({
+  name: 'dhcp1-dhcp2',
+  id: '00112233445566778899aabbccddeeff',
+  partnerServer: '10.77.0.3',
+  partnerPort: 647,
+  partnerName: 'dhcp2',
+  mode: 'loadBalance',
+  loadBalancePercent: 50,
+  serverRole: null,
+  reservePercent: null,
+  maxClientLeadTime: 3_600,
+  autoStateTransition: true,
+  stateSwitchInterval: 3_600,
+  enableAuth: true,
+  updates: 'eager',
+  role: 'primary',
+  scopeId: ['10.77.0.0'],
+  state: 'communications-interrupted',
+  partnerState: 'normal',
+  stateSince: '2026-03-01T11:58:00Z',
+  why: 'dhcp2 was last heard 2 min ago. This server answers everyone; new clients get one of its own 44 free addresses.',
+  next: [
+    {
+      at: '2026-03-01T12:58:00Z',
+      what: "partner-down by itself; dhcp2's 44 free addresses follow one MCLT later",
+    },
+    { at: null, what: 'normal as soon as dhcp2 is heard' },
+  ],
+  connected: false,
+  lastContact: '2026-03-01T11:57:57Z',
+  contactAgeSeconds: 123.4,
+  partnerDownAt: '2026-03-01T12:58:00Z',
+  trouble: 'nothing heard for 3000 ms',
+  unacked: 3,
+  resync: null,
+  clockSkewMs: -12,
+  refused: [],
+  counts: { sent: 9, resent: 1, received: 7, rejected: 0, acksSent: 7, acksReceived: 6, refused: 0 },
+  pools: [
+    {
+      scopeId: '10.77.0.0',
+      total: 100,
+      freeOnThisServer: 44,
+      freeOnPartner: 44,
+      active: 12,
+      offered: 0,
+      other: 0,
+    },
+  ],
+  ...more,
+});
+
+/** A relationship with everything out of the ordinary that can be shown of one. */
+const standby = relationship({
+  name: 'hub',
+  partnerServer: '10.9.0.1',
+  partnerName: null,
+  mode: 'hotStandby',
+  loadBalancePercent: null,
+  serverRole: 'standby',
+  reservePercent: 5,
+  autoStateTransition: false,
+  stateSwitchInterval: null,
+  enableAuth: false,
+  updates: 'lazy',
+  role: 'secondary',
+  scopeId: ['10.78.0.0'],
+  state: 'recover',
+  partnerState: 'normal',
+  why: 'This relationship is new and waits for 10.9.0.1 to have the same leases; 800 of 2000 updates are through. This server answers nobody.',
+  next: [{ at: '2026-03-01T12:00:03Z', what: 'all leases are here' }],
+  connected: true,
+  partnerDownAt: null,
+  trouble: null,
+  resync: { done: 800, total: 2_000, leftMs: 3_000 },
+  clockSkewMs: 65_000,
+  refused: [
+    { at: '2026-03-01T11:59:00Z', address: '10.78.0.10', by: 'us', reason: 'address-in-use' },
+    {
+      at: '2026-03-01T11:59:01Z',
+      address: '10.78.0.11',
+      by: 'partner',
+      reason: 'The update is older than what is known here.',
+    },
+  ],
+  pools: [
+    {
+      scopeId: '10.78.0.0',
+      total: 2,
+      freeOnThisServer: 0,
+      freeOnPartner: 0,
+      active: 2,
+      offered: 0,
+      other: 0,
+    },
+  ],
+});
 
 const tenure = (more: Partial<Tenure>): Tenure => ({
   address: '10.77.0.100',
@@ -113,6 +212,7 @@ export class FakeDaemon {
   /** Set: /leases answers with this many generated ones, in full pages. */
   manyLeases = 0;
   paused = false;
+  relationships: readonly RelationshipView[] = [];
   alarms: readonly Alarm[] = [];
   plan: unknown = ['scope 10.77.0.0: leaseTime 1d → 8d', 'scope 10.79.0.0: added'];
   exported = 'server:\n  name: dhcp1\nscopes:\n  - subnet: 10.77.0.0/24\n    leaseTime: 8d\n';
@@ -185,6 +285,10 @@ export class FakeDaemon {
       this.server.closeAllConnections();
       this.server.close(() => resolve());
     });
+  }
+
+  pair(): void {
+    this.relationships = [relationship(), standby];
   }
 
   raiseAlarm(): void {
@@ -265,12 +369,36 @@ export class FakeDaemon {
     ],
     [/^GET \/history$/, ({ query }) => this.page(this.historyOf(query), query)],
     [/^GET \/events$/, ({ query }) => this.eventPage(query)],
+    [/^GET \/failover$/, () => this.relationships],
+    [/^GET \/failover\/([^/]+)$/, (_asked, name) => this.relationshipNamed(decodeURIComponent(name))],
+    [
+      /^POST \/failover\/([^/]+)\/partner-down$/,
+      ({ body }, name) => this.partnerDown(decodeURIComponent(name), body),
+    ],
     [/^GET \/config\/show$/, () => this.configShow()],
     [/^GET \/config\/diff$/, () => ({ diff: this.plan })],
     [/^POST \/config\/apply$/, ({ body }) => this.apply(body['dryRun'] === true)],
     [/^GET \/config\/export$/, () => this.exported],
     [/^POST \/backup$/, ({ body }) => ({ file: body['file'], bytes: 73_728 })],
   ];
+
+  private relationshipNamed(name: string): RelationshipView {
+    const found = this.relationships.find((one) => one.name === name);
+    if (!found)
+      throw new Refused(404, 'relationship-not-found', `There is no relationship ${name} on this server.`);
+    return found;
+  }
+
+  private partnerDown(name: string, body: Record<string, unknown>): unknown {
+    const { connected } = this.relationshipNamed(name);
+    if (connected && body['force'] !== true)
+      throw new Refused(409, 'partner-heard', 'dhcp2 answers: stop it first.');
+    const plan = [
+      'free addresses of this server (44): usable at once',
+      'free addresses of dhcp2 (44): usable from 2026-03-01T13:00:02Z',
+    ];
+    return { dryRun: body['dryRun'] === true, plan };
+  }
 
   private apply(dryRun: boolean): unknown {
     return { dryRun, plan: { plan: dryRun ? this.plan : [], needRestart: ['server.ports.server'] } };
@@ -291,7 +419,7 @@ export class FakeDaemon {
       clockHeld: false,
       at: '2026-03-01T12:00:00.400Z',
       alarms: this.alarms,
-      relationships: [],
+      relationships: this.relationships,
       interfaces: [{ name: 'eth0', addresses: ['10.77.0.2/24'] }],
       digest: 'd1',
       scopes: [
