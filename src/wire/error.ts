@@ -15,15 +15,18 @@ export const DECODE_REASONS = {
 
 export type DecodeReason = keyof typeof DECODE_REASONS;
 
-/** The datagram cannot be read. `offset` is where in it the trouble starts. The only error that decoding throws. */
-export class DecodeError extends Error {
-  override readonly name = 'DecodeError';
-
+/**
+ * The datagram cannot be read. `offset` is where in it the trouble starts. The only thing that decoding throws, and no
+ * Error: to capture a stack takes several times as long as to decode, and garbage may come as fast as the wire is.
+ */
+export class DecodeError {
   constructor(
     readonly reason: DecodeReason,
     readonly offset: number,
-  ) {
-    super(`${reason} at octet ${offset}: ${DECODE_REASONS[reason]}`);
+  ) {}
+
+  get message(): string {
+    return `${this.reason} at octet ${this.offset}: ${DECODE_REASONS[this.reason]}`;
   }
 }
 

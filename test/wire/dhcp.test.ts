@@ -71,6 +71,7 @@ function checkVector(t: Test, vector: Vector): void {
     if (decoded instanceof DecodeError) {
       t.same({ reason: decoded.reason, offset: decoded.offset }, vector.error);
       t.match(decoded.message, DECODE_REASONS[decoded.reason]);
+      t.notOk('stack' in decoded, 'no stack is captured: it would cost more than all of decoding');
     }
     return;
   }
