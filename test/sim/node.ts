@@ -371,7 +371,7 @@ export class Process implements Endpoint {
           this.node.note('send', hash32(effect.bytes), effect.link, () =>
             describeFrames(effect.link, effect.bytes),
           );
-          world.watch.link(this, effect);
+          if (world.streams.isOpen(this, effect.link)) world.watch.link(this, effect);
           world.streams.send(this, effect.link, effect.bytes);
           break;
         case 'hang-up':

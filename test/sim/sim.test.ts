@@ -9,6 +9,7 @@ import { Disk, type DiskManners } from './disk.js';
 import { MUTANTS } from './mutants.js';
 import { Rng } from './rng.js';
 import { MS, Scheduler, SECOND } from './scheduler.js';
+import { type Endpoint, type Paths, Streams } from './streams.js';
 import { runSeed } from './world.js';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
@@ -102,4 +103,75 @@ t.test('a disk keeps what it said it has, and loses the rest whole', async (t) =
     t.equal(disk.image.leases.get(1)?.[0], snapshot.leases.get(1)?.[0]);
   }
   t.ok(lost > 5, `${lost} of 200 crashes met a write under way`);
+});
+
+/** One end of a connection that keeps what it hears. */
+class Ear implements Endpoint {
+  gone = false;
+  readonly heard: number[] = [];
+  links: number[] = [];
+  downs = 0;
+
+  constructor(readonly place: string) {}
+
+  linkUp(link: number): void {
+    this.links.push(link);
+  }
+  linkBytes(_link: number, bytes: Uint8Array): void {
+    this.heard.push(...bytes);
+  }
+  linkDown(): void {
+    this.downs++;
+  }
+  dialFailed(): void {
+    this.downs++;
+  }
+}
+
+t.test('a stream keeps the order, and what is cut off is its end', async (t) => {
+  let whole = 0;
+  let cut = 0;
+  for (let seed = 0; seed < 300; seed++) {
+    const scheduler = new Scheduler();
+    const rng = new Rng(seed, 'streams');
+    const [a, b] = [new Ear('A'), new Ear('B')];
+    let dead = false;
+    const paths: Paths = {
+      isCut: () => dead,
+      listenerAt: () => b,
+      powered: () => true,
+      delayUs: 5 * MS,
+      count: () => undefined,
+    };
+    const streams = new Streams(scheduler, rng, paths);
+    streams.dial(a, 'pair', 1);
+    scheduler.runUntil(SECOND);
+    for (let i = 0; i < 200; i++) {
+      const bytes = Uint8Array.of(i, i, i);
+      scheduler.after(rng.range(0, SECOND), () => streams.send(a, a.links[0]!, bytes));
+    }
+    const order: number[] = [];
+    const send = streams.send.bind(streams);
+    streams.send = (from, link, bytes) => {
+      order.push(...bytes);
+      send(from, link, bytes);
+    };
+    if (seed % 3 === 1) scheduler.after(rng.range(0, SECOND), () => streams.reset('A', 'B'));
+    if (seed % 3 === 2) {
+      scheduler.after(rng.range(0, SECOND), () => {
+        dead = true;
+      });
+      scheduler.after(2 * SECOND, () => {
+        dead = false;
+      });
+    }
+    scheduler.runUntil(60 * SECOND);
+    const expected = order.slice(0, b.heard.length);
+    if (JSON.stringify(b.heard) !== JSON.stringify(expected)) t.fail(`seed ${seed}: octets out of order`);
+    if (b.heard.length === 600) whole++;
+    else cut++;
+    if (seed % 3 === 1) t.equal(a.downs + b.downs, 2, 'a reset is told to both');
+    else t.equal(b.heard.length, 600, 'nothing is lost while the connection lives');
+  }
+  t.ok(whole >= 200 && cut > 50, `${whole} whole, ${cut} cut off`);
 });

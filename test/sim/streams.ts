@@ -112,6 +112,11 @@ export class Streams {
     this.#pump(half);
   }
 
+  /** May this process still say something on this link? */
+  isOpen(from: Endpoint, link: number): boolean {
+    return this.#sockets.get(from)?.get(link)?.out.ending === null;
+  }
+
   /** What was sent arrives, then the end; the one who hung up is told at once. */
   hangUp(from: Endpoint, link: number): void {
     const sockets = this.#sockets.get(from);

@@ -271,9 +271,12 @@ export class World implements NodeWorld, ClientWorld, Actor {
 
   /** Longest lease, its margin, quarantine, an offer's life, and two rounds of back-off. */
   #boundUs(): number {
-    const { declineSeconds } = this.config;
-    const mclt = this.config.pair?.mcltSeconds ?? 0;
-    return (LONGEST_LEASE_SECONDS * 1.01 + 3 * mclt + declineSeconds + 60 + 300) * SECOND;
+    const { declineSeconds, leaseSeconds, pair } = this.config;
+    // Operators change the lease times of servers that stand alone.
+    const changing = pair === null && this.config.operatorUs < Number.POSITIVE_INFINITY;
+    const longest = changing ? LONGEST_LEASE_SECONDS : Math.min(leaseSeconds, LONGEST_LEASE_SECONDS);
+    const mclt = pair?.mcltSeconds ?? 0;
+    return (longest * 1.01 + 3 * mclt + declineSeconds + 60 + 300) * SECOND;
   }
 
   /** As many clients stay on each link as there are addresses, those that hold one first; the rest stay away. */

@@ -1,17 +1,18 @@
 // Rules of the pair (failover.md §2 to §4, §8), each looked at from outside: in the records on disk, in the frames on
 // the wire, in the states that the servers say they are in.
 
-import type { Effect, SendDatagram } from '../../../src/engine/effect.js';
+import type { Effect, SendDatagram, Write } from '../../../src/engine/effect.js';
 import type { Input } from '../../../src/engine/input.js';
+import type { RelationshipRecord } from '../../../src/failover/record.js';
 import { type Cell, isChoice, type State } from '../../../src/failover/state-words.js';
 import { ROWS } from '../../../src/failover/states.js';
-import { endAt, type Lease } from '../../../src/lease/lease.js';
+import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
 import { decodeRecord } from '../../../src/lease/record.js';
 import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { MessageType } from '../../../src/wire/message.js';
 import { FrameReader } from '../../../src/wire/partner.js';
-import type { ReceivedFrame } from '../../../src/wire/partner-message.js';
+import type { Binding, ReceivedFrame } from '../../../src/wire/partner-message.js';
 import type { Node, Process } from '../node.js';
 import { leaseSecondsOf, macOf, typeOf, yiaddrOf } from '../packets.js';
 import { relationshipOf, stateOf } from '../pair.js';
@@ -49,8 +50,9 @@ export class RuleA implements Checker {
     const address = yiaddrOf(bytes);
     if (typeOf(bytes) !== MessageType.ACK || address === 0) return;
     const relationship = relationshipOf(process);
-    const lease = onDisk(process.node, address);
-    if (relationship === undefined || lease === undefined) return;
+    // What the partner acknowledged may be used at once; the record with what was told is on disk already.
+    const lease = process.engine.table.get(address);
+    if (relationship === undefined || lease?.state !== 'active') return;
     const { mcltSeconds } = relationship.record.settings;
     const known = Math.max(lease.lastTransactionAt, lease.ackedPetAt, lease.receivedPetAt);
     const seconds = leaseSecondsOf(bytes);
@@ -59,9 +61,16 @@ export class RuleA implements Checker {
     const most = known + mcltSeconds * 1000;
     if (end <= most + SLACK_MS) return;
     const name = this.world.clientOf(macOf(bytes))?.name;
-    const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may`;
+    const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
     throw new Violation(this.name, this.section, what);
   }
+}
+
+/** A record's marks, relative to its last transaction, for people. */
+function marksOf({ lastTransactionAt, ackedPetAt, receivedPetAt, endToldAt, revision }: Lease): string {
+  const after = (at: number): string =>
+    at === 0 ? 'none' : `${((at - lastTransactionAt) / 1000).toFixed(1)} s`;
+  return `revision ${revision}, acked PET ${after(ackedPetAt)}, received PET ${after(receivedPetAt)}, end ${after(endToldAt)}`;
 }
 
 export class RuleB implements Checker {
@@ -87,8 +96,21 @@ export class RuleC implements Checker {
   readonly section = 'failover.md §2 C';
   readonly says = 'BNDUPD, BNDACK and STATE leave only when what they say is on disk';
   readonly #received = new WeakMap<Process, Map<string, number>>();
+  /** States that were on a server's disk at some time. */
+  readonly #stored = new WeakMap<Node, Set<string>>();
 
-  constructor(private readonly world: World) {}
+  onFlushed(node: Node, writes: readonly Write[]): void {
+    for (const write of writes) {
+      if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
+      const { stored } = write.value as RelationshipRecord;
+      const known = this.#stored.get(node) ?? new Set<string>();
+      this.#stored.set(node, known.add(stored.state));
+    }
+  }
+
+  onReplaced(node: Node): void {
+    this.#stored.delete(node);
+  }
 
   onLink(process: Process, { bytes, link }: LinkSend): void {
     for (const { message } of framesIn(bytes)) {
@@ -96,23 +118,20 @@ export class RuleC implements Checker {
         for (const binding of message.bindings) {
           const lease = onDisk(process.node, binding.address);
           if (lease === undefined && binding.revision === 0) continue;
-          const proved =
-            lease !== undefined &&
-            lease.revision >= binding.revision &&
-            lease.sentPetAt >= proveable(binding, lease);
-          if (!proved) this.#fail(process, `an update of ${formatAddress(binding.address)}`);
+          const proved = lease !== undefined && lease.revision >= binding.revision && bears(lease, binding);
+          if (!proved)
+            this.#fail(process, `${describeBinding(binding)}, with ${describeRecord(lease)} on its disk`);
         }
       } else if (message.kind === 'bnd-ack') {
         for (const { address, rejectReason, revision } of message.results) {
           const key = `${link} ${address} ${revision}`;
           if (rejectReason === 0 && !this.#took(process, address, key)) {
-            this.#fail(process, `the acknowledgement of ${formatAddress(address)}`);
+            this.#fail(process, `the acknowledgement of ${formatAddress(address)} before it is on its disk`);
           }
         }
       } else if (message.kind === 'state' && !message.startup) {
-        const { settings } = process.node.disk.image;
-        const text = JSON.stringify([...settings].find(([key]) => key.startsWith('failover/'))?.[1] ?? {});
-        if (!text.includes(`"${message.state}"`)) this.#fail(process, `STATE ${message.state}`);
+        if (!this.#stored.get(process.node)?.has(message.state))
+          this.#fail(process, `STATE ${message.state} before it is on its disk`);
       }
     }
   }
@@ -152,20 +171,23 @@ export class RuleC implements Checker {
   }
 
   #fail({ node }: Process, what: string): never {
-    throw new Violation(
-      this.name,
-      this.section,
-      `${node.name} sends ${what} before it is on its disk (${this.world.config.seed})`,
-    );
+    throw new Violation(this.name, this.section, `${node.name} sends ${what}`);
   }
 }
 
-/** The potential expiration that the record must bear out; only a binding that somebody holds has one of its own. */
-function proveable(
-  { state, petAt, revision }: { state: string; petAt: number; revision: number },
-  lease: Lease,
-): number {
-  return state === 'active' && lease.state === 'active' && lease.revision === revision ? petAt : 0;
+function describeBinding({ address, state, revision, petAt }: Binding): string {
+  return `${formatAddress(address)} ${state} revision ${revision} PET ${petAt}`;
+}
+
+function describeRecord(lease: Lease | undefined): string {
+  if (lease === undefined) return 'nothing';
+  return `${lease.state} revision ${lease.revision} sent PET ${lease.sentPetAt}`;
+}
+
+/** A PET that came from the partner may be sent back to it; only a binding that somebody holds has one. */
+function bears(lease: Lease, { state, petAt, revision }: Binding): boolean {
+  if (state !== 'active' || lease.state !== 'active' || lease.revision !== revision) return true;
+  return Math.max(lease.sentPetAt, lease.ackedPetAt, lease.receivedPetAt) >= petAt;
 }
 
 const ALLOCATING: ReadonlySet<string> = new Set<State>([
@@ -299,6 +321,9 @@ function essence(lease: Lease | undefined): string {
     : `${state} of side ${owner} ${client} ${lease.lastTransactionAt}`;
 }
 
+/** Offset uncertainty and rounding. */
+const END_DIFFERENCE_MS = 5_000;
+
 export class Converged implements Checker {
   readonly name = 'converged';
   readonly section = 'failover.md §8';
@@ -332,9 +357,10 @@ export class Converged implements Checker {
     if (words[0] !== words[1])
       this.#fail(`${formatAddress(address)} is "${words[0]}" to A and "${words[1]}" to B`);
     if (mine === undefined || theirs === undefined || mine.state !== 'active') return;
-    if (Math.abs(endAt(mine) - endAt(theirs)) > 5_000 + this.world.config.worstOffsetMs * 2) {
-      this.#fail(`${formatAddress(address)} ends at other instants`);
-    }
+    // Two clocks: what is left of the lease is what can be compared.
+    const left = [endAt(mine) - (a.process?.now() ?? 0), endAt(theirs) - (b.process?.now() ?? 0)];
+    if (Math.abs(left[0]! - left[1]!) <= END_DIFFERENCE_MS || endAt(mine) >= INFINITE_AT) return;
+    this.#fail(`${formatAddress(address)} has ${left[0]} ms left at A and ${left[1]} ms at B`);
   }
 
   #fail(what: string): never {
@@ -346,7 +372,7 @@ export function pairCheckers(world: World): readonly Checker[] {
   return [
     new RuleA(world),
     new RuleB(),
-    new RuleC(world),
+    new RuleC(),
     new OneOwner(world),
     new SilentStates(),
     new Moves(world),

@@ -4,8 +4,10 @@
 import type { Effect } from '../../../src/engine/effect.js';
 import type { Input } from '../../../src/engine/input.js';
 import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
+import { formatAddress } from '../../../src/wire/address.js';
 import { hashOf } from '../hash.js';
 import type { Process } from '../node.js';
+import { statesOf } from '../pair.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 
@@ -60,7 +62,7 @@ export class Recount implements Checker {
       const { total, active, offered, other, freeSide1, freeSide2 } = pools.counts();
       const told = { active, free: freeSide1 + freeSide2, offered, other, total };
       if (JSON.stringify(told) === JSON.stringify(real)) continue;
-      const what = `${node.name} counts ${JSON.stringify(told)} in ${scope.scopeId}, there are ${JSON.stringify(real)}`;
+      const what = `${node.name} counts ${JSON.stringify(told)} in ${scope.scopeId}, there are ${JSON.stringify(real)}; waiting: ${[...waiting].map(formatAddress).join(' ')}`;
       throw new Violation(this.name, this.section, what);
     }
   }
@@ -119,7 +121,7 @@ export class Served implements Checker {
       const holds = held !== null && held.endUs > this.world.scheduler.now && held.link === client.link;
       // A lease without end is never given back by those who are gone, nor asked about again by one who has moved.
       if (holds || (this.#forever() && (held !== null || this.#full(client.link.name)))) continue;
-      const what = `${client.name} on ${client.link.name} is ${client.state} and has no address`;
+      const what = `${client.name} on ${client.link.name} is ${client.state} and has no address (${statesOf(this.world.nodes)})`;
       throw new Violation(this.name, this.section, what);
     }
   }
