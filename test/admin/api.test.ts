@@ -9,6 +9,7 @@ import { PROBLEMS } from '../../src/admin/problem.js';
 import type { Route } from '../../src/admin/route.js';
 import { ROUTES } from '../../src/admin/routes.js';
 import * as schemas from '../../src/admin/schemas.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import {
   type Answer,
   type CallOptions,
@@ -105,6 +106,63 @@ t.test('status, health and what runs', async (t) => {
   t.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8');
   t.match(metrics.text, /^tandem_scope_addresses\{scope="10\.77\.0\.0",state="active"\} 10$/m);
   t.same((await good(t, 'GET', '/api/v1/failover')).json, []);
+});
+
+t.test('relationships', async (t) => {
+  const settings = {
+    name: 'floor one & two',
+    partnerAddress: '10.77.0.3',
+    partnerPort: 647,
+    mode: 'hotStandby',
+    loadBalancePercent: 50,
+    standbyRole: 'active',
+    reservePercent: 5,
+    mcltSeconds: 3_600,
+    autoStateTransition: false,
+    stateSwitchIntervalSeconds: 3_600,
+    eager: true,
+    authenticated: false,
+    scopes: ['10.77.0.0'],
+    timers: TIMER_DEFAULTS,
+  } as const;
+  await house.world.command('test', { kind: 'declare-relationship', settings });
+  const [listed] = (await good(t, 'GET', '/api/v1/failover')).json as api.FailoverResponse;
+  t.match(listed, { mode: 'hotStandby', serverRole: 'active', state: 'startup', partnerState: null });
+  const path = `/api/v1/failover/${encodeURIComponent(settings.name)}`;
+  t.same((await good(t, 'GET', path)).json, listed);
+  t.match((await good(t, 'GET', SCOPE)).json, { relationship: settings.name });
+  t.match((await good(t, 'GET', '/api/v1/status')).json, {
+    relationships: [listed],
+    alarms: [{ code: 'not-authenticated', relationship: settings.name }],
+  });
+  const metrics = (await good(t, 'GET', '/metrics')).text;
+  t.match(metrics, /^tandem_failover_state\{relationship="floor one & two",state="startup"\} 1$/m);
+  t.match(metrics, /^tandem_failover_state\{relationship="floor one & two",state="normal"\} 0$/m);
+  t.match(metrics, /^tandem_scope_addresses_free_on_partner_server\{scope="10\.77\.0\.0"\} 0$/m);
+  t.notMatch(metrics, /^tandem_failover_contact_age_seconds\{/m);
+
+  t.match(await bad(t, 'relationship-not-found', 'GET', '/api/v1/failover/other'), { value: 'other' });
+  await bad(t, 'relationship-not-found', 'POST', '/api/v1/failover/other/partner-down');
+  await bad(t, 'invalid', 'POST', `${path}/partner-down`, { body: { force: 'yes' } });
+  await good(t, 'POST', '/api/v1/pause');
+  await bad(t, 'wrong-state', 'POST', `${path}/partner-down`);
+  await good(t, 'POST', '/api/v1/resume');
+  const plan = [
+    /^free addresses of this server/,
+    /^free addresses of 10\.77\.0\.3/,
+    /^an address that was leased/,
+  ];
+  t.match((await good(t, 'POST', `${path}/partner-down`, { body: { dryRun: true } })).json, {
+    dryRun: true,
+    plan,
+  });
+  t.match((await good(t, 'GET', path)).json, { state: 'startup' });
+  t.match((await good(t, 'POST', `${path}/partner-down`)).json, { dryRun: false, plan });
+  t.match((await good(t, 'GET', path)).json, { state: 'partner-down' });
+  t.match(
+    house.world.journal.find(({ type }) => type === 'partner-declared-down'),
+    { relationship: settings.name, actor: 'admin socket' },
+  );
 });
 
 t.test('pause and resume', async (t) => {
@@ -598,6 +656,8 @@ t.test('every route was answered, and nearly every code met', async (t) => {
   );
   const elsewhere = [
     'malformed',
+    'partner-heard',
+    'not-recovered',
     'overloaded',
     'malformed-request',
     'request-timeout',
