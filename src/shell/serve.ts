@@ -26,6 +26,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const log = openLog(config.log.level, config.name);
   for (const { path, message } of loaded.warnings) log.say('warn', `${path} ${message}`);
   const end = new Ending();
+  // A SIGHUP that comes before there is anything to reload would end the process: the file is read only now anyway.
+  process.on('SIGHUP', () => {});
   const onFatal = (message: string) => {
     log.say('fatal', message);
     log.flush();
