@@ -102,6 +102,11 @@ export class Engine {
     this.view = new Snapshot(this);
   }
 
+  /** Before loading: how many leases are to come. */
+  expectLeases(count: number): void {
+    this.table.reserve(count);
+  }
+
   /** While loading: one lease as stored. Throws RecordError when the record is damaged. */
   loadLease(address: number, record: Uint8Array): void {
     this.table.load(address, record);

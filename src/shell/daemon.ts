@@ -153,6 +153,7 @@ export class TandemDaemon {
     for (const warning of store.warnings) this.options.log.say('warn', warning);
     try {
       const { nextEventSeq } = store.load({
+        expect: (leases) => engine.expectLeases(leases),
         lease: (address, record) => engine.loadLease(address, record),
         setting: (key, value) => engine.loadSetting(key, value),
       });

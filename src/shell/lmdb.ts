@@ -170,6 +170,8 @@ class LmdbStore implements Store {
 
   load(sink: StoreSink): { readonly nextEventSeq: number } {
     const { leases, settings, journal } = this.#tables;
+    const { entryCount } = leases.getStats() as { readonly entryCount: number };
+    sink.expect?.(entryCount);
     try {
       for (const { key, value } of leases.getRange({ start: 0, snapshot: true })) sink.lease(key, value);
       for (const { key, value } of settings.getRange({ start: '' })) sink.setting(key, value);

@@ -22,6 +22,8 @@ export interface CommitPoint {
 }
 
 export interface StoreSink {
+  /** Called first, with the number of leases to come: room made at once is cheaper than room made on the way. */
+  expect?(leases: number): void;
   lease(address: number, record: Uint8Array): void; // record is valid only during the call
   setting(key: string, value: unknown): void;
 }

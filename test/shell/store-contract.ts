@@ -16,10 +16,15 @@ export interface Contents {
 export function contentsOf(store: Store): Contents {
   const leases = new Map<number, string>();
   const settings = new Map<string, unknown>();
+  let expected = -1;
   const { nextEventSeq } = store.load({
+    expect: (count) => {
+      if (expected === -1 && leases.size === 0) expected = count;
+    },
     lease: (address, record) => leases.set(address, Buffer.from(record).toString('hex')),
     setting: (key, value) => settings.set(key, value),
   });
+  if (expected !== leases.size) throw new Error(`${expected} leases were announced, ${leases.size} came`);
   return { leases, settings, nextEventSeq };
 }
 
