@@ -94,6 +94,7 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
   const sum = (read: (pool: RelationshipPool) => number) => pools.reduce((all, pool) => all + read(pool), 0);
   return storyOf({
     at: engine.at,
+    relationship: settings.name,
     state,
     sinceAt: relationship.sinceAt,
     savedState: facts.savedState,

@@ -6,6 +6,7 @@ import type { SavedState, Service, State, ToldState } from './states.js';
 
 export interface StoryFacts {
   readonly at: number; // now
+  readonly relationship: string; // its name, as commands take it
   readonly state: State;
   readonly sinceAt: number;
   readonly savedState: SavedState;
@@ -132,7 +133,7 @@ const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
       : step(f.resync?.leftMs == null ? null : f.at + f.resync.leftMs, 'all leases are here'),
     step(
       null,
-      `if ${f.partnerName} is gone for good: tandem failover partner-down${f.neverNormal ? '' : ' --force'}`,
+      `if ${f.partnerName} is gone for good: tandem failover partner-down ${f.relationship}${f.neverNormal ? '' : ' --force'}`,
     ),
   ],
   'recover-wait': (f) => [
@@ -207,7 +208,7 @@ function partnerStep(f: StoryFacts): string {
 }
 
 function byHand(f: StoryFacts): NextStep {
-  return step(null, `if ${f.partnerName} is really down: tandem failover partner-down`);
+  return step(null, `if ${f.partnerName} is really down: tandem failover partner-down ${f.relationship}`);
 }
 
 function partnerAddresses(f: StoryFacts): string {

@@ -331,6 +331,7 @@ t.test('nothing to store is the same value; a clock behind the store is in doubt
 // ---- in words
 
 const QUIET: StoryFacts = {
+  relationship: 'dhcp1-dhcp2',
   at: NOON,
   state: 'normal',
   sinceAt: NOON - HOUR,
@@ -376,7 +377,7 @@ t.test('the state in words', async (t) => {
     'dhcp2 was last heard 41 s ago. This server answers everyone; new clients get one of its own 112 free addresses.',
     "in 9 min 19 s: partner-down by itself; dhcp2's 118 free addresses follow one MCLT later",
     'then: normal as soon as dhcp2 is heard',
-    'then: if dhcp2 is really down: tandem failover partner-down',
+    'then: if dhcp2 is really down: tandem failover partner-down dhcp1-dhcp2',
   ]);
   t.same(
     told({
@@ -402,7 +403,7 @@ t.test('the state in words', async (t) => {
     [
       'The lease database of this server is lost or older than its partner remembers; 20 of 50 updates are through. This server answers nobody.',
       'in 3 s: all leases are here',
-      'then: if dhcp2 is gone for good: tandem failover partner-down --force',
+      'then: if dhcp2 is gone for good: tandem failover partner-down dhcp1-dhcp2 --force',
     ],
   );
   t.same(told({ state: 'recover-wait', service: NOBODY, waitUntilAt: NOON + HOUR }).slice(1), [
