@@ -1,7 +1,7 @@
 // What time alone does to leases: an active one that has ended and a quarantine that is over become free addresses;
 // an offer that nobody took goes back. A bounded number at a time, so that a mass expiry never holds up a client.
 
-import { endedLease } from '../dhcp/bind.js';
+import { endedLease, freedLease } from '../dhcp/bind.js';
 import type { BindingEvent } from '../dhcp/context.js';
 import type { Memory } from '../dhcp/memory.js';
 import type { Lease } from '../lease/lease.js';
@@ -30,7 +30,12 @@ export function expireDue(host: ExpiryHost): void {
   for (const address of host.table.expired(host.at, AT_ONCE)) {
     const lease = host.table.get(address);
     const served = host.index.at(address);
-    if (lease === undefined || served === undefined) continue;
+    if (lease === undefined) continue;
+    if (served === undefined) {
+      // In no scope it is nobody's to end, but what stays due would be found first every time, and keep out the rest.
+      host.keepLease(freedLease(lease, host.at));
+      continue;
+    }
     const declined = lease.state === 'declined';
     if (declined && !served.authority.endsQuarantine) {
       host.keepLease({ ...lease, quarantineUntilAt: host.at + QUARANTINE_AGAIN_MS });

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { DHCP_LIMITS } from '../../src/dhcp/limits.js';
 import { isoOf } from '../../src/engine/instants.js';
+import { encodeRecord } from '../../src/lease/record.js';
 import { formatAddress } from '../../src/wire/address.js';
 import { MessageType, OptionCode } from '../../src/wire/message.js';
 import { recount } from '../fuzz/recount.js';
@@ -98,6 +99,20 @@ t.test('everything ends at once: in portions, so that clients are answered in be
   t.equal(world.journal.slice(before).filter(({ type }) => type === 'lease-expired').length, 1000);
   t.equal(world.engine.index.all[0]!.pools.counts().active, 0);
   t.ok(world.engine.nextDeadline() > world.at, 'nothing is left over');
+});
+
+t.test('leases in no scope end too, and keep out none of the others', async (t) => {
+  const world = new World();
+  world.addScope({ ranges: ['10.77.0.100-10.77.0.199'], leaseTime: 3600 });
+  const address = bind(world, macOf(1));
+  const lease = world.engine.table.get(address)!;
+  for (let n = 0; n < 1000; n++) {
+    world.disk.set(ip('10.99.0.0') + n, encodeRecord({ ...lease, address: ip('10.99.0.0') + n }));
+  }
+  world.crash();
+  world.pass(3600_000 + 10_000);
+  t.equal(world.engine.table.stateOf(address), 'free');
+  t.equal(world.engine.table.nextExpiryAt(), undefined, 'nothing is left that is due');
 });
 
 t.test('an edit of options leaves pools as they are; one of ranges makes them anew', async (t) => {
