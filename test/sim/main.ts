@@ -1,5 +1,7 @@
 // `node build/test/sim/main.js --seed N [--seeds M] [--hours H] [--trace]`: runs seeds N to N+M-1. One line a seed;
 // a seed that breaks the contract is run again and tells its story, one line an event. Exit code 1 on a violation.
+// `--setting one|two-apart|pair` chooses the servers, `--only promise,rule-A` the checkers (`--checkers` lists them),
+// `--mutant NAME` puts a fault in on purpose, `--quiet` prints violations only.
 
 import { parseArgs } from 'node:util';
 import { allCheckers } from './checks/list.js';
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     quiet: { type: 'boolean', default: false },
     mutant: { type: 'string' },
     setting: { type: 'string' },
+    only: { type: 'string' },
     checkers: { type: 'boolean', default: false },
   },
 });
@@ -58,12 +61,13 @@ function main(): number {
   const hours = values.hours === undefined ? null : Number(values.hours);
   const mutation = values.mutant === undefined ? null : mutantOf(values.mutant);
   const setting = SETTINGS.find((known) => known === values.setting) ?? null;
+  const only = values.only?.split(',') ?? null;
   const total = new Map<string, number>();
   let seconds = 0;
   let violations = 0;
   const count = Number(values.seeds);
   for (let seed = first; seed < first + count; seed++) {
-    const options = { seed, hours, mutation, setting };
+    const options = { seed, hours, mutation, setting, only };
     const outcome = runSeed(options);
     seconds += outcome.simulatedSeconds;
     for (const [kind, times] of outcome.faults) total.set(kind, (total.get(kind) ?? 0) + times);

@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly mutation?: Mutation | null;
   /** Which servers there are; null = as the seed says. */
   readonly setting?: Setting | null;
+  /** Names of the checkers that look on; null = all. */
+  readonly only?: readonly string[] | null;
 }
 
 export interface Outcome {
@@ -77,7 +79,14 @@ export class World implements NodeWorld, ClientWorld, Actor {
   /** By client: xid → when the request with it was first sent, true µs. */
   readonly #asked = new Map<string, Map<number, number>>();
 
-  constructor({ seed, hours = null, telling = false, mutation = null, setting = null }: RunOptions) {
+  constructor({
+    seed,
+    hours = null,
+    telling = false,
+    mutation = null,
+    setting = null,
+    only = null,
+  }: RunOptions) {
     const rng = new Rng(seed);
     this.#rng = rng;
     this.mutation = mutation;
@@ -90,7 +99,8 @@ export class World implements NodeWorld, ClientWorld, Actor {
     );
     this.streams = new Streams(this.scheduler, rng.fork('streams'), this.#paths());
     this.holders = new Holders(this);
-    this.watch = new Watch(allCheckers(this));
+    const wanted = allCheckers(this).filter(({ name }) => only?.includes(name) ?? true);
+    this.watch = new Watch(wanted);
     this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
     this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
     this.operator = new Operator(this, rng.fork('operator'));
