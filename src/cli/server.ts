@@ -7,6 +7,7 @@ import type {
   ConfigShowResponse,
   DiffResponse,
   PauseResponse,
+  StatusResponse,
 } from '../admin/api.js';
 import { formatFault } from '../config/fault.js';
 import { type Call, Refusal } from './command.js';
@@ -38,9 +39,17 @@ export async function pause(call: Call): Promise<undefined> {
 export async function resume(call: Call): Promise<undefined> {
   const body = call.flags.on('accept-clock') ? { acceptClock: true } : undefined;
   const answer = await call.client.send<PauseResponse>('POST', '/resume', { body });
-  if (call.json) await call.terminal.write(`${jsonText(answer)}\n`);
-  else await call.terminal.write(pausedLine(answer));
+  if (call.json) {
+    await call.terminal.write(`${jsonText(answer)}\n`);
+    return;
+  }
+  const { clockHeld } = await call.client.get<StatusResponse>('/status', { query: { digest: 'false' } });
+  await call.terminal.write(clockHeld ? STILL_HELD : pausedLine(answer));
 }
+
+const STILL_HELD =
+  'Not paused, but nobody is answered yet: the clock is behind the last operation. If the clock is right: ' +
+  '`tandem resume --accept-clock`.\n';
 
 function pausedLine({ paused }: PauseResponse): string {
   return paused
