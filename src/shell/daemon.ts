@@ -66,6 +66,7 @@ export class TandemDaemon {
   private lastSeq = 0;
   private lagSeconds = 0;
   private listening = false;
+  private stopping: Promise<void> | undefined;
   private readonly startedAt: string;
 
   private constructor(
@@ -373,15 +374,20 @@ export class TandemDaemon {
     }
   }
 
-  /** Stop answering, put on disk what is under way, close everything. */
-  async stop(reason: string): Promise<void> {
+  /** Stop answering, put on disk what is under way, close everything. Asked again, it is the same stop. */
+  stop(reason: string): Promise<void> {
+    this.stopping ??= this.close(reason);
+    return this.stopping;
+  }
+
+  private async close(reason: string): Promise<void> {
     this.options.log.say('info', `stopping: ${reason}`);
     this.listening = false;
     for (const timer of this.timers) clearInterval(timer);
     this.watch?.close();
     await this.takeLeave();
-    await this.loop.settled();
     this.loop.stop();
+    await this.loop.settled();
     this.sockets?.flush();
     this.sockets?.close();
     this.prober?.close();

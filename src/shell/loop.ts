@@ -44,9 +44,10 @@ export class Loop {
   private timerAt = Number.POSITIVE_INFINITY;
   private armed = false;
   private stopped = false;
-  private pending = 0;
+  private asked = 0; // commits, since the start
+  private settledCount = 0; // those of them that are on disk and carried out
   private batch: AskedCommit[] = [];
-  private idle: (() => void)[] = [];
+  private waiting: { readonly until: number; readonly resolve: () => void }[] = [];
 
   constructor(
     private readonly engine: Engine,
@@ -99,7 +100,7 @@ export class Loop {
 
   /** Commits asked for in one turn of the event loop go to the store as one: their order and their `then` stay. */
   private commit(commit: Commit, since: number): void {
-    this.pending++;
+    this.asked++;
     this.batch.push({ commit, since });
     if (this.batch.length === 1) queueMicrotask(() => this.putBatch());
   }
@@ -107,9 +108,9 @@ export class Loop {
   private putBatch(): void {
     const batch = this.batch;
     this.batch = [];
-    const asked = performance.now();
+    const askedAt = performance.now();
     this.store.commit(batch.flatMap(({ commit }) => commit.writes)).then(
-      () => this.released(batch, asked),
+      () => this.released(batch, askedAt),
       (error) => {
         this.stopped = true;
         this.world.fatal(error);
@@ -117,16 +118,16 @@ export class Loop {
     );
   }
 
-  private released(batch: readonly AskedCommit[], asked: number): void {
+  private released(batch: readonly AskedCommit[], askedAt: number): void {
     const done = performance.now();
-    this.commitSeconds.observe((done - asked) / 1000);
-    this.pending -= batch.length;
+    this.commitSeconds.observe((done - askedAt) / 1000);
     for (const { commit, since } of batch) {
       if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
       this.carryOut(commit.then, done);
     }
     this.feed({ kind: 'committed', id: batch.at(-1)!.commit.id, point: this.store.tellable });
-    if (this.pending === 0) this.release();
+    this.settledCount += batch.length;
+    this.release();
   }
 
   private probe(probe: Probe): void {
@@ -164,14 +165,15 @@ export class Loop {
 
   /** Resolves when every commit asked for so far is on disk and carried out. */
   settled(): Promise<void> {
-    if (this.pending === 0) return Promise.resolve();
-    return new Promise((resolve) => this.idle.push(resolve));
+    const until = this.asked;
+    if (this.settledCount === until) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ until, resolve }));
   }
 
   private release(): void {
-    const waiting = this.idle;
-    this.idle = [];
-    for (const resolve of waiting) resolve();
+    // Not "when nothing is under way": under load there is always something, and a stop would wait for ever.
+    while (this.waiting[0] !== undefined && this.waiting[0].until <= this.settledCount)
+      this.waiting.shift()?.resolve();
   }
 
   /** Take no more inputs; what was committed is still carried out. */

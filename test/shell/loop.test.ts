@@ -1,0 +1,109 @@
+// The loop between engine and world, on a real store: what settles when, and what a failing disk lets out.
+
+import t, { type Test } from 'tap';
+import type { Command, CommandResult } from '../../src/engine/command.js';
+import { Engine } from '../../src/engine/engine.js';
+import { openStore } from '../../src/shell/lmdb.js';
+import { Loop } from '../../src/shell/loop.js';
+import type { Store } from '../../src/shell/store.js';
+
+interface Bench {
+  readonly loop: Loop;
+  readonly store: Store;
+  readonly replies: CommandResult[];
+  readonly fatal: unknown[];
+  /** Pauses and resumes in turn: each is a commit, and each reply may ask for the next. */
+  toggle(): void;
+  onReply: () => void;
+}
+
+async function benchOf(t: Test): Promise<Bench> {
+  const store = await openStore(`${t.testdir()}/state`);
+  t.teardown(() => store.close());
+  const engine = new Engine({
+    name: 'dhcp1',
+    storeId: store.identity.storeId,
+    ports: { server: 67, client: 68 },
+    clockHeld: false,
+    wallAheadMs: 0,
+    seed: [1, 2],
+    restored: false,
+    traceDrops: false,
+  });
+  let id = 0;
+  const replies: CommandResult[] = [];
+  const fatal: unknown[] = [];
+  const loop = new Loop(engine, store, {
+    now: () => Math.floor(performance.now()),
+    send: () => undefined,
+    probe: async () => ({ inUse: false, by: '' }),
+    partner: () => undefined,
+    acceptClock: () => undefined,
+    acceptRestored: () => undefined,
+    event: () => undefined,
+    reply: (_id, result) => {
+      replies.push(result);
+      bench.onReply();
+    },
+    record: () => undefined,
+    fatal: (error) => fatal.push(error),
+  });
+  const bench: Bench = {
+    loop,
+    store,
+    replies,
+    fatal,
+    toggle: () => {
+      const command: Command = id % 2 === 0 ? { kind: 'pause' } : { kind: 'resume', acceptClock: false };
+      loop.feed({ kind: 'command', id: id++, actor: 'test', command });
+    },
+    onReply: () => undefined,
+  };
+  t.teardown(() => loop.stop());
+  loop.carryOut(engine.start(Math.floor(performance.now()), 1));
+  return bench;
+}
+
+async function soon(promise: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), 3_000);
+  });
+  const first = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return first;
+}
+
+t.test('what was asked for settles, however much more is asked for meanwhile', async (t) => {
+  const bench = await benchOf(t);
+  bench.onReply = () => bench.toggle();
+  for (let n = 0; n < 5; n++) bench.toggle();
+  t.ok(await soon(bench.loop.settled()), 'under load that never ends');
+  t.ok(bench.replies.length >= 5, 'and all of it was carried out');
+});
+
+t.test('after a stop nothing more is taken, and what is under way is still carried out', async (t) => {
+  const bench = await benchOf(t);
+  bench.onReply = () => bench.toggle();
+  for (let n = 0; n < 5; n++) bench.toggle();
+  bench.loop.stop();
+  t.ok(await soon(bench.loop.settled()));
+  t.equal(bench.replies.length, 5);
+  const { commits } = bench.store.stats();
+  await bench.store.commit([]);
+  t.equal(bench.store.stats().commits, commits + 1, 'the replies asked for nothing that reached the store');
+  t.ok(await soon(bench.loop.settled()), 'settled stays settled');
+});
+
+t.test('what hangs on a commit that failed never leaves', async (t) => {
+  const bench = await benchOf(t);
+  await bench.loop.settled();
+  await bench.store.close();
+  bench.toggle();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(bench.fatal.length, 1, 'it is told once');
+  t.same(bench.replies, []);
+  bench.toggle();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.equal(bench.fatal.length, 1, 'and nothing is taken after it');
+});
