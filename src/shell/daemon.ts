@@ -44,7 +44,8 @@ export class StartError extends Error {}
 /** How long a stopping server still acknowledges its own live offers. */
 const OWN_OFFERS_MS = 2_000;
 const TOUCH_MS = 1_000;
-const TRIM_EVERY_MS = 60_000;
+/** A thousand rows of the journal go at a time (lmdb.ts): seldomer than this, a busy server would outrun its trimming. */
+const TRIM_EVERY_MS = 1_000;
 const LAG_MS = 500;
 
 /** A running daemon; `stop` ends it in order. */
@@ -335,9 +336,17 @@ export class TandemDaemon {
   private startTimers(): void {
     const every = (ms: number, run: () => void) => this.timers.push(setInterval(run, ms));
     every(TOUCH_MS, () => this.store.touch(this.clock.mark(), this.partners.connected));
+    let trimming = false;
     every(TRIM_EVERY_MS, () => {
+      if (trimming) return;
+      trimming = true;
       const before = this.clock.now() - this.options.config.journalRetention * 1000;
-      this.store.trimEvents(before).catch((error) => this.fatal(error));
+      this.store.trimEvents(before).then(
+        () => {
+          trimming = false;
+        },
+        (error) => this.fatal(error),
+      );
     });
     let expected = performance.now() + LAG_MS;
     every(LAG_MS, () => {
