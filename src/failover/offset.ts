@@ -12,6 +12,8 @@ export interface RoundTrip {
   readonly t4At: number; // we received, our clock
 }
 
+const CLOCK_STEP_MS = 1_000;
+
 interface Sample {
   readonly offsetMs: number; // partner's clock minus ours
   readonly uncertaintyMs: number;
@@ -49,8 +51,12 @@ export class ClockOffset {
     return this.best.uncertaintyMs + (Math.max(0, now - this.best.at) * CLOCK_RATE_PPM) / 1_000_000;
   }
 
-  /** For `fromPartner` of lease/lifetime.ts. */
+  /**
+   * For `fromPartner` of lease/lifetime.ts, in whole seconds, the rest being uncertainty: measuring anew must not move
+   * instants by a millisecond, or two databases that hold the same would never look the same.
+   */
   clock(now: number): PartnerClock {
-    return { offsetMs: -this.offsetMs, uncertaintyMs: this.uncertaintyMs(now) };
+    const whole = Math.round(this.offsetMs / CLOCK_STEP_MS) * CLOCK_STEP_MS;
+    return { offsetMs: 0 - whole, uncertaintyMs: this.uncertaintyMs(now) + Math.abs(this.offsetMs - whole) };
   }
 }
