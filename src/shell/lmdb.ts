@@ -190,7 +190,8 @@ class LmdbStore implements Store {
   }
 
   knows(point: CommitPoint): boolean {
-    if (point.sequence === this.#point.sequence) return point.hash === this.#point.hash;
+    const { sequence, hash } = this.#point;
+    if (point.sequence >= sequence) return point.sequence === sequence && point.hash === hash;
     return this.#history.has(point);
   }
 

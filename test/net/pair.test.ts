@@ -35,6 +35,9 @@ interface StatusJson {
   }[];
 }
 
+/** What of a lease each server sees from its own side. */
+const ONE_SIDED = { owner: '', potentialExpiration: '', ackedPotentialExpiration: '' };
+
 type Keys = Readonly<Record<string, unknown>>;
 
 /** Two servers on one LAN, joined by a LAN of their own. */
@@ -101,8 +104,14 @@ class Pair {
       now = await this.states();
       return now === states;
     }).catch((error: Error) => {
-      throw new Error(`${error.message}, but ${now}`);
+      throw new Error(`${error.message}, but ${now}\n${this.story()}`);
     });
+  }
+
+  /** What the two logged of their link and states. */
+  private story(): string {
+    const lines = this.daemons.flatMap(({ process }) => process.output.split('\n'));
+    return lines.filter((line) => line.includes('"relationship":"pair"')).join('\n');
   }
 
   /** Both in normal, everything acknowledged, digests equal. */
@@ -114,9 +123,25 @@ class Pair {
         ({ relationships: [one] }) => one?.state === 'normal' && one.unacked === 0 && one.connected,
       );
       return settled && new Set(seen.map(({ digest }) => digest)).size === 1;
-    }).catch((error: Error) => {
-      throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
+    }).catch(async (error: Error) => {
+      const short = seen.map(({ relationships: [one] }) => `${one?.state} ${one?.unacked}`);
+      throw new Error(`${error.message}: ${short.join(', ')}\n${await this.difference()}`);
     });
+  }
+
+  /** Every lease that the two do not hold alike, in the words of the first and then of the second. */
+  private async difference(): Promise<string> {
+    const [one, two] = await Promise.all(
+      this.daemons.map(async (daemon) => {
+        const leases = await daemon.leases();
+        return new Map(leases.map((lease) => [lease.address, JSON.stringify({ ...lease, ...ONE_SIDED })]));
+      }),
+    );
+    const addresses = new Set([...(one?.keys() ?? []), ...(two?.keys() ?? [])]);
+    return [...addresses]
+      .filter((address) => one?.get(address) !== two?.get(address))
+      .map((address) => `${one?.get(address) ?? '-'}\n${two?.get(address) ?? '-'}`)
+      .join('\n');
   }
 
   /** New clients behind a relay that both servers hear; every ACK they got. */
