@@ -214,6 +214,7 @@ export class TandemDaemon {
       onDatagram: (name, bytes, from, fromPort) =>
         this.loop.feed({ kind: 'datagram', interface: name, bytes, from, fromPort }),
       onError,
+      onChange: (problems) => this.alarmNetwork([...(this.watch?.problems ?? []), ...problems]),
     });
     this.sockets = sockets;
     this.watch = watchInterfaces(config.interfaces, (states, problems) => {
@@ -232,6 +233,10 @@ export class TandemDaemon {
 
   private noteNetwork(problems: readonly { readonly message: string }[]): void {
     for (const { message } of problems) this.options.log.say('warn', message);
+    this.alarmNetwork(problems);
+  }
+
+  private alarmNetwork(problems: readonly { readonly message: string }[]): void {
     const message = problems.length === 0 ? null : problems.map((problem) => problem.message).join(' ');
     this.loop.feed({ kind: 'alarm', code: 'network', message });
   }

@@ -52,6 +52,8 @@ export interface ServerSocketsOptions {
   readonly onDatagram: (interfaceName: string, bytes: Uint8Array, from: number, fromPort: number) => void;
   /** Trouble after the start: a socket lost or refused, sending refused. The same one at most once a minute. */
   readonly onError: (problem: NetProblem) => void;
+  /** A socket was lost or opened between two updates: the problems that stand now, as `update` returns them. */
+  readonly onChange?: (problems: readonly NetProblem[]) => void;
 }
 
 export interface ServerSocketsStats {
@@ -156,10 +158,12 @@ class Sockets implements ServerSockets {
     }
     for (const state of states) this.follow(state);
     const entries = [...this.entries.values()];
-    return {
-      listening: entries.filter((entry) => entry.socket !== null).map((entry) => entry.state.name),
-      problems: entries.flatMap((entry) => entry.problem ?? []),
-    };
+    const listening = entries.filter((entry) => entry.socket !== null).map((entry) => entry.state.name);
+    return { listening, problems: this.problems() };
+  }
+
+  private problems(): NetProblem[] {
+    return [...this.entries.values()].flatMap((entry) => entry.problem ?? []);
   }
 
   send(effect: SendDatagram): void {
@@ -247,6 +251,7 @@ class Sockets implements ServerSockets {
     entry.retry = setTimeout(() => {
       this.open(entry);
       if (entry.problem !== null) this.report(entry.problem);
+      else this.options.onChange?.(this.problems());
     }, entry.retryMs);
     entry.retryMs = Math.min(entry.retryMs * 2, RETRY_MAX_MS);
   }
@@ -258,6 +263,7 @@ class Sockets implements ServerSockets {
     this.closeSocket(entry);
     this.report(entry.problem);
     this.retryLater(entry);
+    this.options.onChange?.(this.problems());
   }
 
   private drop(entry: Entry): void {

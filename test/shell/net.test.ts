@@ -326,10 +326,12 @@ t.test('a port that is taken', async (t) => {
   const { port } = holder.address();
   const problems: NetProblem[] = [];
   const heard: number[] = [];
+  const changes: (readonly NetProblem[])[] = [];
   const sockets = openServerSockets({
     serverPort: port,
     onDatagram: (_name, bytes) => heard.push(bytes.length),
     onError: (problem) => problems.push(problem),
+    onChange: (standing) => changes.push(standing),
   });
   t.teardown(() => sockets.close());
   const result = sockets.update([loopbackState()]);
@@ -347,6 +349,7 @@ t.test('a port that is taken', async (t) => {
   await until(() => heard.length > 0);
   clearInterval(knock);
   t.same(problems, [], 'the first retry succeeded');
+  t.same(changes, [[]], 'and that nothing is wrong any more is told');
   t.same(sockets.update([loopbackState()]).problems, []);
   t.same(sockets.update([]).listening, [], 'interfaces that are gone are let go');
 });
