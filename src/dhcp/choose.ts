@@ -40,7 +40,7 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
   // A lease outside the ranges may be kept while it lasts, and is nobody's once it has ended.
-  if (lease === undefined || lease.state === 'free') return hasPlace(query, served, address);
+  if (lease === undefined || lease.state === 'free') return hasPlace(ctx, query, served, address);
   return isBinding(lease, served) && isHolder(lease, query, served);
 }
 
@@ -54,9 +54,15 @@ function revives(ctx: DhcpContext, { authority }: ServedScope, address: number):
   return lease !== undefined && authority.revives(lease);
 }
 
-/** Is the address in a range of the scope, or reserved for this client? */
-function hasPlace(query: Query, { scope }: ServedScope, address: number): boolean {
-  return scope.poolIndexOf(address) >= 0 || scope.reservationFor(query.facts)?.address === address;
+/** Is the address reserved for this client, or in a range of the scope and this server's to give? */
+function hasPlace(
+  ctx: DhcpContext,
+  query: Query,
+  { scope, authority }: ServedScope,
+  address: number,
+): boolean {
+  if (scope.reservationFor(query.facts)?.address === address) return true;
+  return scope.poolIndexOf(address) >= 0 && authority.sides.includes(ctx.table.ownerOf(address));
 }
 
 /** The scope of the client's link that the address belongs to. */

@@ -90,7 +90,7 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
   }
   const served = scopeOnLink(query, address);
   if (!served) {
-    nak(ctx, query, 'address not on this network');
+    nakElsewhere(ctx, query);
     return;
   }
   const offer = ctx.memory.offerTo(query.client);
@@ -117,7 +117,7 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
 function known(ctx: DhcpContext, query: Query, address: number): void {
   const served = scopeOnLink(query, address);
   if (!served) {
-    nak(ctx, query, 'address not on this network');
+    nakElsewhere(ctx, query);
     return;
   }
   if (!serving(ctx, served)) return;
@@ -171,6 +171,13 @@ function serving(ctx: DhcpContext, { scope, authority }: ServedScope): boolean {
   if (!scope.settings.active) ctx.drop('scope-inactive');
   else if (!authority.answersKnown) ctx.drop('not-serving');
   return scope.settings.active && authority.answersKnown;
+}
+
+/** The address is of another network: certain, so a NAK, from a server that answers on this one. */
+function nakElsewhere(ctx: DhcpContext, query: Query): void {
+  if (query.link.some(({ authority }) => authority.answersKnown))
+    nak(ctx, query, 'address not on this network');
+  else ctx.drop('not-serving');
 }
 
 /** A NAK that rests on what is known of other clients; a server out of touch with its partner keeps silent. */

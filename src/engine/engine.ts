@@ -327,21 +327,25 @@ export class Engine {
 
   /** Put the record on disk as it is; the partner is not told. */
   keepLease(lease: Lease): void {
+    this.commit([this.putLease(lease)], []);
+  }
+
+  /** Put the lease into the table; returns what has to be written. */
+  putLease(lease: Lease): Write {
+    const { address } = lease;
     this.table.put(lease);
-    const record = this.table.recordOf(lease.address) ?? null;
-    this.commit([{ table: 'lease', address: lease.address, record }], []);
+    // A holder was offered its own address again before the lease ended: until that offer ends it is nobody else's.
+    if (lease.state === 'free' && this.memory.offeredTo(address) !== undefined) {
+      this.index.at(address)?.pools.takeSpecific(address, lease.owner);
+    }
+    return { table: 'lease', address, record: this.table.recordOf(address) ?? null };
   }
 
   /** Put the lease into the table and on disk; the reply leaves when it is there. Returns the commit's number. */
   commitLease(lease: Lease, type: BindingEvent | null, reply: Datagram | null, actor?: string): number {
     const before = type === 'lease-declined' ? this.table.get(lease.address) : undefined;
-    this.table.put(lease);
     const served = this.index.at(lease.address);
-    // A holder was offered its own address again before the lease ended: until that offer ends it is nobody else's.
-    if (lease.state === 'free' && this.memory.offeredTo(lease.address) !== undefined)
-      served?.pools.takeSpecific(lease.address, lease.owner);
-    const record = this.table.recordOf(lease.address) ?? null;
-    const writes: Write[] = [{ table: 'lease', address: lease.address, record }];
+    const writes: Write[] = [this.putLease(lease)];
     const then: Effect[] = [];
     if (reply) then.push(sendEffect(reply));
     if (type !== null) {

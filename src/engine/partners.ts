@@ -233,14 +233,7 @@ class EngineHost implements FailoverHost {
   }
 
   commit({ leases, stored, messages }: FailoverCommit): number {
-    const writes: Write[] = leases.map((lease) => {
-      this.engine.table.put(lease);
-      return {
-        table: 'lease',
-        address: lease.address,
-        record: this.engine.table.recordOf(lease.address) ?? null,
-      };
-    });
+    const writes: Write[] = leases.map((lease) => this.engine.putLease(lease));
     if (stored !== undefined) {
       const { name } = (stored as RelationshipRecord).settings;
       writes.push({ table: 'settings', key: `failover/${name}`, value: stored });

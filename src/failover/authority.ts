@@ -85,20 +85,18 @@ export class SharedAuthority implements Authority {
   ) {}
 
   get sides(): readonly Side[] {
-    const { relationship } = this;
-    const { side } = relationship;
+    const { side, service } = this.relationship;
+    if (service.allocates === 'none') return NO_SIDES;
+    const own = side === 1 ? ONE : TWO;
+    return service.allocates === 'own' ? own : this.sidesByRuleE(side);
+  }
+
+  private sidesByRuleE(side: Side): readonly Side[] {
+    const now = this.now();
+    const { ruleE } = this.relationship;
     const other: Side = side === 1 ? 2 : 1;
-    switch (relationship.service.allocates) {
-      case 'none':
-        return NO_SIDES;
-      case 'own':
-        return side === 1 ? ONE : TWO;
-      case 'both': {
-        const now = this.now();
-        const own = now >= relationship.ruleE.ownFreeUsableAt ? [side] : NO_SIDES;
-        return now >= relationship.ruleE.partnerFreeUsableAt ? [...own, other] : own;
-      }
-    }
+    const own = now >= ruleE.ownFreeUsableAt ? [side] : NO_SIDES;
+    return now >= ruleE.partnerFreeUsableAt ? [...own, other] : own;
   }
 
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody' {

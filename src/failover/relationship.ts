@@ -6,11 +6,11 @@ import type { JudgeContext } from '../lease/accept.js';
 import type { Side } from '../lease/lease.js';
 import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime.js';
 import type { PartnerCommitPoint, PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
-import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
 import { Contact, type Greeter, type Refusal } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
+import { helloOf, idWith, refusalOf } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { ProgressView } from './progress.js';
@@ -26,7 +26,7 @@ import {
   serviceOf,
   type ToldState,
 } from './states.js';
-import { disagreements, primaryPercent, type RelationshipTimers, roleOf, termsOf } from './terms.js';
+import { primaryPercent, type RelationshipTimers, roleOf } from './terms.js';
 
 export class Relationship implements Greeter, ExchangeView {
   readonly contact: Contact;
@@ -143,32 +143,7 @@ export class Relationship implements Greeter, ExchangeView {
   // ---- the greeting
 
   hello(): PartnerHello {
-    const { host, record } = this;
-    const { stored } = record;
-    return {
-      protocolLow: PROTOCOL_VERSIONS.low,
-      protocolHigh: PROTOCOL_VERSIONS.high,
-      relationshipId: record.id,
-      relationshipName: this.name,
-      ...host.identity,
-      newest: host.newestPoint,
-      returned: record.partner?.newest ?? null,
-      settingsRevision: 0,
-      settingsDigest: '',
-      scopesDigest: '',
-      role: record.role ?? 'undecided',
-      side: record.side ?? 0,
-      terms: termsOf(record.settings),
-      receiveTimerMs: this.timers.receiveTimerMs,
-      contactIntervalMs: this.timers.contactIntervalMs,
-      maxUnackedUpdates: this.timers.maxUnackedUpdates,
-      everNormal: stored.reachedNormal,
-      storeLost: stored.storeLost,
-      state: this.toldState,
-      stateSinceAt: stored.sinceAt,
-      startup: this.state === 'startup',
-      partnerDownSinceAt: stored.lastDownAt,
-    };
+    return helloOf(this.record, this.toldState, this.host);
   }
 
   /** In STARTUP the saved state is told, with the flag (§9.3.1). */
@@ -177,21 +152,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   refuses(hello: PartnerHello): Refusal | null {
-    const { record, host } = this;
-    const { reachedNormal } = record.stored;
-    const { serverName, serverId } = host.identity;
-    if (hello.serverName === serverName || hello.serverId === serverId) {
-      return {
-        reason: 'invalid-partner',
-        text: `the partner calls itself ${hello.serverName}, as this server does`,
-      };
-    }
-    if (reachedNormal && hello.everNormal && hello.relationshipId !== record.id) {
-      return { reason: 'other-relationship', text: `the partner's ${this.name} is another relationship` };
-    }
-    const wrong = reachedNormal ? [] : disagreements(record.settings, hello.terms);
-    if (wrong.length === 0) return null;
-    return { reason: 'settings-differ', text: `both servers declare it, with different ${wrong.join(', ')}` };
+    return refusalOf(this.record, this.host.identity, hello);
   }
 
   met(hello: PartnerHello): void {
@@ -208,8 +169,7 @@ export class Relationship implements Greeter, ExchangeView {
       : partnerDownSinceAt && fromPartner(partnerDownSinceAt, this.clock, 'nearest');
     this.record = {
       ...record,
-      // Until the first NORMAL the primary's id holds (failover.md §5).
-      id: record.stored.reachedNormal || role === 'primary' ? record.id : hello.relationshipId,
+      id: idWith(record, hello, role),
       role,
       side: record.side ?? sideOf(role, hello.side),
       partner: { serverId, serverName, startCounter, newest },
