@@ -73,7 +73,7 @@ export class Notices {
       return;
     }
     const seconds = Math.round(wallAheadMs / 1000);
-    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length`;
+    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length, and every instant shown is off by as much`;
     this.engine.alarms.raise(this.engine.at, 'clock-stepped', message);
   }
 
