@@ -14,6 +14,7 @@ import { isoOf } from '../engine/instants.js';
 import { SettingsError } from '../engine/scopes.js';
 import { RecordError } from '../lease/record.js';
 import { SystemClock } from './clock.js';
+import { Housekeeping } from './housekeeping.js';
 import { type InterfaceWatch, watchInterfaces } from './interfaces.js';
 import { openStore } from './lmdb.js';
 import type { Log } from './log.js';
@@ -43,10 +44,6 @@ export class StartError extends Error {}
 
 /** How long a stopping server still acknowledges its own live offers. */
 const OWN_OFFERS_MS = 2_000;
-const TOUCH_MS = 1_000;
-/** A thousand rows of the journal go at a time (lmdb.ts): seldomer than this, a busy server would outrun its trimming. */
-const TRIM_EVERY_MS = 1_000;
-const LAG_MS = 500;
 
 /** A running daemon; `stop` ends it in order. */
 export class TandemDaemon {
@@ -63,9 +60,8 @@ export class TandemDaemon {
   private recorder: Recorder | undefined;
   private admin: Admin | undefined;
   private tokens: readonly Token[] = [];
-  private timers: NodeJS.Timeout[] = [];
+  private housekeeping: Housekeeping | undefined;
   private lastSeq = 0;
-  private lagSeconds = 0;
   private listening = false;
   private stopping: Promise<void> | undefined;
   private readonly startedAt: string;
@@ -142,7 +138,7 @@ export class TandemDaemon {
       daemon.openNetwork();
       await daemon.openPartnerPort();
       await daemon.openAdmin();
-      daemon.startTimers();
+      daemon.keepHouse();
       return daemon;
     } catch (error) {
       await daemon.stop('start failed');
@@ -330,7 +326,7 @@ export class TandemDaemon {
       storePoint: this.store.point,
       commitSeconds: this.loop.commitSeconds,
       requestSeconds: this.loop.requestSeconds,
-      eventLoopLagSeconds: this.lagSeconds,
+      eventLoopLagSeconds: this.housekeeping?.lagSeconds ?? 0,
       sendErrors: this.sockets?.stats().unsent ?? 0,
       startedAt: this.startedAt,
       at: isoOf(this.clock.now()),
@@ -338,26 +334,12 @@ export class TandemDaemon {
     };
   }
 
-  private startTimers(): void {
-    const every = (ms: number, run: () => void) => this.timers.push(setInterval(run, ms));
-    every(TOUCH_MS, () => this.store.touch(this.clock.mark(), this.partners.connected));
-    let trimming = false;
-    every(TRIM_EVERY_MS, () => {
-      if (trimming) return;
-      trimming = true;
-      const before = this.clock.now() - this.options.config.journalRetention * 1000;
-      this.store.trimEvents(before).then(
-        () => {
-          trimming = false;
-        },
-        (error) => this.fatal(error),
-      );
-    });
-    let expected = performance.now() + LAG_MS;
-    every(LAG_MS, () => {
-      const now = performance.now();
-      this.lagSeconds = Math.max(0, now - expected) / 1000;
-      expected = now + LAG_MS;
+  private keepHouse(): void {
+    this.housekeeping = new Housekeeping({
+      store: this.store,
+      touch: () => this.store.touch(this.clock.mark(), this.partners.connected),
+      trimBefore: () => this.clock.now() - this.options.config.journalRetention * 1000,
+      onFailure: (error) => this.fatal(error),
     });
   }
 
@@ -397,7 +379,7 @@ export class TandemDaemon {
   private async close(reason: string): Promise<void> {
     this.options.log.say('info', `stopping: ${reason}`);
     this.listening = false;
-    for (const timer of this.timers) clearInterval(timer);
+    this.housekeeping?.stop();
     this.watch?.close();
     await this.takeLeave();
     this.loop.stop();
