@@ -23,6 +23,8 @@ type RunningRelationship = ReturnType<typeof relationshipSettings>;
 type Run = (actor: string, command: Command) => Promise<CommandResult>;
 
 export class SettingsFile {
+  private turn: Promise<unknown> = Promise.resolve();
+
   constructor(
     readonly path: string,
     private readonly started: ServeConfig,
@@ -35,7 +37,14 @@ export class SettingsFile {
    * Three-way merge of the file into what runs: one edit, then the relationships, whose scopes it may have made. The
    * value: `{ plan, needRestart }`.
    */
-  async apply({ dryRun, force, actor }: ApplyOptions): Promise<CommandResult> {
+  apply(options: ApplyOptions): Promise<CommandResult> {
+    // In turn: of two at once, the one that ends last would store its file as the last applied, be it the older one.
+    const result = this.turn.then(() => this.applyNow(options));
+    this.turn = result.catch(() => undefined);
+    return result;
+  }
+
+  private async applyNow({ dryRun, force, actor }: ApplyOptions): Promise<CommandResult> {
     const loaded = loadConfigFile(this.path);
     if (!loaded.ok) return this.faulty(loaded.faults);
     const { edits, changes, merged } = mergeDeclared({

@@ -1,0 +1,57 @@
+// The config file against what runs, on a real engine whose commits take their time.
+
+import { writeFileSync } from 'node:fs';
+import t from 'tap';
+import { loadConfigFile } from '../../src/config/load.js';
+import type { Command, CommandResult } from '../../src/engine/command.js';
+import { SettingsFile } from '../../src/shell/settings-file.js';
+import { World } from '../engine/world.js';
+
+function fileOf(leaseTime: string, partners: number): string {
+  const failover = Array.from({ length: partners }, (_, n) => ({
+    name: `pair${n}`,
+    partner: `10.77.0.${3 + n}`,
+  }));
+  const scopes = [{ subnet: '10.77.0.0/24', ranges: ['10.77.0.100-10.77.0.199'], leaseTime }];
+  const server = { name: 'dhcp1', partner: { address: '10.77.0.2' } };
+  return JSON.stringify({ server, scopes, ...(partners > 0 ? { failover } : {}) });
+}
+
+t.test('two at once: the file read last is the one that counts as applied', async (t) => {
+  const path = `${t.testdir()}/tandem.yaml`;
+  writeFileSync(path, fileOf('1h', 0));
+  const loaded = loadConfigFile(path);
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults));
+  const world = new World();
+  const ran: string[] = [];
+  const run = async (_actor: string, command: Command): Promise<CommandResult> => {
+    const result = world.command(command);
+    ran.push(command.kind);
+    await new Promise((resolve) => setTimeout(resolve, 5)); // the disk
+    return result ?? { ok: false, code: 'overloaded', message: 'no answer', faults: [] };
+  };
+  const file = new SettingsFile(
+    path,
+    loaded.config,
+    world.engine.view,
+    () => world.engine.partners.all.map(({ record }) => record.settings),
+    run,
+  );
+  const options = { dryRun: false, force: false, actor: 'test' };
+  t.match(await file.apply(options), { ok: true });
+  // The first has relationships to declare, so it takes several commands; the second changes a lease time only.
+  writeFileSync(path, fileOf('1h', 2));
+  const first = file.apply(options);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  writeFileSync(path, fileOf('2h', 2));
+  const second = file.apply(options);
+  t.match([await first, await second], [{ ok: true }, { ok: true }]);
+  t.match(world.engine.view.declared(), {
+    scopes: [{ leaseTime: 7200 }],
+    failover: [{ name: 'pair0' }, { name: 'pair1' }],
+  });
+  t.match(world.engine.view.scope('10.77.0.0'), { leaseTime: 7200 });
+  const { length } = ran;
+  t.match(await file.apply(options), { ok: true, value: { plan: [] } });
+  t.equal(ran.length, length, 'nothing is left to apply');
+});
