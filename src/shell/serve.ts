@@ -71,11 +71,17 @@ async function attend(daemon: TandemDaemon, config: ServeConfig, log: Log, end: 
   };
   const reload = () => {
     notifier.reloading();
-    void daemon.reload({ dryRun: false, force: false, actor: 'SIGHUP' }).then((result) => {
-      if (result.ok) log.say('info', 'config file applied', { result: result.value });
-      else log.say('error', result.message, { faults: result.faults });
-      notifier.ready();
-    });
+    daemon
+      .reload({ dryRun: false, force: false, actor: 'SIGHUP' })
+      .then(
+        (result) => {
+          if (result.ok) log.say('info', 'config file applied', { result: result.value });
+          else log.say('error', result.message, { faults: result.faults });
+        },
+        // What could not be applied is no reason to stop serving what runs.
+        (error) => log.say('error', 'the config file could not be applied', { error }),
+      )
+      .then(() => notifier.ready());
   };
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
