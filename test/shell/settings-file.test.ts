@@ -27,7 +27,7 @@ t.test('two at once: the file read last is the one that counts as applied', asyn
   const run = async (_actor: string, command: Command): Promise<CommandResult> => {
     const result = world.command(command);
     ran.push(command.kind);
-    await new Promise((resolve) => setTimeout(resolve, 5)); // the disk
+    await new Promise((resolve) => setTimeout(resolve, 30)); // the disk
     return result ?? { ok: false, code: 'overloaded', message: 'no answer', faults: [] };
   };
   const file = new SettingsFile(
@@ -42,7 +42,9 @@ t.test('two at once: the file read last is the one that counts as applied', asyn
   // The first has relationships to declare, so it takes several commands; the second changes a lease time only.
   writeFileSync(path, fileOf('1h', 2));
   const first = file.apply(options);
-  await new Promise((resolve) => setTimeout(resolve, 1));
+  const declared = () => ran.filter((kind) => kind === 'declare-relationship').length === 2;
+  for (let turn = 0; turn < 1000 && !declared(); turn++)
+    await new Promise((resolve) => setTimeout(resolve, 1));
   writeFileSync(path, fileOf('2h', 2));
   const second = file.apply(options);
   t.match([await first, await second], [{ ok: true }, { ok: true }]);
