@@ -24,7 +24,13 @@ export function openLog(level: LogLevel, name: string): Log {
   // A closed pipe at the other end must not end the daemon.
   destination.on('error', () => {});
   const logger = pino(
-    { level, base: { server: name }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      level,
+      base: { server: name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      // Without it an Error under any key but pino's own `err` is written as {}.
+      serializers: { error: pino.stdSerializers.err },
+    },
     destination,
   );
   return {
