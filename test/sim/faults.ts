@@ -8,7 +8,8 @@ import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 import type { World } from './world.js';
 
-type Strike = (faults: Faults, node: Node, rng: Rng) => void;
+/** False: there was no occasion, so nothing was done. */
+type Strike = (faults: Faults, node: Node, rng: Rng) => unknown;
 
 const STRIKES = {
   crash: (faults, node, rng) => {
@@ -68,9 +69,10 @@ const STRIKES = {
   squatter: (faults, _node, rng) => {
     const share = rng.pick(faults.world.config.shares);
     const address = rng.between(share.first, share.last);
-    if (faults.world.holders.other(address, undefined) !== undefined) return;
+    if (faults.world.holders.other(address, undefined) !== undefined) return false;
     faults.world.squatters.add(address);
     faults.later(rng.spread(1, 300) * SECOND, () => faults.world.squatters.delete(address));
+    return true;
   },
   'link reset': (faults) => {
     const [a, b] = faults.world.nodes;
@@ -107,7 +109,7 @@ const STRIKES = {
   },
   'store lost': (faults, node, rng) => {
     // One store at a time: what both have lost nobody can bring back.
-    if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return;
+    if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return false;
     node.crash();
     node.disk.lose();
     faults.later(rng.wait(20 * SECOND), () => {
@@ -115,6 +117,7 @@ const STRIKES = {
       node.start();
       faults.world.operator.install(node);
     });
+    return true;
   },
 } satisfies Record<FaultKind, Strike>;
 
@@ -171,8 +174,8 @@ export class Faults {
       const node = rng.pick(this.world.nodes);
       // A server that is down, or being mended, is left alone.
       if (node.process !== null && !node.process.frozen) {
-        this.world.count(kind);
-        STRIKES[kind](this, node, rng);
+        const strike: Strike = STRIKES[kind];
+        if (strike(this, node, rng) !== false) this.world.count(kind);
       }
       this.#again(kind, rng);
     });
