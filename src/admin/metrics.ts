@@ -151,6 +151,7 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_failover_bndack_received_total', type: 'counter', help: 'Answers to binding updates received.', read: (s) => byRelationship(s, (one) => one.counts.acksReceived) },
   { name: 'tandem_failover_unacked_updates', type: 'gauge', help: 'Binding updates that the partner has not answered.', read: (s) => byRelationship(s, (one) => one.unacked) },
   { name: 'tandem_failover_sync_remaining', type: 'gauge', help: 'Leases of a resync still to come; 0 when none is under way.', read: (s) => byRelationship(s, (one) => (one.resync === null ? 0 : one.resync.total - one.resync.done)) },
+  { name: 'tandem_partner_connections_ended_total', type: 'counter', help: 'Connections with partners, and of strangers on the partner port, that ended or were refused, by reason.', read: (s) => byKey(s.shell.partnerEnds, 'reason') },
   { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet to its answer handed to the kernel.', read: (s) => s.shell.requestSeconds },
   { name: 'tandem_store_commit_seconds', type: 'histogram', help: 'Time until a commit is on disk.', read: (s) => s.shell.commitSeconds },
   { name: 'tandem_store_commits_total', type: 'counter', help: 'Transactions committed to the store.', read: (s) => one(s.shell.storeCommits) },

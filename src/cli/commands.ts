@@ -119,9 +119,16 @@ export const COMMANDS: readonly CommandRow[] = [
     words: ['lab'],
     args: [],
     flags: [
-      { name: 'once', value: null, doc: 'end when every client has been served; exit 1 if one was not' },
+      {
+        name: 'once',
+        value: null,
+        doc: 'both modes, then end; exit 1 unless every client was bound and the databases are equal',
+      },
     ],
-    doc: 'A real daemon and test clients on loopback; no root needed',
+    doc: 'Two real daemons and test clients on loopback; no root needed',
+    detail:
+      'Keys: k1 k2 kill a daemon, r1 r2 start it again, c cuts the link between them, h heals it, n adds ten clients, ' +
+      'm changes the mode, q quits.',
     run: (call) => call.local.lab({ once: call.flags.on('once') }, call),
   },
   {

@@ -62,6 +62,7 @@ export class TandemDaemon {
   private tokens: readonly Token[] = [];
   private housekeeping: Housekeeping | undefined;
   private lastSeq = 0;
+  private begun = false; // the engine has what the store holds
   private listening = false;
   private stopping: Promise<void> | undefined;
   private readonly startedAt: string;
@@ -158,6 +159,7 @@ export class TandemDaemon {
       this.lastSeq = nextEventSeq - 1;
       this.recorder = this.openRecorder();
       this.loop.carryOut(engine.start(this.clock.now(), nextEventSeq));
+      this.begun = true;
       this.loop.feed({ kind: 'committed', id: 0, point: store.tellable });
     } catch (error) {
       if (error instanceof RecordError || error instanceof SettingsError || error instanceof StoreError) {
@@ -328,6 +330,7 @@ export class TandemDaemon {
       requestSeconds: this.loop.requestSeconds,
       eventLoopLagSeconds: this.housekeeping?.lagSeconds ?? 0,
       sendErrors: this.sockets?.stats().unsent ?? 0,
+      partnerEnds: this.partners.ends(),
       startedAt: this.startedAt,
       at: isoOf(this.clock.now()),
       recording: this.recorder?.file ?? null,
@@ -361,7 +364,7 @@ export class TandemDaemon {
    * stop").
    */
   private async takeLeave(): Promise<void> {
-    if (this.engine.partners.all.length === 0) return;
+    if (!this.begun || this.engine.partners.all.length === 0) return;
     this.loop.feed({ kind: 'stopping' });
     await this.loop.settled();
     const until = performance.now() + OWN_OFFERS_MS;

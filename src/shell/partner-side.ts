@@ -131,8 +131,8 @@ export class PartnerSide {
   }
 
   /** Ends and refusals of partner connections so far, by reason. */
-  counters(): Readonly<Record<LinkEnd, number>> {
-    return this.net.counters();
+  ends(): ReadonlyMap<string, number> {
+    return new Map(Object.entries(this.net.counters()));
   }
 
   async close(): Promise<void> {

@@ -52,28 +52,9 @@ export function startOwnClient(options: ClientOptions): LabClient {
       socket.close();
     },
   };
-  const say = (type: number, more: [number, Uint8Array][], ciaddr = 0) => {
-    const bytes = encodeMessage({
-      op: 1,
-      htype: 1,
-      hlen: 6,
-      hops: 0,
-      xid: options.xid,
-      secs: ciaddr === 0 ? Math.floor((performance.now() - startedAt) / 1000) & 0xffff : 0,
-      flags: 0,
-      ciaddr,
-      yiaddr: 0,
-      siaddr: 0,
-      giaddr: 0,
-      chaddr,
-      options: [
-        [OptionCode.dhcpMessageType, Uint8Array.of(type)],
-        ...more,
-        [OptionCode.dhcpParameterRequestList, WANTED],
-      ],
-      relayInfo: null,
-      maxSize: 576,
-    });
+  const say = (type: number, more: Option[], ciaddr = 0) => {
+    const secs = ciaddr === 0 ? Math.floor((performance.now() - startedAt) / 1000) & 0xffff : 0;
+    const bytes = requestBytes({ xid: options.xid, secs, ciaddr, chaddr }, type, more);
     socket.send(bytes, options.relay.port, options.relay.address);
   };
   const timer = setInterval(() => {
@@ -102,6 +83,30 @@ export function startOwnClient(options: ClientOptions): LabClient {
   });
   socket.bind(0, '127.0.0.1', () => say(MessageType.DISCOVER, []));
   return client;
+}
+
+type Option = readonly [code: number, bytes: Uint8Array];
+type Fields = Pick<DhcpMessage, 'xid' | 'secs' | 'ciaddr' | 'chaddr'>;
+
+function requestBytes(fields: Fields, type: number, more: readonly Option[]): Uint8Array {
+  return encodeMessage({
+    ...fields,
+    op: 1,
+    htype: 1,
+    hlen: 6,
+    hops: 0,
+    flags: 0,
+    yiaddr: 0,
+    siaddr: 0,
+    giaddr: 0,
+    options: [
+      [OptionCode.dhcpMessageType, Uint8Array.of(type)],
+      ...more,
+      [OptionCode.dhcpParameterRequestList, WANTED],
+    ],
+    relayInfo: null,
+    maxSize: 576,
+  });
 }
 
 function readReply(bytes: Uint8Array): DhcpMessage | undefined {
