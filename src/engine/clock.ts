@@ -19,31 +19,13 @@ export interface ClockReading {
 
 export interface ClockStart {
   readonly at: number; // engine time of the reading
-  readonly wallAheadMs: number; // wall clock minus engine time; alarmed when large
+  readonly wallAheadMs: number; // wall clock minus engine time
   /**
    * `fresh`: by the wall clock (first start, or another boot). `continued`: same boot, by CLOCK_BOOTTIME alone.
    * `held`: the wall clock is earlier than the last operation, so engine time stands still and the server is silent
    * until the clock has passed that instant or the operator confirms it.
    */
   readonly verdict: 'fresh' | 'continued' | 'held';
-  readonly behindMs: number; // held: how far the clock still has to go; else 0
-  readonly alarm: string | null; // one sentence
-}
-
-/** A wall clock further than this from engine time is alarmed. */
-export const CLOCK_ALARM_MS = 2000;
-
-function seconds(ms: number): string {
-  return `${Math.round(Math.abs(ms) / 1000)} s`;
-}
-
-/** The sentence for a wall clock that differs from engine time by so much, or null where nobody need care. */
-export function skewAlarm(wallAheadMs: number): string | null {
-  if (Math.abs(wallAheadMs) <= CLOCK_ALARM_MS) return null;
-  return (
-    `The clock was set ${wallAheadMs > 0 ? 'forward' : 'back'} by ${seconds(wallAheadMs)}; leases keep their true ` +
-    'length, and instants are shown by the clock as it was before.'
-  );
 }
 
 /**
@@ -55,33 +37,17 @@ export function skewAlarm(wallAheadMs: number): string | null {
  */
 export function startClock(stored: ClockMark | null, reading: ClockReading): ClockStart {
   const { wallMs, bootId, bootMs } = reading;
-  if (stored === null) return { at: wallMs, wallAheadMs: 0, verdict: 'fresh', behindMs: 0, alarm: null };
+  if (stored === null) return { at: wallMs, wallAheadMs: 0, verdict: 'fresh' };
   // A CLOCK_BOOTTIME that went back is not the same boot, whatever the id says (a machine resumed from a snapshot).
   if (stored.bootId === bootId && bootMs >= stored.bootMs) {
     const at = stored.at + (bootMs - stored.bootMs);
-    const wallAheadMs = wallMs - at;
-    return { at, wallAheadMs, verdict: 'continued', behindMs: 0, alarm: skewAlarm(wallAheadMs) };
+    return { at, wallAheadMs: wallMs - at, verdict: 'continued' };
   }
   const at = wallMs - stored.wallAheadMs;
-  if (at >= stored.at) {
-    return {
-      at,
-      wallAheadMs: stored.wallAheadMs,
-      verdict: 'fresh',
-      behindMs: 0,
-      alarm: skewAlarm(stored.wallAheadMs),
-    };
-  }
-  const behindMs = stored.at - at;
-  return {
-    at: stored.at,
-    wallAheadMs: stored.wallAheadMs,
-    verdict: 'held',
-    behindMs,
-    alarm:
-      `The clock is ${seconds(behindMs)} earlier than when this server last ran, so no client is answered; set the ` +
-      'clock, or run `tandem resume --accept-clock` if it is right.',
-  };
+  const { wallAheadMs } = stored;
+  return at >= stored.at
+    ? { at, wallAheadMs, verdict: 'fresh' }
+    : { at: stored.at, wallAheadMs, verdict: 'held' };
 }
 
 /**
@@ -89,6 +55,5 @@ export function startClock(stored: ClockMark | null, reading: ClockReading): Clo
  * behind it by the difference. Leases can last longer than told that way, never shorter.
  */
 export function acceptClock(stored: ClockMark, wallMs: number): ClockStart {
-  const wallAheadMs = wallMs - stored.at;
-  return { at: stored.at, wallAheadMs, verdict: 'continued', behindMs: 0, alarm: skewAlarm(wallAheadMs) };
+  return { at: stored.at, wallAheadMs: wallMs - stored.at, verdict: 'continued' };
 }

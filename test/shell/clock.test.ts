@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { acceptClock, type ClockMark, skewAlarm, startClock } from '../../src/engine/clock.js';
+import { acceptClock, type ClockMark, startClock } from '../../src/engine/clock.js';
 import { machineClocks, SystemClock } from '../../src/shell/clock.js';
 
 const HOUR = 3_600_000;
@@ -45,7 +45,7 @@ class Machine {
 t.test('the time at a start', async (t) => {
   const mark: ClockMark = { at: WALL, wallAheadMs: 0, bootId: 'b', bootMs: 1_000 };
   const rows: [string, ClockMark | null, number, string, number, object][] = [
-    ['no store', null, WALL, 'b', 9, { at: WALL, wallAheadMs: 0, verdict: 'fresh', alarm: null }],
+    ['no store', null, WALL, 'b', 9, { at: WALL, wallAheadMs: 0, verdict: 'fresh' }],
     ['same boot', mark, WALL + 500, 'b', 1_500, { at: WALL + 500, wallAheadMs: 0, verdict: 'continued' }],
     [
       'same boot, clock set back while stopped',
@@ -53,7 +53,7 @@ t.test('the time at a start', async (t) => {
       WALL - HOUR,
       'b',
       61_000,
-      { at: WALL + 60_000, wallAheadMs: -HOUR - 60_000, verdict: 'continued', alarm: /set back by 3660 s/ },
+      { at: WALL + 60_000, wallAheadMs: -HOUR - 60_000, verdict: 'continued' },
     ],
     [
       'same boot, clock set forward while stopped',
@@ -61,52 +61,35 @@ t.test('the time at a start', async (t) => {
       WALL + HOUR,
       'b',
       1_000,
-      { at: WALL, wallAheadMs: HOUR, verdict: 'continued', alarm: /set forward by 3600 s/ },
+      { at: WALL, wallAheadMs: HOUR, verdict: 'continued' },
     ],
-    [
-      'other boot',
-      mark,
-      WALL + HOUR,
-      'c',
-      3,
-      { at: WALL + HOUR, wallAheadMs: 0, verdict: 'fresh', alarm: null },
-    ],
+    ['other boot', mark, WALL + HOUR, 'c', 3, { at: WALL + HOUR, wallAheadMs: 0, verdict: 'fresh' }],
     [
       'other boot, clock corrected before it',
       { ...mark, wallAheadMs: HOUR },
       WALL + 2 * HOUR,
       'c',
       3,
-      { at: WALL + HOUR, wallAheadMs: HOUR, verdict: 'fresh', alarm: /forward/ },
+      { at: WALL + HOUR, wallAheadMs: HOUR, verdict: 'fresh' },
     ],
-    [
-      'other boot, clock behind',
-      mark,
-      WALL - 5_000,
-      'c',
-      3,
-      { at: WALL, verdict: 'held', behindMs: 5_000, alarm: /5 s earlier/ },
-    ],
+    ['other boot, clock behind', mark, WALL - 5_000, 'c', 3, { at: WALL, wallAheadMs: 0, verdict: 'held' }],
     [
       'the same id, but CLOCK_BOOTTIME went back',
       mark,
       WALL + 7,
       'b',
       999,
-      { at: WALL + 7, verdict: 'fresh' },
+      { at: WALL + 7, wallAheadMs: 0, verdict: 'fresh' },
     ],
   ];
   for (const [name, stored, wallMs, bootId, bootMs, wanted] of rows) {
-    t.match(startClock(stored, { wallMs, bootId, bootMs }), wanted, name);
+    t.same(startClock(stored, { wallMs, bootId, bootMs }), wanted, name);
   }
   t.match(acceptClock(mark, WALL - HOUR), {
     at: WALL,
     wallAheadMs: -HOUR,
     verdict: 'continued',
-    alarm: /back/,
   });
-  t.equal(skewAlarm(2000), null);
-  t.match(skewAlarm(-2001), /2 s/);
 });
 
 type Step =
