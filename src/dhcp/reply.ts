@@ -5,14 +5,19 @@ import { INFINITE_SECONDS } from '../lease/settings.js';
 import { parseAddress } from '../wire/address.js';
 import { utf8Encode } from '../wire/bytes.js';
 import { FILE_BYTES } from '../wire/limits.js';
-import { encodeMessage, MessageType, OptionCode, readMaxMessageSize } from '../wire/message.js';
+import {
+  BOOTREPLY,
+  BROADCAST_FLAG,
+  encodeMessage,
+  MessageType,
+  OptionCode,
+  readMaxMessageSize,
+} from '../wire/message.js';
 import type { Datagram, DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
 import { optionValue, renewalTimes, type Terms } from './terms.js';
 
 const BROADCAST = 0xffff_ffff;
-const BROADCAST_FLAG = 0x8000;
-const BOOTREPLY = 2;
 
 type WireOption = readonly [code: number, value: Uint8Array];
 

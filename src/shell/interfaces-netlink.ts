@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { parseAddress } from '../wire/address.js';
 import {
   AF_INET,
   AF_NETLINK,
@@ -193,10 +194,6 @@ function readByNetlink(): Link[] {
   }
 }
 
-function u32Of(text: string): number {
-  return text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-}
-
 function readSys(name: string, file: string): string {
   try {
     return readFileSync(`/sys/class/net/${name}/${file}`, 'utf8').trim();
@@ -220,7 +217,7 @@ function readBySys(): Link[] {
       addresses: infos
         .filter((info) => info.family === 'IPv4')
         .map((info) => ({
-          address: u32Of(info.address),
+          address: parseAddress(info.address) ?? 0,
           prefixLength: Number(info.cidr?.split('/')[1] ?? 32),
         })),
     };

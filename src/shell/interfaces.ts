@@ -2,6 +2,7 @@
 // udp.ts. `wanted` entries are interface names, "*", or IPv4 addresses of this machine.
 
 import type { InterfaceState } from '../engine/input.js';
+import { parseAddress, sameSubnet } from '../wire/address.js';
 import { type Link, readLinks, watchLinks } from './interfaces-netlink.js';
 
 /** Something that keeps us from serving, as one sentence that says what to do. */
@@ -34,14 +35,6 @@ const SETTLE_MS = 50; // several changes mostly come together
 const MAX_WAIT_MS = 900; // every change is followed within a second
 const MAX_SHARE = 0.05; // of the time spent looking, while links flap on a machine with thousands of them
 
-/** Strict dotted quad to u32, else undefined. */
-export function parseListenAddress(text: string): number | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return undefined;
-  const parts = match.slice(1).map(Number);
-  return parts.every((part) => part <= 255) ? parts.reduce((sum, part) => sum * 256 + part, 0) : undefined;
-}
-
 function stateOf(link: Link): InterfaceState {
   return {
     name: link.name,
@@ -56,9 +49,8 @@ function addressState(text: string, address: number, links: readonly Link[]): In
   for (const link of links) {
     if (!link.up) continue;
     for (const own of link.addresses) {
-      const span = 2 ** (32 - own.prefixLength);
       const same = link.loopback
-        ? Math.floor(own.address / span) === Math.floor(address / span)
+        ? sameSubnet(own.address, address, own.prefixLength)
         : own.address === address;
       if (!same) continue;
       const addresses = [{ address, prefixLength: own.prefixLength }];
@@ -91,7 +83,7 @@ export function resolveInterfaces(wanted: readonly string[], links: readonly Lin
   const problems: NetProblem[] = [];
   const served: Link[] = [];
   for (const entry of new Set(wanted)) {
-    const address = parseListenAddress(entry);
+    const address = parseAddress(entry);
     if (entry === '*') {
       served.push(
         ...links.filter((link) => link.up && link.broadcast && !link.loopback && link.addresses.length > 0),

@@ -2,6 +2,8 @@
 // many at a time, each within its wait. It never blocks, and where it cannot find out it answers "not in use": the
 // client makes the same check itself and would decline (RFC 2131 §4.4.1).
 
+import { formatAddress } from '../wire/address.js';
+import { formatHardware } from '../wire/bytes.js';
 import {
   AF_INET,
   AF_PACKET,
@@ -76,14 +78,6 @@ interface Channel {
 
 export function openProber(options: ProberOptions): Prober {
   return new ProbeDesk(options);
-}
-
-function hardwareText(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
-}
-
-function addressText(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join('.');
 }
 
 class ProbeDesk implements Prober {
@@ -204,17 +198,22 @@ class ProbeDesk implements Prober {
     }
     const hear = (packet: Uint8Array, channel: Channel): void => {
       const sender = arpSender(packet);
-      if (sender !== undefined) settle(channel, sender.address, hardwareText(sender.hardwareAddress));
+      if (sender !== undefined) settle(channel, sender.address, formatHardware(sender.hardwareAddress));
     };
     return this.channel(name, fd, index, hear);
   }
 
   private openIcmp(key: string): Channel {
     const fd = openSocket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-    setOption(fd, SOL_RAW, ICMP_FILTER, ONLY_ECHO_REPLIES);
+    try {
+      setOption(fd, SOL_RAW, ICMP_FILTER, ONLY_ECHO_REPLIES);
+    } catch (error) {
+      closeDescriptor(fd);
+      throw error;
+    }
     const hear = (packet: Uint8Array, channel: Channel): void => {
       const reply = echoReply(packet);
-      if (reply?.identifier === this.identifier) settle(channel, reply.from, addressText(reply.from));
+      if (reply?.identifier === this.identifier) settle(channel, reply.from, formatAddress(reply.from));
     };
     return this.channel(key, fd, 0, hear);
   }

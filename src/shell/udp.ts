@@ -6,6 +6,7 @@
 
 import type { SendDatagram } from '../engine/effect.js';
 import type { InterfaceState } from '../engine/input.js';
+import { parseAddress, sameSubnet } from '../wire/address.js';
 import {
   AF_INET,
   AF_PACKET,
@@ -24,7 +25,7 @@ import {
 } from './ffi.js';
 import { ReceiveBatch, SendBatch } from './ffi-batch.js';
 import { inetName, linkName, sourceControl } from './ffi-structs.js';
-import { type NetProblem, parseListenAddress } from './interfaces.js';
+import type { NetProblem } from './interfaces.js';
 import { routeIndex } from './interfaces-netlink.js';
 import { ETHERTYPE_IPV4, UDP_HEAD_BYTES, udpHead } from './raw.js';
 import { openProblem } from './udp-problem.js';
@@ -117,7 +118,7 @@ let sharedByProcess: Share | undefined;
 function openDescriptor(state: InterfaceState, port: number): number {
   const fd = openSocket(AF_INET, SOCK_DGRAM, 0);
   try {
-    const address = parseListenAddress(state.name);
+    const address = parseAddress(state.name);
     if (address === undefined) {
       bindToDevice(fd, state.name);
       setOption(fd, SOL_SOCKET, SO_BROADCAST, 1);
@@ -129,11 +130,6 @@ function openDescriptor(state: InterfaceState, port: number): number {
     closeDescriptor(fd);
     throw error;
   }
-}
-
-function sameNetwork(own: InterfaceState['addresses'][number], address: number): boolean {
-  const span = 2 ** (32 - own.prefixLength);
-  return Math.floor(own.address / span) === Math.floor(address / span);
 }
 
 class Sockets implements ServerSockets {
@@ -301,7 +297,7 @@ class Sockets implements ServerSockets {
    */
   private detourOf(entry: Entry, socket: ServerSocket, to: number): number {
     if (to === BROADCAST || socket.index === 0) return 0;
-    if (entry.state.addresses.some((own) => sameNetwork(own, to))) return 0;
+    if (entry.state.addresses.some((own) => sameSubnet(own.address, to, own.prefixLength))) return 0;
     const now = performance.now();
     let route = this.routes.get(to);
     if (route === undefined || now > route.until) {

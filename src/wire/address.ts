@@ -45,6 +45,11 @@ export function maskOf(prefixLength: number): number {
   return prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0;
 }
 
+/** Are both addresses in one subnet of this prefix length? */
+export function sameSubnet(a: number, b: number, prefixLength: number): boolean {
+  return ((a ^ b) & maskOf(prefixLength)) === 0;
+}
+
 /** "10.77.0.0/24" → its parts; undefined when malformed or when host bits are set. */
 export function parseSubnet(text: string): Subnet | undefined {
   const slash = text.indexOf('/');

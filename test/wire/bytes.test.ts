@@ -2,7 +2,14 @@
 
 import fc from 'fast-check';
 import t from 'tap';
-import { formatAddress, maskOf, parseAddress, parseRange, parseSubnet } from '../../src/wire/address.js';
+import {
+  formatAddress,
+  maskOf,
+  parseAddress,
+  parseRange,
+  parseSubnet,
+  sameSubnet,
+} from '../../src/wire/address.js';
 import {
   bytesKey,
   concatBytes,
@@ -59,6 +66,14 @@ t.test('addresses are strict dotted quads', async (t) => {
 });
 
 t.test('masks, subnets and ranges', async (t) => {
+  t.same(
+    [0, 1, 24, 31, 32].map((length) => sameSubnet(0x0a4d0001, 0x8a4d0001, length)),
+    [true, false, false, false, false],
+  );
+  t.same(
+    [24, 31, 32].map((length) => sameSubnet(0xc0a80001, 0xc0a80000, length)),
+    [true, true, false],
+  );
   t.same([0, 1, 24, 31, 32].map(maskOf), [0, 0x80000000, 0xffffff00, 0xfffffffe, 0xffffffff]);
   t.same(parseSubnet('10.77.0.0/24'), { network: 0x0a4d0000, prefixLength: 24 });
   t.same(parseSubnet('0.0.0.0/0'), { network: 0, prefixLength: 0 });
