@@ -299,6 +299,11 @@ export class Engine {
     return id;
   }
 
+  /** The newest commit asked for. */
+  get issued(): number {
+    return this.nextCommitId - 1;
+  }
+
   /** The newest commit that is on disk. */
   get committed(): number {
     return this.committedId;

@@ -219,6 +219,9 @@ class EngineHost implements FailoverHost {
   get committedId(): number {
     return this.engine.committed;
   }
+  get issuedId(): number {
+    return this.engine.issued;
+  }
   get newestPoint(): FailoverHost['newestPoint'] {
     return this.engine.newestPoint;
   }

@@ -87,7 +87,7 @@ export class Exchange {
 
   linkLost(): void {
     this.counts.resent += this.updates.outstanding;
-    this.updates.linkLost();
+    this.updates.linkLost(this.host.issuedId);
     this.question = null;
   }
 
@@ -150,8 +150,10 @@ export class Exchange {
       const { address, revision } = binding;
       const mine = this.host.table.get(address);
       const received = receivedBinding(binding, this.view.clock);
-      const outstanding = this.updates.isOutstanding(address);
-      const context = this.view.judgeContext(this.scopeOf(address), address, outstanding);
+      // What the partner has refused is answered, though it may be waiting to be told once more.
+      const refused = mine !== undefined && this.updates.wasRefused(address, mine.revision);
+      const unanswered = !refused && this.updates.isOutstanding(address);
+      const context = this.view.judgeContext(this.scopeOf(address), address, unanswered);
       const verdict = judge(address, mine, received, context);
       const merged = merge(address, mine, received, context, verdict);
       if (merged.cancelsOwn) {
@@ -162,7 +164,8 @@ export class Exchange {
         this.view.held.drop(address);
         leases.push(merged.lease);
       }
-      if (merged.tellPartner && (mine || merged.lease)) follow.push(address);
+      const told = merged.lease === null && refused; // storm brake: once for each revision
+      if (merged.tellPartner && (mine || merged.lease) && !told) follow.push(address);
       results.push({ address, revision, ...answerTo(verdict) });
       if (verdict.verdict === 'reject') this.refused(address, verdict);
       else this.refusals.settled(address);
@@ -229,8 +232,8 @@ export class Exchange {
     while (question.open.size < QUEUED && question.next < question.addresses.length) {
       const address = question.addresses[question.next++]!;
       question.open.add(address);
-      // On disk already, or waiting for its commit in its own place.
-      if (!this.updates.isOutstanding(address)) this.updates.changed(address, 0);
+      // Waiting for its commit in its own place; else what memory says may not be on disk yet.
+      if (!this.updates.isOutstanding(address)) this.updates.changed(address, this.host.issuedId);
     }
   }
 

@@ -40,6 +40,8 @@ export interface FailoverHost {
   readonly table: LeaseTable;
   /** Newest commit that is on disk, by the engine's numbers; `commit` returns such numbers. */
   readonly committedId: number;
+  /** Newest commit asked for. When it is on disk, memory as it is now is. */
+  readonly issuedId: number;
   readonly newestPoint: PartnerCommitPoint;
   /** Is this a point of this store's own history? One that it announced and does not know was rolled back. */
   knowsPoint(point: PartnerCommitPoint): boolean;

@@ -25,6 +25,8 @@ export class Updates {
   private readonly waiting = new Map<number, number>();
   private readonly inFlight = new Map<number, InFlight>();
   refused = 0;
+  /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
+  private readonly refusedRevisions = new Map<number, number>();
 
   /** The address changed with this commit. */
   changed(address: number, commitId: number): void {
@@ -39,6 +41,11 @@ export class Updates {
 
   get outstanding(): number {
     return this.inFlight.size;
+  }
+
+  /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */
+  wasRefused(address: number, revision: number): boolean {
+    return this.refusedRevisions.get(address) === revision;
   }
 
   isOutstanding(address: number): boolean {
@@ -74,7 +81,11 @@ export class Updates {
       if (sent === undefined || sent.revision !== revision) continue;
       this.inFlight.delete(address);
       const accepted = rejectReason === ACCEPTED;
-      if (!accepted) this.refused++;
+      if (accepted) this.refusedRevisions.delete(address);
+      else {
+        this.refused++;
+        this.refusedRevisions.set(address, revision);
+      }
       answers.push({ address, sent, accepted, reason: rejectReason, text });
     }
     return answers;
@@ -82,15 +93,17 @@ export class Updates {
 
   /** An update of the partner took the place of ours: it need not be answered any more. */
   cancel(address: number): void {
+    this.refusedRevisions.delete(address);
     this.waiting.delete(address);
     this.inFlight.delete(address);
   }
 
-  /** The connection ended: what was in flight waits again, before what was waiting. */
-  linkLost(): void {
+  /** The connection ended: what was in flight waits again, for all commits that were asked for (`issuedId`). */
+  linkLost(issuedId: number): void {
+    this.refusedRevisions.clear();
     const later = [...this.waiting];
     this.waiting.clear();
-    for (const address of this.inFlight.keys()) this.waiting.set(address, 0);
+    for (const address of this.inFlight.keys()) this.waiting.set(address, issuedId);
     this.inFlight.clear();
     for (const [address, commitId] of later) {
       this.waiting.delete(address);
