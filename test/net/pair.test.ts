@@ -191,6 +191,14 @@ async function holdsAll(t: Test, pair: Pair, acks: readonly AckLine[]): Promise<
   }
 }
 
+/** Until this server knows that it cannot hear its partner. */
+async function interrupted(daemon: Daemon): Promise<void> {
+  await until('the loss of contact to be noticed', 10_000, async () => {
+    const { relationships } = await daemon.json<StatusJson>('/status');
+    return relationships[0]?.state === 'communications-interrupted';
+  });
+}
+
 const MODES: Readonly<Record<string, readonly [Keys, Keys]>> = {
   'load balance': [{ loadBalancePercent: 50 }, { loadBalancePercent: 50 }],
   'hot standby': [
@@ -229,10 +237,7 @@ for (const [name, [one, two]] of Object.entries(MODES)) {
         await holdsAll(t, pair, acks);
 
         await first.stop('SIGKILL');
-        await until('the survivor to notice', 5000, async () => {
-          const { relationships } = await second.json<StatusJson>('/status');
-          return relationships[0]?.state === 'communications-interrupted';
-        });
+        await interrupted(second);
         const alone = await pair.ask(8);
         t.equal(alone.length, 8, 'the survivor answers every DISCOVER');
         acks.push(...alone);
@@ -250,6 +255,15 @@ for (const [name, [one, two]] of Object.entries(MODES)) {
         pair.hosts[0].link('eth1', 'up');
         await pair.reach('normal normal', 20_000);
         await pair.agree();
+        await holdsAll(t, pair, acks);
+
+        second.process.child.kill('SIGSTOP');
+        await interrupted(first);
+        const frozen = await pair.ask(8);
+        t.equal(frozen.length, 8, 'beside a partner that hangs, every client is served');
+        acks.push(...frozen);
+        second.process.child.kill('SIGCONT');
+        await pair.agree(20_000);
         await holdsAll(t, pair, acks);
         t.equal(await first.stop(), 0);
         t.equal(await second.stop(), 0);
