@@ -18,9 +18,25 @@ export interface Log {
   flush(): void;
 }
 
-/** A log at this level and above, on standard output. Writes are synchronous: nothing is lost at the end. */
+/** Characters that may wait for a reader of the log that has stopped reading; further lines are counted and dropped. */
+const MOST_WAITING = 4 * 1024 * 1024;
+
+/**
+ * A log at this level and above, on standard output. It never waits for its reader: a log collector that hangs must
+ * not keep clients from being answered. `flush` writes what waits.
+ */
 export function openLog(level: LogLevel, name: string): Log {
-  const destination = pino.destination({ dest: 1, sync: true });
+  const destination = pino.destination({ dest: 1, sync: false, maxLength: MOST_WAITING });
+  let dropped = 0;
+  destination.on('drop', () => {
+    dropped++;
+  });
+  destination.on('drain', () => {
+    if (dropped === 0) return;
+    const message = `${dropped} lines of the log were dropped, because its reader stood still`;
+    dropped = 0;
+    logger.warn(message);
+  });
   // A closed pipe at the other end must not end the daemon.
   destination.on('error', () => {});
   const logger = pino(

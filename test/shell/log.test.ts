@@ -1,6 +1,6 @@
 // The log as its readers get it: lines of JSON on standard output of a process of its own.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import t from 'tap';
 
 const LOG = new URL('../../src/shell/log.js', import.meta.url).href;
@@ -30,4 +30,28 @@ t.test('an event is a sentence with its facts beside it; one below the level is 
     log.event({ seq: 2, at: 0, type: 'never-heard-of', data: {} })`);
   t.match(lines, [{ event: 'scope-exhausted', scopeId: '10.77.0.0', count: 3, msg: /10\.77\.0\.0/ }]);
   t.equal(lines.length, 1);
+});
+
+t.test('a reader that stands still holds nothing up, and is told what it missed', async (t) => {
+  const program = `import { openLog } from ${JSON.stringify(LOG)}; const log = openLog('info', 'dhcp1');
+    for (let n = 0; n < 60_000; n++) log.say('info', 'line ' + n, { filler: 'x'.repeat(100) });
+    process.stderr.write('said');
+    process.stdin.once('data', () => process.exit(0));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program]);
+  t.teardown(() => child.kill('SIGKILL'));
+  await new Promise<void>((resolve) => child.stderr.once('data', () => resolve()));
+  t.pass('all of it was said while nobody read');
+  let text = '';
+  await new Promise<void>((resolve) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('were dropped')) resolve();
+    });
+  });
+  child.stdin.end('end');
+  const lines = text.trim().split('\n');
+  const kept = lines.filter((line) => line.includes('"msg":"line ')).length;
+  const dropped = Number(/(\d+) lines of the log were dropped/.exec(text)?.[1]);
+  t.ok(text.length < 8 * 1024 * 1024, 'what waits is bounded');
+  t.equal(kept + dropped, 60_000, 'every line was kept or counted');
 });
