@@ -16,14 +16,22 @@ export async function runCli(
   around: Surroundings = ownSurroundings(),
 ): Promise<number> {
   const terminal = openTerminal(around);
+  let talked = false;
   try {
-    return await dispatch(argv, local, terminal);
+    return await dispatch(argv, local, terminal, () => {
+      talked = true;
+    });
   } catch (error) {
-    return report(error, terminal);
+    return report(error, terminal, talked);
   }
 }
 
-async function dispatch(argv: readonly string[], local: LocalCommands, terminal: Terminal): Promise<number> {
+async function dispatch(
+  argv: readonly string[],
+  local: LocalCommands,
+  terminal: Terminal,
+  onTalk: () => void,
+): Promise<number> {
   const request = parse(argv, COMMANDS, LATER);
   switch (request.kind) {
     case 'version':
@@ -40,11 +48,11 @@ async function dispatch(argv: readonly string[], local: LocalCommands, terminal:
       terminal.complain(`tandem: ${request.says}.`);
       return 2;
     case 'run':
-      return (await request.parsed.row.run(callOf(request.parsed, local, terminal))) ?? 0;
+      return (await request.parsed.row.run(callOf(request.parsed, local, terminal, onTalk))) ?? 0;
   }
 }
 
-function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal): Call {
+function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal, onTalk: () => void): Call {
   const { flags, args } = parsed;
   const address = lazily(() => serverOf(flags.text('server'), terminal.env['TANDEM_SERVER']));
   const client = lazily(() => new AdminClient(address(), terminal.env['TANDEM_TOKEN'] || undefined));
@@ -55,6 +63,7 @@ function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal): Call 
     terminal,
     // Commands that run in this process must not mind what TANDEM_SERVER holds.
     get client() {
+      onTalk();
       return client();
     },
     local,
@@ -82,7 +91,8 @@ async function confirm(terminal: Terminal, yes: boolean, question: string): Prom
   return /^\s*y(es)?\s*$/i.test(await terminal.ask(`${printable(question)} [y/N] `));
 }
 
-function report(error: unknown, terminal: Terminal): number {
+/** `talked`: with a daemon. A command that did not, and stumbled, has a fault of ours, whose place must not be lost. */
+function report(error: unknown, terminal: Terminal, talked: boolean): number {
   if (error instanceof Closed) return 0;
   if (error instanceof UsageError) {
     const sentence = `${error.message.startsWith('tandem') ? '' : 'tandem: '}${error.message}`;
@@ -97,11 +107,12 @@ function report(error: unknown, terminal: Terminal): number {
     return 1;
   }
   const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof TypeError)) terminal.complain(`tandem: ${printable(message)}`);
   // What answers may be another version of the daemon, whose bodies have other shapes than ours.
-  const strange =
-    error instanceof TypeError
-      ? ' (the daemon answered what this command does not know: are both of one version?)'
-      : '';
-  terminal.complain(`tandem: ${printable(message)}${strange}`);
+  else if (talked)
+    terminal.complain(
+      `tandem: ${printable(message)} (the daemon answered what this command does not know: are both of one version?)`,
+    );
+  else for (const line of (error.stack ?? message).split('\n')) terminal.complain(printable(line));
   return 1;
 }

@@ -251,6 +251,16 @@ t.test('what answers but is no daemon of ours is said in a sentence', async (t) 
   t.match(odd.stderr, /are both of one version\?/);
 });
 
+t.test('a fault of ours in a command that asks no daemon is told with its place', async (t) => {
+  const serve = async () => {
+    throw new TypeError('what was not foreseen');
+  };
+  const { code, stderr } = await run(['serve', '-c', 'x.yaml'], { local: { serve } });
+  t.equal(code, 1);
+  t.match(stderr, /TypeError: what was not foreseen\n +at .*cli\.test/);
+  t.notMatch(stderr, /are both of one version/);
+});
+
 t.test('an answer without end is not read to its end', async (t) => {
   const block = ' '.repeat(1 << 20);
   const server = await answering((_request, response) => {
