@@ -75,6 +75,11 @@ export class Memory {
     for (const offer of this.offersByClient.rvalues()) yield offer as Offer;
   }
 
+  /** Addresses on offer, in no order. */
+  offeredAddresses(): Iterable<number> {
+    return this.clientByAddress.keys();
+  }
+
   /** Remember an offer; one that the client already had is replaced and its address must have been given back. */
   addOffer(client: string, address: number): void {
     this.offersByClient.set(client, { address, client, until: this.now + DHCP_LIMITS.offerMs });

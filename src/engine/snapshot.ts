@@ -168,7 +168,8 @@ export class Snapshot implements EngineView {
     // A full look without a full page: the reader goes on from where the look ended.
     const end = addresses.length === LOOKED_AT ? addresses[LOOKED_AT - 1]! : null;
     const items: LeaseView[] = [];
-    for (const address of this.withOffers(addresses, first, end ?? last)) {
+    const alone = query.leaveOutOffers === true || (query.state !== undefined && query.state !== 'offered');
+    for (const address of alone ? addresses : this.withOffers(addresses, first, end ?? last)) {
       const view = this.lease(address);
       if (view && matches(view, query)) items.push(view);
       if (items.length === query.limit) return { items, next: address === last ? null : address };
@@ -180,7 +181,7 @@ export class Snapshot implements EngineView {
   private withOffers(addresses: Uint32Array, first: number, last: number): Uint32Array {
     const { memory, table } = this.engine;
     const fresh: number[] = [];
-    for (const { address } of memory.offers()) {
+    for (const address of memory.offeredAddresses()) {
       if (address >= first && address <= last && !table.has(address)) fresh.push(address);
     }
     if (fresh.length === 0) return addresses;

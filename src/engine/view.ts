@@ -36,6 +36,7 @@ export interface LeaseQuery {
   readonly scopeId?: string;
   readonly state?: LeaseState | 'offered';
   readonly includeFree?: boolean;
+  readonly leaveOutOffers?: boolean; // addresses on offer that have no record
   readonly hardwareAddress?: string;
   readonly clientId?: string;
   readonly hostname?: string;

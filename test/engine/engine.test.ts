@@ -200,6 +200,8 @@ t.test('leases come in pages, with offers in their place', async (t) => {
   );
   const only = (query: object) => world.engine.view.leases({ limit: 100, ...query }).items.length;
   t.equal(only({ state: 'offered' }), 5);
+  t.equal(only({ state: 'active' }), 10);
+  t.equal(only({ leaveOutOffers: true }), 10);
   t.equal(only({ hardwareAddress: macOf(3) }), 1);
   t.equal(only({ hardwareAddress: macOf(13) }), 1);
   t.equal(only({ scopeId: '10.99.0.0' }), 0);
