@@ -41,7 +41,7 @@ function rashness(relationship: Relationship, at: number): Objection | null {
   const { stored } = relationship.record;
   const recovering = (stored.state === 'startup' ? stored.savedState : stored.state) === 'recover';
   if (!recovering || stored.partnerState === null) return null;
-  const message = `this server does not have all of ${partner}'s leases yet: with --force it gives new clients only addresses that it received from ${partner}, until every lease it may not know of has ended`;
+  const message = `this server does not have all of ${partner}'s leases yet: with --force it gives new clients nothing until every lease it may not know of has ended`;
   return { code: 'not-recovered', message };
 }
 
@@ -52,14 +52,17 @@ export function partnerDownPlan(
   free: { readonly own: number; readonly partner: number },
 ): string[] {
   const { mcltSeconds } = relationship.record.settings;
-  const marginMs = relationship.marginMs(relationship.mcltMs);
   const { actions } = next(relationship.state, 'operator:partner-down', relationship.facts());
   const down = relationship.state === 'partner-down';
-  const { lastDownAt, holdOwnShare } = relationship.record.stored;
+  const { lastDownAt, holdOwnShare, receivedOnly } = relationship.record.stored;
   const downAt = down ? lastDownAt : at;
   const held = (down && holdOwnShare) || actions.includes('hold-own-share');
-  const ownAt = ownFreeUsableAt(held, downAt, mcltSeconds, marginMs);
-  const partnerAt = isoOf(partnerFreeUsableAt(downAt, mcltSeconds, marginMs));
+  const waitSeconds = relationship.ruleE.waitSeconds(
+    (down && receivedOnly) || actions.includes('received-only'),
+  );
+  const marginMs = relationship.marginMs(waitSeconds * 1000);
+  const ownAt = ownFreeUsableAt(held, downAt, waitSeconds, marginMs);
+  const partnerAt = isoOf(partnerFreeUsableAt(downAt, waitSeconds, marginMs));
   const partner = partnerNameOf(relationship);
   return [
     `free addresses of this server (${free.own}): usable ${ownAt <= at ? 'at once' : `from ${isoOf(ownAt)}`}`,

@@ -13,6 +13,7 @@ import { newRecord, type RelationshipRecord, wakeRecord } from '../failover/reco
 import { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
 import { Unanswered } from '../failover/unanswered.js';
+import { longestLeaseSeconds } from '../lease/scope.js';
 import { formatAddress, parseAddress } from '../wire/address.js';
 import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
@@ -233,6 +234,11 @@ class EngineHost implements FailoverHost {
   scopes(): readonly SharedScope[] {
     const wanted = this.relationship()?.record.settings.scopes ?? [];
     return wanted.flatMap((scopeId) => this.engine.index.byId(scopeId) ?? []);
+  }
+
+  get longestLeaseSeconds(): number {
+    const { server } = this.engine.index;
+    return Math.max(0, ...this.scopes().map(({ scope }) => longestLeaseSeconds(scope, server)));
   }
 
   commit({ leases, stored, messages }: FailoverCommit): number {

@@ -46,6 +46,8 @@ export interface FailoverHost {
   /** Is this a point of this store's own history? One that it announced and does not know was rolled back. */
   knowsPoint(point: PartnerCommitPoint): boolean;
   scopes(): readonly SharedScope[];
+  /** The longest lease of these scopes, whatever the client's policy or class; INFINITE_SECONDS = no end. */
+  readonly longestLeaseSeconds: number;
   commit(commit: FailoverCommit): number;
   /** Say something that promises nothing that is not on disk already. */
   send(message: OutgoingMessage): void;

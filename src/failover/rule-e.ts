@@ -33,28 +33,41 @@ export class RuleE {
     return this.relationship.marginMs(Math.max(this.mcltSeconds * 1000, leaseMs));
   }
 
+  /**
+   * What new clients wait from the entry on, seconds: MCLT, and where the partner's leases were not all known then, also
+   * the longest that any of them may be.
+   */
+  waitSeconds(receivedOnly: boolean): number {
+    return this.mcltSeconds + (receivedOnly ? this.host.longestLeaseSeconds : 0);
+  }
+
   /** The partner's free addresses. */
   get partnerFreeUsableAt(): number {
-    return partnerFreeUsableAt(this.partnerDownAt, this.mcltSeconds, this.marginMs());
+    const seconds = this.waitSeconds(this.relationship.record.stored.receivedOnly);
+    return partnerFreeUsableAt(this.partnerDownAt, seconds, this.marginMs(seconds * 1000));
   }
 
   /** Own free addresses: they wait, too, where this server was out of touch when it declared its partner down. */
   get ownFreeUsableAt(): number {
     const { holdOwnShare, receivedOnly } = this.relationship.record.stored;
+    const seconds = this.waitSeconds(receivedOnly);
     const outOfTouch = holdOwnShare || receivedOnly;
-    return ownFreeUsableAt(outOfTouch, this.partnerDownAt, this.mcltSeconds, this.marginMs());
+    return ownFreeUsableAt(outOfTouch, this.partnerDownAt, seconds, this.marginMs(seconds * 1000));
   }
 
   /** The address of a lease that has ended, for anybody else. */
   otherClientUsableAt(lease: Lease): number {
     const marginMs = this.marginMs(endAt(lease) - lease.lastTransactionAt);
-    return otherClientUsableAt(lease, this.partnerDownAt, this.mcltSeconds, marginMs);
+    const known = otherClientUsableAt(lease, this.partnerDownAt, this.mcltSeconds, marginMs);
+    return Math.max(known, this.partnerFreeUsableAt);
   }
 
-  /** The same address for its own client. */
+  /** The same address for its own client; 0 = at once. */
   sameClientUsableAt(lease: Lease): number {
     const { holdOwnShare } = this.relationship.record.stored;
     const { at } = this.host;
-    return sameClientUsableAt(lease, holdOwnShare, at, this.partnerDownAt, this.mcltSeconds, this.marginMs());
+    const marginMs = this.marginMs();
+    const known = sameClientUsableAt(lease, holdOwnShare, at, this.partnerDownAt, this.mcltSeconds, marginMs);
+    return known === 0 ? 0 : Math.max(known, this.partnerFreeUsableAt);
   }
 }

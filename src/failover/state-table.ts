@@ -124,11 +124,11 @@ export const TABLE = {
         go('recover-done', '§9.6.2, ▲ New', ['recheck-partner']),
         go('recover-wait', '§9.5.2', ['start-recover-wait']),
       ),
-      'operator:partner-down': when(
-        'never met',
-        go('partner-down', '▲ New'),
-        go('partner-down', '▲ Lost or rolled-back store', ['received-only', 'hold-own-share']),
-      ),
+      // A store that never met the partner may be one that was lost (▲ New says no more than that it is silent until then).
+      'operator:partner-down': go('partner-down', '▲ Lost or rolled-back store', [
+        'received-only',
+        'hold-own-share',
+      ]),
       ...STORES,
       'partner-store-lost': stay('▲ §1', '', ['clear-acked-pets', 'wait-from-now']),
     },

@@ -84,7 +84,6 @@ export const CONDITIONS = {
   primary: (f: Facts) => f.role === 'primary',
   'in contact': (f: Facts) => f.partnerState !== null,
   'never normal': (f: Facts) => f.neverNormal,
-  'never met': (f: Facts) => f.partnerNamed === null,
   'store lost': (f: Facts) => f.storeLost,
   "partner's store lost": (f: Facts) => f.partnerStoreLost,
   'partner in recover-done': (f: Facts) => f.partnerState === 'recover-done',
@@ -127,7 +126,8 @@ export const ACTIONS = {
   'withdraw-partner-share':
     'stop using the share of the partner and rule E, withdraw such offers, await all answers',
   'hold-own-share': 'own free addresses, too, wait until PARTNER-DOWN entry + MCLT',
-  'received-only': 'new clients get only addresses received since RECOVER, until longest lease time + MCLT',
+  'received-only':
+    'new clients get nothing until longest lease time + MCLT: the partner may have given what is not known here',
   'start-recover-wait': 'start the MCLT wait of RECOVER-WAIT',
   'start-safe-period': 'count stateSwitchInterval from zero, where autoStateTransition is on',
   'stop-safe-period': 'the partner lives',

@@ -202,7 +202,7 @@ t.test('declaring a partner down that answers, or that knows more, needs force',
   t.match(partnerDown(pair.b), {
     ok: false,
     code: 'not-recovered',
-    message: /only addresses that it received/,
+    message: /gives new clients nothing until every lease/,
   });
   t.match(partnerDown(pair.b, { force: true }), { ok: true });
   t.equal(pair.b.view.state, 'partner-down');

@@ -349,7 +349,7 @@ t.test('what is done on the way, where a promise hangs on it', async (t) => {
     ['recover', 'partner:normal', {}, 'send-updreq'],
     ['recover', 'partner:normal', { storeLost: true }, 'send-updreqall'],
     ['recover', 'operator:partner-down', {}, 'received-only hold-own-share'],
-    ['recover', 'operator:partner-down', { partnerNamed: null }, ''],
+    ['recover', 'operator:partner-down', { partnerNamed: null }, 'received-only hold-own-share'],
     ['recover-wait', 'operator:partner-down', {}, 'hold-own-share'],
     ['recover-done', 'operator:partner-down', {}, 'hold-own-share'],
     ['recover-done', 'partner:shutdown', {}, 'hold-own-share'],
