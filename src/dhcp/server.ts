@@ -2,7 +2,7 @@
 // counted drop; none ends in an exception.
 
 import { isMalformed } from '../wire/error.js';
-import { type DhcpMessage, MessageType, OptionCode, readU8 } from '../wire/message.js';
+import { type DhcpMessage, MessageType, readMessageType } from '../wire/message.js';
 import type { DhcpContext, NetworkInterface } from './context.js';
 import { discover } from './discover.js';
 import { inform } from './inform.js';
@@ -41,13 +41,17 @@ export function serve(
   from: number,
   fromPort: number,
 ): void {
-  const type = readU8(message, OptionCode.dhcpMessageType);
+  const type = readMessageType(message);
   if (type === undefined) {
     ctx.drop('bootp');
     return;
   }
-  const handler = isMalformed(type) ? undefined : HANDLERS.get(type);
-  if (isMalformed(type) || !handler) {
+  if (isMalformed(type)) {
+    ctx.drop('malformed-option');
+    return;
+  }
+  const handler = HANDLERS.get(type);
+  if (!handler) {
     ctx.drop('not-a-client-message');
     return;
   }
