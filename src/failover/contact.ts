@@ -36,6 +36,7 @@ interface Connection {
   readonly link: number;
   readonly dialled: boolean;
   hello: PartnerHello | null; // null while greeting
+  greeting: PartnerHello | null; // of a CONNECT that was accepted, until the clock offset is known too
   heardAt: number;
   saidAt: number;
   theirT3At: number; // of their newest CONTACT
@@ -88,7 +89,8 @@ export class Contact {
     const { connection } = this;
     if (connection) {
       const { contactIntervalMs, receiveTimerMs } = this.greeter.timers;
-      return Math.min(connection.heardAt + receiveTimerMs, connection.saidAt + contactIntervalMs);
+      const silentAt = connection.heardAt + receiveTimerMs;
+      return connection.hello ? Math.min(silentAt, connection.saidAt + contactIntervalMs) : silentAt;
     }
     return this.dialAt === 0 ? Number.POSITIVE_INFINITY : this.dialAt;
   }
@@ -131,7 +133,8 @@ export class Contact {
 
   private fresh(link: number, dialled: boolean): Connection {
     const { at } = this.host;
-    return { link, dialled, hello: null, heardAt: at, saidAt: at, theirT3At: 0, theirT3HeardAt: 0 };
+    const none = { hello: null, greeting: null, theirT3At: 0, theirT3HeardAt: 0 };
+    return { link, dialled, heardAt: at, saidAt: at, ...none };
   }
 
   /** CONNECT on a connection that somebody else dialled. */
@@ -143,10 +146,11 @@ export class Contact {
       return;
     }
     if (this.connection) this.drop('a newer connection of the partner');
-    this.connection = this.fresh(link, false);
+    // Nothing of the partner's means anything before its clock is known, which its first CONTACT brings.
+    this.connection = { ...this.fresh(link, false), greeting: hello };
+    this.offset = new ClockOffset();
     this.dialAt = 0;
     this.answerConnect(link, xid, t1At, null);
-    this.established(hello);
   }
 
   private answerConnect(link: number, xid: number, t1At: number, refusal: Refusal | null): void {
@@ -190,13 +194,15 @@ export class Contact {
     }
     this.offset = new ClockOffset();
     this.offset.sample({ t1At: ack.t1At, t2At: ack.t2At, t3At: ack.t3At, t4At: this.host.at });
+    connection.theirT3At = ack.t3At;
+    connection.theirT3HeardAt = this.host.at;
     this.established(ack.hello);
   }
 
   private established(hello: PartnerHello): void {
     if (!this.connection) return;
-    if (!this.connection.dialled) this.offset = new ClockOffset();
     this.connection.hello = hello;
+    this.connection.greeting = null;
     this.backoffMs = FIRST_BACKOFF_MS;
     this.lastTrouble = '';
     this.sayContact();
@@ -217,8 +223,10 @@ export class Contact {
     connection.theirT3At = t3At;
     connection.theirT3HeardAt = host.at;
     if (t1At !== 0) this.offset.sample({ t1At, t2At, t3At, t4At: host.at });
-    // The first answer is what gives the other side its offset: it does not wait for the interval.
-    else this.sayContact();
+    const { greeting } = connection;
+    if (greeting === null) return;
+    if (this.offset.known) this.established(greeting);
+    else this.hangUp('unknown-error', 'the first CONTACT tells nothing of the clock');
   }
 
   private sayContact(): void {
