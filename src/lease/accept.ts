@@ -311,8 +311,9 @@ function isAnswered({ context }: Case): boolean {
  * Has my ACTIVE binding ended? The margin is for the client's clock and for what I cannot know of its sender's; a
  * partner that knew the same end has waited it out itself before it sent this.
  */
-function isOver({ mine, received, context, toleranceMs, sameClient }: Case): boolean {
-  const end = endAt(mine);
+function isOver(c: Case): boolean {
+  const { mine, received, context, toleranceMs, sameClient } = c;
+  const end = knowsMine(c) ? Math.max(mine.endToldAt, received.endToldAt) : endAt(mine);
   const knownEndAt = Math.max(received.endToldAt, received.endPartnerAt);
   const knew = sameClient && knownEndAt + toleranceMs >= end;
   const leaseMs = end - mine.lastTransactionAt;
@@ -320,6 +321,12 @@ function isOver({ mine, received, context, toleranceMs, sameClient }: Case): boo
     ? toleranceMs
     : clockMarginMs({ uncertaintyMs: toleranceMs, sinceSampleMs: 0, leaseMs });
   return context.now > end + marginMs;
+}
+
+/** Has the sender seen my newest transaction? Then its own part of the end is what it says now (failover.md §2 D). */
+function knowsMine({ mine, received, context, toleranceMs, sameClient }: Case): boolean {
+  const older = isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
+  return sameClient && !older && !context.partnerInRecover && !context.inRecover;
 }
 
 /** The later end, if the partner would refuse my ACTIVE record as I refuse its; null if it would take mine. */
