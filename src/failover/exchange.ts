@@ -11,7 +11,7 @@ import {
 } from '../lease/accept.js';
 import type { Lease } from '../lease/lease.js';
 import { fromPartner, type PartnerClock } from '../lease/lifetime.js';
-import { merge } from '../lease/merge.js';
+import { type Merged, merge } from '../lease/merge.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
@@ -164,8 +164,9 @@ export class Exchange {
         this.view.held.drop(address);
         leases.push(merged.lease);
       }
-      const told = merged.lease === null && refused; // storm brake: once for each revision
-      if (merged.tellPartner && (mine || merged.lease) && !told) follow.push(address);
+      if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, verdict)) {
+        follow.push(address);
+      }
       results.push({ address, revision, ...answerTo(verdict) });
       if (verdict.verdict === 'reject') this.refused(address, verdict);
       else this.refusals.settled(address);
@@ -175,6 +176,16 @@ export class Exchange {
     const message: PartnerMessage = { kind: 'bnd-ack', results };
     const id = this.host.commit({ leases, stored: undefined, messages: [{ link, xid, message }] });
     for (const address of follow) this.updates.changed(address, id);
+  }
+
+  /** The storm brake (RFC 8156): a refusal is followed by each revision of ours once, whatever became of that. */
+  private isRepeat({ lease }: Merged, mine: Lease | undefined, { verdict }: Verdict): boolean {
+    if (lease !== null || mine === undefined) return false;
+    const { address, revision } = mine;
+    if (verdict === 'accept') return this.updates.wasRefused(address, revision);
+    if (this.updates.wasRefused(address, revision) || this.updates.wasReplied(address, revision)) return true;
+    this.updates.replied(address, revision);
+    return false;
   }
 
   private refused(address: number, verdict: Extract<Verdict, { verdict: 'reject' }>): void {

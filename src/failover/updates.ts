@@ -27,6 +27,8 @@ export class Updates {
   refused = 0;
   /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
   private readonly refusedRevisions = new Map<number, number>();
+  /** Address → own revision that was sent because an update of the partner was refused. */
+  private readonly repliedRevisions = new Map<number, number>();
 
   /** The address changed with this commit. */
   changed(address: number, commitId: number): void {
@@ -46,6 +48,15 @@ export class Updates {
   /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */
   wasRefused(address: number, revision: number): boolean {
     return this.refusedRevisions.get(address) === revision;
+  }
+
+  /** Was this very revision sent on this connection already, to say why an update was refused? Once is enough. */
+  wasReplied(address: number, revision: number): boolean {
+    return this.repliedRevisions.get(address) === revision;
+  }
+
+  replied(address: number, revision: number): void {
+    this.repliedRevisions.set(address, revision);
   }
 
   isOutstanding(address: number): boolean {
@@ -101,6 +112,7 @@ export class Updates {
   /** The connection ended: what was in flight waits again, for all commits that were asked for (`issuedId`). */
   linkLost(issuedId: number): void {
     this.refusedRevisions.clear();
+    this.repliedRevisions.clear();
     const later = [...this.waiting];
     this.waiting.clear();
     for (const address of this.inFlight.keys()) this.waiting.set(address, issuedId);
