@@ -71,8 +71,8 @@ export function nodeAddress(node: number): number {
 
 /** Everything but what single clients do. `hours`: simulated hours of faults; null = as the seed says. */
 export function configOf(seed: number, rng: Rng, hours: number | null, wanted: Setting | null): WorldConfig {
-  const drawn: Setting = rng.chance(0.75) ? 'one' : 'two-apart';
-  const setting = wanted ?? drawn;
+  const drawn = rng.float();
+  const setting = wanted ?? (drawn < 0.6 ? 'pair' : drawn < 0.9 ? 'one' : 'two-apart');
   const nodes = setting === 'one' ? 1 : 2;
   const linkCount = rng.pick([1, 1, 1, 2, 3]);
   const links = Array.from({ length: linkCount }, (_, i) => ({

@@ -6,11 +6,14 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Input } from '../../src/engine/input.js';
 import type { Image } from './disk.js';
 import type { Process } from './node.js';
+import { nakTo, typeOf } from './packets.js';
 
 export interface Mutation {
   readonly name: string;
   /** Checkers that may be the one to find it. */
   readonly caughtBy: readonly string[];
+  /** A seed by which it is found; the next ones are tried after it. */
+  readonly seed?: number;
   /** Bend a new engine before it loads. */
   readonly engine?: (engine: Engine) => void;
   /** Bend what goes into the engine, or what comes out. */
@@ -38,5 +41,23 @@ export function bend(engine: Engine, mutation: Mutation | null): void {
     const input = bendInput ? bendInput(engine, given) : given;
     const effects = straight(at, input);
     return bendEffects ? bendEffects(engine, input, effects) : effects;
+  };
+}
+
+export function isMessage(input: Input, type: number): input is Extract<Input, { kind: 'datagram' }> {
+  return input.kind === 'datagram' && typeOf(input.bytes) === type;
+}
+
+/** A NAK to whoever sent this. */
+export function refuse(input: Extract<Input, { kind: 'datagram' }>): Effect {
+  const { bytes, interface: name } = input;
+  return {
+    kind: 'send',
+    interface: name,
+    bytes: nakTo(bytes),
+    to: 0xffff_ffff,
+    port: 68,
+    hardware: null,
+    source: 0,
   };
 }

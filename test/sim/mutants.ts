@@ -6,8 +6,9 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Input } from '../../src/engine/input.js';
 import { MessageType } from '../../src/wire/message.js';
 import { WORLD_BEGINS_MS } from './machine.js';
-import type { Mutation } from './mutant.js';
-import { ciaddrOf, nakTo, requestedOf, typeOf, withLeaseSeconds, withMac, yiaddrOf } from './packets.js';
+import { isMessage, type Mutation, refuse } from './mutant.js';
+import { ciaddrOf, requestedOf, typeOf, withLeaseSeconds, withMac, yiaddrOf } from './packets.js';
+import { PAIR_MUTANTS } from './pair-mutants.js';
 
 type Served = Engine['index']['all'][number];
 
@@ -28,10 +29,6 @@ function everyScope(engine: Engine, change: (served: Served) => void): void {
   });
 }
 
-function isMessage(input: Input, type: number): input is Extract<Input, { kind: 'datagram' }> {
-  return input.kind === 'datagram' && typeOf(input.bytes) === type;
-}
-
 /** The same effects with every datagram changed that is an ACK. */
 function changeAcks(effects: readonly Effect[], change: (send: SendDatagram) => Uint8Array): Effect[] {
   return effects.map((effect) => {
@@ -49,19 +46,6 @@ function asTheHolder(engine: Engine, input: Input, address: number): Input {
   const lease = engine.table.get(address);
   if (input.kind !== 'datagram' || lease?.state !== 'active' || lease.clientId !== null) return input;
   return { ...input, bytes: withMac(input.bytes, lease.hardwareAddress) };
-}
-
-function refuse(input: Extract<Input, { kind: 'datagram' }>): Effect {
-  const { bytes, interface: name } = input;
-  return {
-    kind: 'send',
-    interface: name,
-    bytes: nakTo(bytes),
-    to: 0xffff_ffff,
-    port: 68,
-    hardware: null,
-    source: 0,
-  };
 }
 
 let told = 0;
@@ -239,8 +223,9 @@ export const MUTANTS: readonly Mutation[] = [
 ];
 
 export function mutantOf(name: string): Mutation {
-  const found = MUTANTS.find((mutant) => mutant.name === name);
+  const all = [...MUTANTS, ...PAIR_MUTANTS];
+  const found = all.find((mutant) => mutant.name === name);
   if (found === undefined)
-    throw new Error(`no mutant "${name}"; there are: ${MUTANTS.map((m) => m.name).join(', ')}`);
+    throw new Error(`no mutant "${name}"; there are: ${all.map((m) => m.name).join(', ')}`);
   return found;
 }

@@ -5,8 +5,10 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import type { Setting } from './config.js';
 import { Disk, type DiskManners } from './disk.js';
 import { MUTANTS } from './mutants.js';
+import { PAIR_MUTANTS } from './pair-mutants.js';
 import { Rng } from './rng.js';
 import { MS, Scheduler, SECOND } from './scheduler.js';
 import { type Endpoint, type Paths, Streams } from './streams.js';
@@ -40,8 +42,8 @@ t.test('seeds that once failed', async (t) => {
   const text = readFileSync(join(ROOT, 'test/sim/seeds.txt'), 'utf8');
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
-    const [seed, name, ...sentence] = line.split(/ +/);
-    const { violation } = runSeed({ seed: Number(seed) });
+    const [setting, seed, name, ...sentence] = line.split(/ +/);
+    const { violation } = runSeed({ seed: Number(seed), setting: setting as Setting });
     t.equal(violation?.message, undefined, `${name}: ${sentence.join(' ')}`);
   }
 });
@@ -57,12 +59,19 @@ t.test('one seed, one trace', async (t) => {
 });
 
 t.test('every mutant is found by a checker that is meant to', async (t) => {
-  for (const mutation of MUTANTS) {
-    let found: string | undefined;
-    for (let seed = 0; seed < SEEDS_A_MUTANT && found === undefined; seed++) {
-      found = runSeed({ seed, mutation }).violation?.checker;
+  t.ok(MUTANTS.length + PAIR_MUTANTS.length >= 40, `${MUTANTS.length + PAIR_MUTANTS.length} mutants`);
+  for (const [setting, mutants] of [
+    ['one', MUTANTS],
+    ['pair', PAIR_MUTANTS],
+  ] as const) {
+    for (const mutation of mutants) {
+      const first = mutation.seed ?? 0;
+      let found: string | undefined;
+      for (let seed = first; seed < first + SEEDS_A_MUTANT && found === undefined; seed++) {
+        found = runSeed({ seed, setting, mutation }).violation?.checker;
+      }
+      t.ok(found !== undefined && mutation.caughtBy.includes(found), `${mutation.name}: found by ${found}`);
     }
-    t.ok(found !== undefined && mutation.caughtBy.includes(found), `${mutation.name}: found by ${found}`);
   }
 });
 

@@ -90,7 +90,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
     const rng = new Rng(seed);
     this.#rng = rng;
     this.mutation = mutation;
-    this.replays = seed % 4 === 0 || mutation !== null;
+    this.replays = seed % 4 === 0 || (mutation?.caughtBy.includes('replay') ?? false);
     this.trace = new Trace(telling);
     this.config = configOf(seed, rng.fork('config'), hours, setting);
     const { links, manners } = this.config;

@@ -20,16 +20,9 @@ import { MS } from '../scheduler.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { sends } from './answers.js';
+import { framesIn, NoStorm } from './traffic.js';
 
 type LinkSend = Extract<Effect, { kind: 'link-send' }>;
-
-function framesIn(bytes: Uint8Array): ReceivedFrame[] {
-  const reader = new FrameReader();
-  reader.push(bytes);
-  const frames: ReceivedFrame[] = [];
-  for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame);
-  return frames;
-}
 
 function onDisk({ disk }: Node, address: number): Lease | undefined {
   const record = disk.image.leases.get(address);
@@ -315,14 +308,20 @@ function reachable(from: State): Set<State> {
 function essence(lease: Lease | undefined): string {
   if (lease === undefined) return 'free of side 1';
   const { state, owner, hardwareAddress, clientId } = lease;
-  const client = state === 'active' ? `${hardwareAddress.join(':')} ${clientId?.join(':') ?? ''}` : '';
-  return state === 'free'
-    ? `free of side ${owner}`
-    : `${state} of side ${owner} ${client} ${lease.lastTransactionAt}`;
+  const { hostname, relayInfo, vendorClass, userClass } = lease;
+  const told = [hardwareAddress, clientId, relayInfo, vendorClass, userClass].map((bytes) =>
+    bytes?.join(':'),
+  );
+  const client = state === 'active' ? `${told.join(' ')} ${hostname}` : '';
+  return state === 'free' ? `free of side ${owner}` : `${state} of side ${owner} ${client}`;
 }
 
 /** Offset uncertainty and rounding. */
 const END_DIFFERENCE_MS = 5_000;
+
+function alike(one: number, other: number): boolean {
+  return Math.abs(one - other) <= END_DIFFERENCE_MS;
+}
 
 export class Converged implements Checker {
   readonly name = 'converged';
@@ -352,15 +351,29 @@ export class Converged implements Checker {
       this.#fail(
         `${formatAddress(address)} is still unacknowledged after ${this.world.scheduler.now / MS} ms`,
       );
-    // Instants of the partner are converted by the offset, so only their order of magnitude is the same.
-    const words = [mine, theirs].map((lease) => essence(lease).replace(/ \d{13}$/, ''));
+    const words = [mine, theirs].map(essence);
     if (words[0] !== words[1])
       this.#fail(`${formatAddress(address)} is "${words[0]}" to A and "${words[1]}" to B`);
     if (mine === undefined || theirs === undefined || mine.state !== 'active') return;
-    // Two clocks: what is left of the lease is what can be compared.
-    const left = [endAt(mine) - (a.process?.now() ?? 0), endAt(theirs) - (b.process?.now() ?? 0)];
-    if (Math.abs(left[0]! - left[1]!) <= END_DIFFERENCE_MS || endAt(mine) >= INFINITE_AT) return;
-    this.#fail(`${formatAddress(address)} has ${left[0]} ms left at A and ${left[1]} ms at B`);
+    // Two clocks: what is left until an instant is what can be compared.
+    const left = (node: Node, at: number): number =>
+      at >= INFINITE_AT ? at : at - (node.process?.now() ?? 0);
+    const ends = [left(a, endAt(mine)), left(b, endAt(theirs))] as const;
+    if (!alike(...ends))
+      this.#fail(`${formatAddress(address)} has ${ends[0]} ms left at A and ${ends[1]} ms at B`);
+    const heard = [left(a, mine.lastTransactionAt), left(b, theirs.lastTransactionAt)] as const;
+    if (!alike(...heard))
+      this.#fail(
+        `${formatAddress(address)}: its client was heard at ${heard[0]} ms by A, at ${heard[1]} by B`,
+      );
+    const acked = [
+      mine.ackedPetAt === 0 ? 0 : left(a, mine.ackedPetAt) - left(b, theirs.receivedPetAt),
+      theirs.ackedPetAt === 0 ? 0 : left(b, theirs.ackedPetAt) - left(a, mine.receivedPetAt),
+    ];
+    if (Math.max(...acked) > END_DIFFERENCE_MS)
+      this.#fail(
+        `${formatAddress(address)}: acknowledged and received potential expirations differ by ${acked.join(' and ')} ms`,
+      );
   }
 
   #fail(what: string): never {
@@ -376,6 +389,7 @@ export function pairCheckers(world: World): readonly Checker[] {
     new OneOwner(world),
     new SilentStates(),
     new Moves(world),
+    new NoStorm(world),
     new Converged(world),
   ];
 }

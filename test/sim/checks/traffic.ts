@@ -1,0 +1,59 @@
+// What two servers say to each other, counted: they agree on each address after a few words, or go on for ever.
+
+import type { Effect } from '../../../src/engine/effect.js';
+import { formatAddress } from '../../../src/wire/address.js';
+import { FrameReader } from '../../../src/wire/partner.js';
+import type { ReceivedFrame } from '../../../src/wire/partner-message.js';
+import type { Process } from '../node.js';
+import { SECOND } from '../scheduler.js';
+import { type Checker, Violation } from '../watch.js';
+import type { World } from '../world.js';
+
+type LinkSend = Extract<Effect, { kind: 'link-send' }>;
+
+/** The frames of one write. */
+export function framesIn(bytes: Uint8Array): ReceivedFrame[] {
+  const reader = new FrameReader();
+  reader.push(bytes);
+  const frames: ReceivedFrame[] = [];
+  for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame);
+  return frames;
+}
+
+const WINDOW_US = 10 * SECOND;
+/** A client in a hurry, its lease's end, a hand-over and a resync together do not need so many. */
+const MOST_UPDATES = 60;
+
+interface Count {
+  sinceUs: number;
+  updates: number;
+}
+
+export class NoStorm implements Checker {
+  readonly name = 'no-storm';
+  readonly section = 'failover.md §7';
+  readonly says = 'no address is argued about without end';
+  readonly #counts = new WeakMap<Process, Map<number, Count>>();
+
+  constructor(private readonly world: World) {}
+
+  onLink(process: Process, { bytes }: LinkSend): void {
+    for (const { message } of framesIn(bytes)) {
+      if (message.kind !== 'bnd-upd') continue;
+      for (const { address } of message.bindings) this.#count(process, address);
+    }
+  }
+
+  #count(process: Process, address: number): void {
+    const { now } = this.world.scheduler;
+    const counts = this.#counts.get(process) ?? new Map<number, Count>();
+    this.#counts.set(process, counts);
+    const known = counts.get(address);
+    const count =
+      known !== undefined && now - known.sinceUs < WINDOW_US ? known : { sinceUs: now, updates: 0 };
+    counts.set(address, count);
+    if (++count.updates <= MOST_UPDATES) return;
+    const what = `${process.node.name} sends ${formatAddress(address)} ${count.updates} times in ${WINDOW_US / SECOND} s`;
+    throw new Violation(this.name, this.section, what);
+  }
+}
