@@ -292,10 +292,16 @@ export class Relationship implements Greeter, ExchangeView {
     this.held.onDeadline(at);
     this.contact.onDeadline();
     if (this.state === 'startup' && !this.connected && at >= this.startupUntilAt) {
-      this.alone = aloneAt(this.record.stored, at, this.timers);
+      this.alone = this.aloneNow;
       this.take('startup-over');
     } else if (this.state === 'recover-wait' && at >= this.recoverWaitUntilAt) this.take('wait-over');
     else this.duties.onDeadline();
+  }
+
+  /** A partner that is declared down before STARTUP is over was as far away as one that stayed away to its end. */
+  private get aloneNow(): Facts['alone'] {
+    const unmet = this.state === 'startup' && !this.connected;
+    return unmet ? aloneAt(this.record.stored, this.host.at, this.timers) : this.alone;
   }
 
   private get startupUntilAt(): number {
@@ -330,7 +336,7 @@ export class Relationship implements Greeter, ExchangeView {
       partnerLastDownAt: this.partnerLastDownAt,
       uncertaintyMs: this.clock.uncertaintyMs,
       restartGraceMs: this.timers.restartGraceMs,
-      alone: this.alone,
+      alone: this.aloneNow,
       clockInDoubt: false,
     });
   }
