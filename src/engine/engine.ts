@@ -167,6 +167,7 @@ export class Engine {
         this.partners.committed();
         break;
       case 'stopping':
+        this.record('server-stopping', { name: this.options.name });
         this.partners.takeAll('stop');
         break;
       case 'link-up':

@@ -16,7 +16,7 @@ export const EVENTS = {
     journal: true,
     text: '{name} starts with {scopes} scopes and {leases} leases from its store',
   },
-  'server-stopping': { level: 'info', journal: true, text: 'stopping: {reason}' },
+  'server-stopping': { level: 'info', journal: true, text: '{name} is stopping' },
   'lease-bound': {
     level: 'info',
     journal: true,

@@ -364,7 +364,7 @@ export class TandemDaemon {
    * stop").
    */
   private async takeLeave(): Promise<void> {
-    if (!this.begun || this.engine.partners.all.length === 0) return;
+    if (!this.begun) return;
     this.loop.feed({ kind: 'stopping' });
     await this.loop.settled();
     const until = performance.now() + OWN_OFFERS_MS;
