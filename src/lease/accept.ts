@@ -4,7 +4,7 @@
 
 import { equalBytes } from '../wire/bytes.js';
 import { clientKey } from './client.js';
-import { blankLease, endAt, type Lease, type LeaseState, type Side } from './lease.js';
+import { blankLease, endAt, INFINITE_AT, type Lease, type LeaseState, type Side } from './lease.js';
 import { clockMarginMs } from './lifetime.js';
 
 /** What a BNDUPD says of one address. All instants are own engine time, converted by the link, to the nearest. */
@@ -313,7 +313,9 @@ function isAnswered({ context }: Case): boolean {
  */
 function isOver(c: Case): boolean {
   const { mine, received, context, toleranceMs, sameClient } = c;
-  const end = knowsMine(c) ? Math.max(mine.endToldAt, received.endToldAt) : endAt(mine);
+  // An ACK without end may have left, and no later word takes it back.
+  const lowered = knowsMine(c) && endAt(mine) < INFINITE_AT;
+  const end = lowered ? Math.max(mine.endToldAt, received.endToldAt) : endAt(mine);
   const knownEndAt = Math.max(received.endToldAt, received.endPartnerAt);
   const knew = sameClient && knownEndAt + toleranceMs >= end;
   const leaseMs = end - mine.lastTransactionAt;
