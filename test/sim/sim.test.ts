@@ -15,6 +15,8 @@ import { type Endpoint, type Paths, Streams } from './streams.js';
 import { runSeed } from './world.js';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+t.setTimeout(120_000);
+
 const SEEDS = 40;
 /** A mutant that survives so many seeds has survived. */
 const SEEDS_A_MUTANT = 8;
