@@ -53,7 +53,7 @@ async function stateOf(daemon: Daemon, address: string): Promise<string> {
 
 /** Waits until the address is nobody's any more, and tells what it is then. */
 async function endOf(daemon: Daemon, address: string): Promise<string> {
-  return until(`the lease of ${address} to end`, 10_000, async () => {
+  return until(`the lease of ${address} to end`, 30_000, async () => {
     const state = await stateOf(daemon, address);
     return state !== 'active' && state;
   });
@@ -66,13 +66,13 @@ t.test(
     await withNet({ leaseTime: 20 }, async ({ lab, daemon, client }) => {
       const host = client('c1');
       const udhcpc = startUdhcpc(lab, host, 'eth0', ['-x', 'hostname:alpha']);
-      const bound = await udhcpc.told(['bound'], 10_000);
+      const bound = await udhcpc.told(['bound'], 30_000);
       t.ok(inRange(bound.address), bound.address);
       t.same(host.addresses('eth0'), [bound.address]);
       const lease = await daemon.leaseOf(host.hardwareAddress('eth0'));
       t.match(lease, { address: bound.address, state: 'active', hostname: 'alpha' });
 
-      const renewed = await udhcpc.told(['renew'], 15_000);
+      const renewed = await udhcpc.told(['renew'], 30_000);
       t.equal(renewed.address, bound.address);
       t.ok(renewed.at - bound.at > 8500, 'at half of the lease');
       t.ok(
@@ -85,7 +85,7 @@ t.test(
       await udhcpc.told(['deconfig'], 5000, 2);
       t.not(await endOf(daemon, bound.address), 'active');
       udhcpc.program.child.kill('SIGUSR1');
-      const again = await udhcpc.told(['bound'], 10_000, 2);
+      const again = await udhcpc.told(['bound'], 30_000, 2);
       t.equal(again.address, bound.address);
     });
   },
@@ -100,7 +100,7 @@ t.test(
       squatter.attach(lan, { address: '10.1.0.100/24' });
       squatter.ip('addr', 'add', '10.1.0.101/24', 'dev', 'eth0');
       const udhcpc = startUdhcpc(lab, client('c1'), 'eth0', ['-a']);
-      const first = await until('a declined lease', 10_000, async () =>
+      const first = await until('a declined lease', 30_000, async () =>
         (await daemon.leases()).find((lease) => lease.state === 'declined'),
       );
       squatter.ip(
@@ -110,7 +110,7 @@ t.test(
         'dev',
         'eth0',
       );
-      const bound = await udhcpc.told(['bound'], 20_000);
+      const bound = await udhcpc.told(['bound'], 30_000);
       t.not(bound.address, first.address);
       t.equal(await stateOf(daemon, first.address), 'declined');
       t.equal(await stateOf(daemon, bound.address), 'active');
@@ -128,7 +128,7 @@ t.test(
       async ({ lab, lan, daemon, client }) => {
         lab.host('squatter').attach(lan, { address: '10.1.0.100/24' });
         const udhcpc = startUdhcpc(lab, client('c1'), 'eth0');
-        const bound = await udhcpc.told(['bound'], 15_000);
+        const bound = await udhcpc.told(['bound'], 30_000);
         t.equal(bound.address, '10.1.0.101');
         t.equal(await stateOf(daemon, '10.1.0.101'), 'active');
       },
@@ -143,15 +143,15 @@ t.test(
     await withNet({}, async ({ lab, server, daemon, client }) => {
       const host = client('c1');
       const first = startDhclient(lab, host, 'eth0');
-      const bound = await first.told(['BOUND'], 15_000);
+      const bound = await first.told(['BOUND'], 30_000);
       t.ok(inRange(bound.address), bound.address);
-      const renewed = await first.told(['RENEW'], 10_000);
+      const renewed = await first.told(['RENEW'], 30_000);
       t.equal(renewed.address, bound.address);
 
       await first.program.saw(/bound to[\s\S]*bound to/, 5000); // said once the lease is in its file
       await first.program.stop('SIGKILL');
       const second = startDhclient(lab, host, 'eth0');
-      const rebooted = await second.told(['REBOOT'], 10_000);
+      const rebooted = await second.told(['REBOOT'], 30_000);
       t.equal(rebooted.address, bound.address, 'INIT-REBOOT is acknowledged');
       t.match(second.program.output, /DHCPREQUEST for [\d.]+ on eth0 to 255\.255\.255\.255/);
       t.notMatch(second.program.output, /DHCPDISCOVER/);
@@ -161,11 +161,11 @@ t.test(
       server.link('eth0', 'down');
       await second.program.saw(
         /DHCPREQUEST for \S+ on eth0 to 255\.255\.255\.255[\s\S]*to 255\.255\.255\.255/,
-        15_000,
+        30_000,
       );
       server.link('eth0', 'up');
       await daemon.start();
-      const rebound = await second.told(['REBIND', 'BOUND'], 15_000);
+      const rebound = await second.told(['REBIND', 'BOUND'], 30_000);
       t.equal(rebound.address, bound.address);
 
       t.equal(releaseDhclient(host, 'eth0', second.files), 0);
@@ -183,7 +183,7 @@ t.test(
       const folder = lab.scratch('c1-dhclient-eth0');
       host.run(['touch', `${folder}/refuse`]);
       const dhclient = startDhclient(lab, host, 'eth0');
-      const refused = await dhclient.told(['BOUND'], 15_000);
+      const refused = await dhclient.told(['BOUND'], 30_000);
       const bound = await dhclient.told(['BOUND'], 30_000, 2);
       t.not(bound.address, refused.address);
       t.equal(await stateOf(daemon, refused.address), 'declined');
@@ -199,9 +199,9 @@ t.test(
     await withNet({ leaseTime: 20, renewTime: 4, rebindTime: 12 }, async ({ lab, daemon, client }) => {
       const host = client('c1');
       const dhcpcd = startDhcpcd(lab, host, 'eth0');
-      const bound = await dhcpcd.told(['BOUND'], 25_000);
+      const bound = await dhcpcd.told(['BOUND'], 30_000);
       t.ok(inRange(bound.address), bound.address);
-      const renewed = await dhcpcd.told(['RENEW'], 15_000);
+      const renewed = await dhcpcd.told(['RENEW'], 30_000);
       t.equal(renewed.address, bound.address);
       dhcpcd.program.child.kill('SIGALRM'); // dhcpcd's signal for "release and exit"
       t.not(await endOf(daemon, bound.address), 'active');
@@ -213,7 +213,7 @@ t.test('npm dhcp: bound, renews, releases', { buffered: true, skip: labUnavailab
   await withNet({}, async ({ lab, daemon, client }) => {
     const host = client('c1');
     const npm = startNpmClient(lab, host, 'eth0');
-    const bound = await npm.told(['bound'], 10_000);
+    const bound = await npm.told(['bound'], 30_000);
     t.ok(inRange(bound.address), bound.address);
     npm.program.child.stdin?.write('renew\n');
     const renewed = await npm.told(['renewed'], 5000);
@@ -230,7 +230,7 @@ t.test(
   async (t) => {
     await withNet({ leaseTime: 4 }, async ({ lab, daemon, client }) => {
       const udhcpc = startUdhcpc(lab, client('c1'), 'eth0');
-      const bound = await udhcpc.told(['bound'], 10_000);
+      const bound = await udhcpc.told(['bound'], 30_000);
       await udhcpc.program.stop('SIGKILL');
       t.equal(await stateOf(daemon, bound.address), 'active');
       t.not(await endOf(daemon, bound.address), 'active');
@@ -246,7 +246,7 @@ t.test(
       const hosts = ['c1', 'c2', 'c3'].map(client);
       const clients = hosts.map((host) => startUdhcpc(lab, host, 'eth0'));
       const addresses = await Promise.all(
-        clients.map(async (one) => (await one.told(['bound'], 10_000)).address),
+        clients.map(async (one) => (await one.told(['bound'], 30_000)).address),
       );
       t.equal(new Set(addresses).size, 3);
       t.equal(await daemon.stop('SIGTERM'), 0, 'ends by itself when asked to');
@@ -258,7 +258,7 @@ t.test(
         });
       }
       clients[0]?.program.child.kill('SIGUSR1');
-      t.equal((await clients[0]?.told(['renew'], 10_000))?.address, addresses[0]);
+      t.equal((await clients[0]?.told(['renew'], 30_000))?.address, addresses[0]);
     });
   },
 );
