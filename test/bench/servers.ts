@@ -168,7 +168,8 @@ export const ISC: Kind = {
     writeFileSync(config, `${lines.join('\n')}\n`);
     writeFileSync(leases, '');
     const args = ['-4', '-f', '-q', '-cf', config, '-lf', leases, '-pf', join(folder, 'dhcpd.pid'), 'eth0'];
-    const program = host.start([...NICE, 'dhcpd', ...args]);
+    // The whole path: npm puts the programs of the packages first, and npm's `dhcp` brings a dhcpd of its own.
+    const program = host.start([...NICE, '/usr/sbin/dhcpd', ...args]);
     await listening(program);
     return stopper(program);
   },
