@@ -3,13 +3,8 @@
 
 import { LRUCache } from 'lru-cache';
 import { DHCP_LIMITS } from './limits.js';
+import { type Offer, OfferBook } from './offers.js';
 import type { Query } from './query.js';
-
-export interface Offer {
-  readonly address: number;
-  readonly client: string; // bytesKey of the client's key
-  readonly until: number; // engine ms
-}
 
 /** A DISCOVER whose address is being probed. */
 export interface Parked {
@@ -29,8 +24,7 @@ export type GiveBack = (address: number) => void;
 
 export class Memory {
   private now = 0;
-  private readonly offersByClient: LRUCache<string, Offer>;
-  private readonly clientByAddress = new Map<number, string>();
+  private readonly book: OfferBook;
   private readonly parkedByToken = new Map<number, Parked>();
   private readonly parkedByClient = new Map<string, Parked>();
   private readonly rates: LRUCache<string, Budget>;
@@ -39,14 +33,7 @@ export class Memory {
 
   constructor(giveBack: GiveBack) {
     const perf = { now: () => this.now };
-    this.offersByClient = new LRUCache({
-      max: DHCP_LIMITS.offers,
-      perf,
-      dispose: (offer, _client, reason) => {
-        this.clientByAddress.delete(offer.address);
-        if (reason === 'evict') giveBack(offer.address);
-      },
-    });
+    this.book = new OfferBook(DHCP_LIMITS.offers, giveBack);
     this.rates = new LRUCache({ max: DHCP_LIMITS.rateClients, perf });
     this.declines = new LRUCache({ max: DHCP_LIMITS.rateClients, perf });
   }
@@ -58,53 +45,49 @@ export class Memory {
 
   /** A live offer to this client, whatever its address. */
   offerTo(client: string): Offer | undefined {
-    return this.offersByClient.peek(client);
+    return this.book.of(client);
   }
 
   /** The client to whom the address is offered now. */
   offeredTo(address: number): string | undefined {
-    return this.clientByAddress.get(address);
+    return this.book.clientOf(address);
   }
 
   get offerCount(): number {
-    return this.offersByClient.size;
+    return this.book.size;
   }
 
   /** Offers in the order they were made, for reading. */
-  *offers(): Generator<Offer> {
-    for (const offer of this.offersByClient.rvalues()) yield offer as Offer;
+  offers(): Iterable<Offer> {
+    return this.book.values();
   }
 
   /** Addresses on offer, in no order. */
   offeredAddresses(): Iterable<number> {
-    return this.clientByAddress.keys();
+    return this.book.addresses();
   }
 
   /** Remember an offer; one that the client already had is replaced and its address must have been given back. */
   addOffer(client: string, address: number): void {
-    this.offersByClient.set(client, { address, client, until: this.now + DHCP_LIMITS.offerMs });
-    this.clientByAddress.set(address, client);
+    this.book.set({ address, client, until: this.now + DHCP_LIMITS.offerMs });
   }
 
   /** Forget the client's offer without giving the address back: it was taken up, or the caller gives it back. */
   removeOffer(client: string): Offer | undefined {
-    const offer = this.offersByClient.peek(client);
-    if (offer) this.offersByClient.delete(client);
-    return offer;
+    return this.book.delete(client);
   }
 
-  /** When the oldest offer ends; the cache keeps insertion order because it is only ever peeked at. */
+  /** When the oldest offer ends. */
   nextOfferEnd(): number | undefined {
-    const oldest = this.offersByClient.rvalues().next().value as Offer | undefined;
-    return oldest?.until;
+    return this.book.oldest?.until;
   }
 
   /** Offers that have ended by now, at most `max`; the caller removes them and gives their addresses back. */
   endedOffers(max: number): Offer[] {
     const ended: Offer[] = [];
-    for (const offer of this.offersByClient.rvalues()) {
-      if ((offer as Offer).until > this.now || ended.length >= max) break;
-      ended.push(offer as Offer);
+    for (const offer of this.book.values()) {
+      if (offer.until > this.now || ended.length >= max) break;
+      ended.push(offer);
     }
     return ended;
   }
