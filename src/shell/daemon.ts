@@ -24,6 +24,7 @@ import { PartnerPortError, PartnerSide } from './partner-side.js';
 import { PendingCommands } from './pending.js';
 import { openProber, type Prober } from './probe.js';
 import { openRecorder, type Recorder } from './recorder.js';
+import { rehearse } from './rehearsal.js';
 import { type ApplyOptions, SettingsFile } from './settings-file.js';
 import { type Store, StoreError } from './store.js';
 import { openServerSockets, type ServerSockets } from './udp.js';
@@ -136,6 +137,7 @@ export class TandemDaemon {
       daemon.readSecrets(options.config, 'start');
       daemon.load();
       await daemon.applyFile();
+      await rehearse();
       daemon.openNetwork();
       await daemon.openPartnerPort();
       await daemon.openAdmin();

@@ -51,7 +51,7 @@ export class Loop {
 
   constructor(
     private readonly engine: Engine,
-    private readonly store: Store,
+    private readonly store: Pick<Store, 'commit' | 'tellable'>,
     private readonly world: World,
   ) {}
 

@@ -5,6 +5,7 @@ import type { Command, CommandResult } from '../../src/engine/command.js';
 import { Engine } from '../../src/engine/engine.js';
 import { openStore } from '../../src/shell/lmdb.js';
 import { Loop } from '../../src/shell/loop.js';
+import { rehearse } from '../../src/shell/rehearsal.js';
 import type { Store } from '../../src/shell/store.js';
 
 interface Bench {
@@ -107,3 +108,13 @@ t.test('what hangs on a commit that failed never leaves', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.equal(bench.fatal.length, 1, 'and nothing is taken after it');
 });
+
+t.test(
+  'a rehearsal binds every client that it makes up, and ends at whichever limit comes first',
+  async (t) => {
+    t.equal(await rehearse({ exchanges: 160, milliseconds: 60_000 }), 160);
+    const startedAt = performance.now();
+    const bound = await rehearse({ exchanges: 1e9, milliseconds: 50 });
+    t.ok(bound > 0 && performance.now() - startedAt < 5_000, `${bound} in the time it was given`);
+  },
+);
