@@ -68,32 +68,79 @@ export interface RemovalOptions extends OrderOptions {
   readonly partnerDown: boolean;
 }
 
+/** An order that was carried out (or, with `dryRun`, would be), or a refusal that changed nothing. */
+export type OrderResult<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | Extract<CommandResult, { readonly ok: false }>;
+
+export interface OrderValue {
+  readonly plan: readonly string[]; // what is done, a sentence each
+}
+
 /** What `add` answers: the checks always, and the relationship once it is made. */
 export interface MakeResult {
   readonly report: CheckReport;
-  readonly result: CommandResult;
+  /** Refused with the code of the first check that failed, when one did. */
+  readonly result: OrderResult<MakeValue>;
 }
 
+export interface MakeValue extends OrderValue {
+  readonly name: string; // the one chosen, when the order had none
+}
+
+export interface RemovalValue extends OrderValue {
+  /** Scopes that left the partner (with `keepPartnerScopes`: stay there, inactive), and the leases it had of each. */
+  readonly partnerScopes: readonly { readonly scopeId: string; readonly leases: number }[];
+  readonly exported: string | null; // file in the partner's state directory with all that was removed there
+  readonly scopesLeft: readonly string[]; // of the relationship, afterwards
+}
+
+export interface ReplicationValue extends OrderValue {
+  readonly scopes: readonly string[]; // those whose settings both servers have now
+}
+
+/** One setting that the two servers do not have alike. */
+export interface SettingDifference {
+  readonly scopeId: string | null; // null = of the relationship or of the whole server
+  readonly key: string; // as in the scope's JSON: `leaseTime`, `options.routers`
+  readonly here: unknown; // null = not there
+  readonly there: unknown;
+  readonly conflict: boolean; // both edited it while apart; else the newer one is still under way
+}
+
+export interface DiffValue {
+  readonly differences: readonly SettingDifference[];
+}
+
+export interface InviteValue {
+  readonly token: string;
+  readonly expiresAt: string | null; // RFC 3339
+}
+
+/** Each order ends within 45 s, whatever the partner does. */
 export interface RelationshipDesk {
   add(order: RelationshipOrder, options: OrderOptions): Promise<MakeResult>;
-  set(name: string, change: RelationshipChange, options: OrderOptions): Promise<CommandResult>;
-  /** The value names the scopes removed from the partner, their lease counts, and the file they were exported to there. */
-  remove(name: string, options: RemovalOptions): Promise<CommandResult>;
+  set(name: string, change: RelationshipChange, options: OrderOptions): Promise<OrderResult<OrderValue>>;
+  remove(name: string, options: RemovalOptions): Promise<OrderResult<RemovalValue>>;
   addScopes(name: string, scopes: readonly string[], options: OrderOptions): Promise<MakeResult>;
-  removeScopes(name: string, scopes: readonly string[], options: RemovalOptions): Promise<CommandResult>;
+  removeScopes(
+    name: string,
+    scopes: readonly string[],
+    options: RemovalOptions,
+  ): Promise<OrderResult<RemovalValue>>;
   /** Send settings of scopes, all of the relationship's when none is named, or take the partner's. */
   replicate(
     name: string,
     scopes: readonly string[],
     from: 'local' | 'partner',
     options: OrderOptions,
-  ): Promise<CommandResult>;
+  ): Promise<OrderResult<ReplicationValue>>;
   /** Settings on this server against the partner's, key by key. */
-  diff(name: string): Promise<CommandResult>;
-  swapRoles(name: string, options: OrderOptions): Promise<CommandResult>;
+  diff(name: string): Promise<OrderResult<DiffValue>>;
+  swapRoles(name: string, options: OrderOptions): Promise<OrderResult<OrderValue>>;
   /** Decide a change that is in doubt because the partner cannot be asked. */
-  settle(name: string, decision: 'commit' | 'abort', options: OrderOptions): Promise<CommandResult>;
+  settle(name: string, decision: 'commit' | 'abort', options: OrderOptions): Promise<OrderResult<OrderValue>>;
   /** A token that carries this server's address and a new partner secret; `join` on the other server takes it. */
-  invite(options: OrderOptions): Promise<CommandResult>;
-  join(token: string, options: OrderOptions): Promise<CommandResult>;
+  invite(options: OrderOptions): Promise<OrderResult<InviteValue>>;
+  join(token: string, options: OrderOptions): Promise<OrderResult<OrderValue>>;
 }

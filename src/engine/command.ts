@@ -48,6 +48,27 @@ export type RefusalCode =
   | 'partner-heard' // 409: needs force
   | 'not-recovered' // 409: needs force
   | 'wrong-state' // 409
+  // About relationships: the first sixteen are the checks of product's table, each in its own words.
+  | 'partner-name-unresolved' // 422
+  | 'partner-address-invalid' // 422
+  | 'ipv6-not-supported' // 422
+  | 'partner-unreachable' // 503
+  | 'partner-not-running' // 503
+  | 'partner-version-unsupported' // 422
+  | 'permission-denied' // 422: by the partner
+  | 'too-many-relationships' // 422
+  | 'clock-skew' // 422
+  | 'scope-exists-on-partner' // 409
+  | 'scope-already-in-relationship' // 409
+  | 'relationship-exists' // 409
+  | 'relationship-name-invalid' // 422
+  | 'scope-required' // 422
+  | 'secret-required' // 422
+  | 'scope-not-in-relationship' // 404
+  | 'in-doubt' // 409: an earlier change is not decided yet
+  | 'not-in-doubt' // 409: nothing to settle
+  | 'partner-refused' // 409: the partner will not take part, and says why
+  | 'invitation-invalid' // 422
   | 'invalid' // 422: faults say where
   | 'would-strand-leases' // 422: needs force
   | 'overloaded'; // 503
