@@ -179,6 +179,13 @@ export function words(place: string, most: number): Field<string> {
   };
 }
 
+/** A text that is whole or refused, at most `most` octets of UTF-8. */
+export function text(place: string, most: number): Field<string> {
+  return both(place, (value) =>
+    typeof value === 'string' && fits(value, most) ? value : fault('field-malformed', place),
+  );
+}
+
 function fits(text: string, most: number): boolean {
   return text.length * 3 <= most || (text.length <= most && utf8Encode(text).length <= most);
 }

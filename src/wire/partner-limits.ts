@@ -31,6 +31,12 @@ export const PARTNER_LIMITS = {
   serverNameBytes: 255,
   /** A sentence for operators (draft-ietf-dhc-failover-12 §12.16). */
   messageBytes: 1_024,
+  /** Name of an operation between managing servers, and of a refusal. */
+  operationBytes: 64,
+  /** What such an operation is about: the settings of all scopes of a relationship fit, reservations and all. */
+  documentBytes: 15 << 20,
+  /** Longest frame of a management connection, which has proved its secret. */
+  manageFrameBytes: 16 << 20,
 
   /** Highest whole number that a `double` and everything above it holds exactly. */
   wholeNumber: Number.MAX_SAFE_INTEGER,

@@ -29,7 +29,9 @@ export type PartnerMessage =
   | UpdDoneMessage
   | PoolReqMessage
   | PoolRespMessage
-  | DisconnectMessage;
+  | DisconnectMessage
+  | ManageRequestMessage
+  | ManageReplyMessage;
 
 /** A body that this version does not know: to be ignored and counted. `field` is its number in the Frame. */
 export interface UnknownMessage {
@@ -209,4 +211,30 @@ export interface DisconnectMessage {
   readonly kind: 'disconnect';
   readonly reason: number; // a number of REJECT_REASONS
   readonly text: string;
+}
+
+/** Who speaks on a management connection, and which versions. */
+interface ManageGreeting {
+  readonly protocolLow: number;
+  readonly protocolHigh: number;
+  readonly serverId: string; // 32 hex digits
+  readonly serverName: string;
+}
+
+/** The one message of a management connection (failover.md §5 "Management"). */
+export interface ManageRequestMessage extends ManageGreeting {
+  readonly kind: 'manage-request';
+  readonly operation: string;
+  readonly document: string; // JSON
+  readonly t1At: number;
+}
+
+export interface ManageReplyMessage extends ManageGreeting {
+  readonly kind: 'manage-reply';
+  readonly refusal: string; // a stable code, '' = done
+  readonly text: string; // one sentence when refused
+  readonly document: string; // JSON
+  readonly t1At: number;
+  readonly t2At: number;
+  readonly t3At: number;
 }

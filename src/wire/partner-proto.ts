@@ -17,6 +17,8 @@ message Frame {
     PoolReq pool_req = 10;
     PoolResp pool_resp = 11;
     Disconnect disconnect = 12;
+    ManageRequest manage_request = 32;
+    ManageReply manage_reply = 33;
   }
 }
 message CommitPoint {
@@ -153,6 +155,27 @@ message PoolAmount {
 message Disconnect {
   uint32 reason = 1;
   string message = 2;
+}
+message ManageRequest {
+  uint32 protocol_low = 1;
+  uint32 protocol_high = 2;
+  bytes server_id = 3;
+  string server_name = 4;
+  string operation = 5;
+  string document = 6;
+  double t1 = 7;
+}
+message ManageReply {
+  uint32 protocol_low = 1;
+  uint32 protocol_high = 2;
+  bytes server_id = 3;
+  string server_name = 4;
+  string refusal = 5;
+  string message = 6;
+  string document = 7;
+  double t1 = 8;
+  double t2 = 9;
+  double t3 = 10;
 }
 enum Role {
   ROLE_UNDECIDED = 0;

@@ -17,6 +17,7 @@ import {
   parts,
   type Shape,
   tableCodec,
+  text,
   whole,
   words,
 } from './partner-fields.js';
@@ -107,6 +108,13 @@ const POOL_AMOUNT = tableCodec<PoolAmount>({
   addresses: whole('PoolAmount.addresses'),
 });
 
+const manageGreeting = (message: string) => ({
+  protocolLow: whole(`${message}.protocolLow`, 1),
+  protocolHigh: whole(`${message}.protocolHigh`, 1),
+  serverId: hex(`${message}.serverId`, 16),
+  serverName: name(`${message}.serverName`, LIMITS.serverNameBytes),
+});
+
 type Body<Kind extends PartnerMessage['kind']> = Omit<Extract<PartnerMessage, { kind: Kind }>, 'kind'>;
 
 /** One row a body of Frame: its name there, and its fields. */
@@ -193,6 +201,27 @@ export const MESSAGE_SHAPES: {
     codec: tableCodec({
       reason: whole('Disconnect.reason', 1, 255),
       text: words('Disconnect.message', LIMITS.messageBytes),
+    }),
+  },
+  'manage-request': {
+    wire: 'manageRequest',
+    codec: tableCodec({
+      ...manageGreeting('ManageRequest'),
+      operation: name('ManageRequest.operation', LIMITS.operationBytes),
+      document: text('ManageRequest.document', LIMITS.documentBytes),
+      t1At: instant('ManageRequest.t1'),
+    }),
+  },
+  'manage-reply': {
+    wire: 'manageReply',
+    codec: tableCodec({
+      ...manageGreeting('ManageReply'),
+      refusal: text('ManageReply.refusal', LIMITS.operationBytes),
+      text: words('ManageReply.message', LIMITS.messageBytes),
+      document: text('ManageReply.document', LIMITS.documentBytes),
+      t1At: instant('ManageReply.t1'),
+      t2At: instant('ManageReply.t2'),
+      t3At: instant('ManageReply.t3'),
     }),
   },
 };

@@ -22,6 +22,7 @@ interface Body {
 const BODY_FIELDS = { first: 2, last: 63 } as const;
 const LENGTH_DELIMITED = 2;
 const NO_BYTES = new Uint8Array(0);
+const FRAME_BYTES: number = PARTNER_LIMITS.frameBytes;
 
 const FRAME = protobuf.parse(PARTNER_PROTO).root.lookupType('tandem.partner.Frame');
 
@@ -35,7 +36,7 @@ const BODY_BY_FIELD = new Map(BODIES.map((body) => [FRAME.fields[body.wire]!.id,
  * A frame with the length before it, in fresh memory. Names of clients longer than a lease record keeps are cut, and
  * their options 60, 77 and 82 left out, as the record does. RangeError: a value that the receiver would refuse.
  */
-export function encodeFrame(frame: PartnerFrame): Uint8Array {
+export function encodeFrame(frame: PartnerFrame, frameBytes = FRAME_BYTES): Uint8Array {
   const writer = new protobuf.Writer();
   writer.fixed32(0);
   const body = BODY_BY_KIND.get(frame.message.kind)!;
@@ -46,7 +47,7 @@ export function encodeFrame(frame: PartnerFrame): Uint8Array {
   }
   const bytes = writer.finish();
   const length = bytes.length - PARTNER_LIMITS.prefixBytes;
-  if (length > PARTNER_LIMITS.frameBytes) throw new RangeError(`cannot send a frame of ${length} octets`);
+  if (length > frameBytes) throw new RangeError(`cannot send a frame of ${length} octets`);
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, length);
   return bytes;
 }
@@ -122,7 +123,7 @@ export class FrameReader {
   private failure: PartnerDecodeError | null = null;
 
   /** `frameBytes`: longest frame taken. */
-  constructor(private readonly frameBytes: number = PARTNER_LIMITS.frameBytes) {}
+  constructor(private readonly frameBytes: number = FRAME_BYTES) {}
 
   /** Octets held of frames not yet returned. */
   get bufferedBytes(): number {

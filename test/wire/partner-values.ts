@@ -116,6 +116,29 @@ export const EXAMPLES: readonly PartnerMessage[] = [
   { kind: 'pool-req', scopes: [{ scope: 0x0a4d_0000, addresses: 12 }] },
   { kind: 'pool-resp', scopes: [{ scope: 0x0a4d_0000, addresses: 10 }] },
   { kind: 'disconnect', reason: 70, text: 'the server is stopping' },
+  {
+    kind: 'manage-request',
+    protocolLow: 1,
+    protocolHigh: 1,
+    serverId: 'a1'.repeat(16),
+    serverName: 'dhcp1',
+    operation: 'check',
+    document: '{"name":"dhcp1-dhcp2","scopes":["10.77.0.0/24"]}',
+    t1At: 1_767_225_600_000,
+  },
+  {
+    kind: 'manage-reply',
+    protocolLow: 1,
+    protocolHigh: 1,
+    serverId: 'b2'.repeat(16),
+    serverName: 'dhcp2',
+    refusal: 'scope-exists-on-partner',
+    text: '10.77.0.0/24 exists on the partner',
+    document: '{}',
+    t1At: 1_767_225_600_000,
+    t2At: 1_767_225_600_010,
+    t3At: 1_767_225_600_011,
+  },
 ];
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
@@ -138,6 +161,12 @@ const namesOf = <Name extends string>(table: Readonly<Record<Name, number>>): fc
 const sentState: fc.Arbitrary<SentState> = namesOf(SERVER_STATE_NUMBERS).filter(
   (one): one is SentState => one !== 'startup',
 );
+const manageGreeting = {
+  protocolLow: fc.constant(1),
+  protocolHigh: fc.integer({ min: 1, max: 200 }),
+  serverId: hexOf(16),
+  serverName: words(PARTNER_LIMITS.serverNameBytes).filter((one) => one !== ''),
+};
 const point = record({ sequence: wholeNumber, hash: hexOf(8) });
 
 const terms = record({
@@ -269,6 +298,23 @@ const message: fc.Arbitrary<PartnerMessage> = fc.oneof(
   record({ kind: fc.constant('pool-req' as const), scopes: poolAmounts }),
   record({ kind: fc.constant('pool-resp' as const), scopes: poolAmounts }),
   record({ kind: fc.constant('disconnect' as const), reason: fc.integer({ min: 1, max: 255 }), text }),
+  record({
+    kind: fc.constant('manage-request' as const),
+    ...manageGreeting,
+    operation: fc.string({ minLength: 1, maxLength: 16 }),
+    document: fc.json(),
+    t1At: instant,
+  }),
+  record({
+    kind: fc.constant('manage-reply' as const),
+    ...manageGreeting,
+    refusal: fc.string({ maxLength: 16 }),
+    text,
+    document: fc.json(),
+    t1At: instant,
+    t2At: instant,
+    t3At: instant,
+  }),
 );
 
 export const anyFrame: fc.Arbitrary<PartnerFrame> = record({ xid: u32, message });
