@@ -164,7 +164,7 @@ export class Exchange {
         this.view.held.drop(address);
         leases.push(merged.lease);
       }
-      if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, verdict)) {
+      if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, binding, verdict)) {
         follow.push(address);
       }
       results.push({ address, revision, ...answerTo(verdict) });
@@ -178,14 +178,17 @@ export class Exchange {
     for (const address of follow) this.updates.changed(address, id);
   }
 
-  /** The storm brake (RFC 8156): a refusal is followed by each revision of ours once, whatever became of that. */
-  private isRepeat({ lease }: Merged, mine: Lease | undefined, { verdict }: Verdict): boolean {
+  /** The storm brake (RFC 8156): nothing is repeated to a partner that has not changed its record since. */
+  private isRepeat(
+    { lease }: Merged,
+    mine: Lease | undefined,
+    binding: Binding,
+    { verdict }: Verdict,
+  ): boolean {
     if (lease !== null || mine === undefined) return false;
     const { address, revision } = mine;
     if (verdict === 'accept') return this.updates.wasRefused(address, revision);
-    if (this.updates.wasRefused(address, revision) || this.updates.wasReplied(address, revision)) return true;
-    this.updates.replied(address, revision);
-    return false;
+    return !this.updates.mayReply(address, revision, binding.revision);
   }
 
   private refused(address: number, verdict: Extract<Verdict, { verdict: 'reject' }>): void {

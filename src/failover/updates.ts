@@ -27,8 +27,8 @@ export class Updates {
   refused = 0;
   /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
   private readonly refusedRevisions = new Map<number, number>();
-  /** Address → own revision that was sent because an update of the partner was refused. */
-  private readonly repliedRevisions = new Map<number, number>();
+  /** Address → own revision that was sent because this revision of the partner's was refused. */
+  private readonly replied = new Map<number, { readonly own: number; readonly partners: number }>();
 
   /** The address changed with this commit. */
   changed(address: number, commitId: number): void {
@@ -50,13 +50,16 @@ export class Updates {
     return this.refusedRevisions.get(address) === revision;
   }
 
-  /** Was this very revision sent on this connection already, to say why an update was refused? Once is enough. */
-  wasReplied(address: number, revision: number): boolean {
-    return this.repliedRevisions.get(address) === revision;
-  }
-
-  replied(address: number, revision: number): void {
-    this.repliedRevisions.set(address, revision);
+  /**
+   * An update of the partner was refused: is our record to be sent, for it to see why? Once for each pair of revisions
+   * on a connection. Not once for each of ours: a partner that has moved on since, from ACTIVE to EXPIRED, may accept
+   * now what it refused then.
+   */
+  mayReply(address: number, own: number, partners: number): boolean {
+    const last = this.replied.get(address);
+    if (last?.own === own && last.partners === partners) return false;
+    this.replied.set(address, { own, partners });
+    return true;
   }
 
   isOutstanding(address: number): boolean {
@@ -112,7 +115,7 @@ export class Updates {
   /** The connection ended: what was in flight waits again, for all commits that were asked for (`issuedId`). */
   linkLost(issuedId: number): void {
     this.refusedRevisions.clear();
-    this.repliedRevisions.clear();
+    this.replied.clear();
     const later = [...this.waiting];
     this.waiting.clear();
     for (const address of this.inFlight.keys()) this.waiting.set(address, issuedId);
