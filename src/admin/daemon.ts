@@ -14,6 +14,7 @@ export interface ShellStats {
   readonly requestSeconds: Histogram; // datagram in to ACK handed to the kernel
   readonly eventLoopLagSeconds: number; // newest
   readonly sendErrors: number;
+  readonly oversizedDatagrams: number; // dropped before they were read whole
   readonly partnerEnds: ReadonlyMap<string, number>; // why partner connections ended or were refused → how often
   readonly startedAt: string;
   readonly at: string; // engine time now; the view knows only that of the last input

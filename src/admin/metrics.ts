@@ -124,6 +124,7 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_packets_received_total', type: 'counter', help: 'DHCP packets received, by operation and interface.', read: received },
   { name: 'tandem_packets_sent_total', type: 'counter', help: 'DHCP packets sent, by operation.', read: (s) => byKey(s.counters.sent, 'operation') },
   { name: 'tandem_packets_dropped_total', type: 'counter', help: 'DHCP packets not answered, by reason.', read: (s) => byKey(s.counters.dropped, 'reason') },
+  { name: 'tandem_datagrams_oversized_total', type: 'counter', help: 'Datagrams longer than any DHCP message, dropped unread.', read: (s) => one(s.shell.oversizedDatagrams) },
   { name: 'tandem_send_errors_total', type: 'counter', help: 'Packets that the kernel refused to send.', read: (s) => one(s.shell.sendErrors) },
   { name: 'tandem_scope_exhausted_total', type: 'counter', help: 'DISCOVERs not served for want of a free address, by scope.', read: (s) => byKey(s.counters.exhausted, 'scope') },
   { name: 'tandem_conflict_probes_total', type: 'counter', help: 'Probes for an address in use before its first offer.', read: (s) => one(s.counters.probes) },

@@ -15,6 +15,8 @@ export const ALARMS = {
   'store-restored': 'the store was restored from a backup: leases given since then are not in it',
   'config-refused': 'the config file could not be applied at start; the settings that ran before are served',
   network: 'an interface or socket that the config names cannot be used',
+  'no-conflict-detection':
+    'addresses are offered unprobed, because probing them does not work on an interface',
   'partner-port': 'the address on which partners reach this server is not there',
   'recording-ended': 'the input recording ended before it was told to',
   'relationship-not-normal': 'a relationship has been out of NORMAL for longer than a restart takes',
@@ -29,7 +31,12 @@ export const ALARMS = {
 } as const;
 
 /** Alarms that the shell raises; the engine raises the others itself. */
-export type ShellAlarm = 'config-refused' | 'network' | 'partner-port' | 'recording-ended';
+export type ShellAlarm =
+  | 'config-refused'
+  | 'network'
+  | 'no-conflict-detection'
+  | 'partner-port'
+  | 'recording-ended';
 
 export type AlarmCode = keyof typeof ALARMS;
 

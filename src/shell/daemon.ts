@@ -7,7 +7,8 @@ import type { Admin, AdminOptions } from '../admin/server.js';
 import type { ServeConfig } from '../config/config.js';
 import { loadConfigFile } from '../config/load.js';
 import { parseEndpoint } from '../config/scalars.js';
-import { loadTokens, type Token } from '../config/tokens.js';
+import type { Token } from '../config/tokens.js';
+import type { ShellAlarm } from '../engine/alarms.js';
 import type { CommandResult } from '../engine/command.js';
 import { Engine } from '../engine/engine.js';
 import { isoOf } from '../engine/instants.js';
@@ -27,6 +28,7 @@ import { openRecorder, type Recorder } from './recorder.js';
 import { rehearse } from './rehearsal.js';
 import { type ApplyOptions, SettingsFile } from './settings-file.js';
 import { type Store, StoreError } from './store.js';
+import { readTokenFile } from './token-file.js';
 import { openServerSockets, type ServerSockets } from './udp.js';
 
 export interface DaemonOptions {
@@ -208,13 +210,14 @@ export class TandemDaemon {
       hardwareAddressOf: (name) =>
         this.watch?.current.find((state) => state.name === name)?.hardwareAddress ?? null,
       onError,
+      onChange: (problems) => this.alarmNetwork('no-conflict-detection', problems),
     });
     const sockets = openServerSockets({
       serverPort: config.ports.server,
       onDatagram: (name, bytes, from, fromPort) =>
         this.loop.feed({ kind: 'datagram', interface: name, bytes, from, fromPort }),
       onError,
-      onChange: (problems) => this.alarmNetwork([...(this.watch?.problems ?? []), ...problems]),
+      onChange: (problems) => this.alarmNetwork('network', [...(this.watch?.problems ?? []), ...problems]),
     });
     this.sockets = sockets;
     this.watch = watchInterfaces(config.interfaces, (states, problems) => {
@@ -233,12 +236,12 @@ export class TandemDaemon {
 
   private noteNetwork(problems: readonly { readonly message: string }[]): void {
     for (const { message } of problems) this.options.log.say('warn', message);
-    this.alarmNetwork(problems);
+    this.alarmNetwork('network', problems);
   }
 
-  private alarmNetwork(problems: readonly { readonly message: string }[]): void {
-    const message = problems.length === 0 ? null : problems.map((problem) => problem.message).join(' ');
-    this.loop.feed({ kind: 'alarm', code: 'network', message });
+  private alarmNetwork(code: ShellAlarm, problems: readonly { readonly message: string }[]): void {
+    const message = problems.map((problem) => problem.message).join(' ');
+    this.loop.feed({ kind: 'alarm', code, message: message === '' ? null : message });
   }
 
   private async openPartnerPort(): Promise<void> {
@@ -274,18 +277,12 @@ export class TandemDaemon {
 
   /** The token file, at the start and on each reload; a faulty one leaves the tokens as they were. */
   private readTokens(): void {
-    const { tokenFile } = this.options.config.admin;
-    if (tokenFile === null) return;
-    const read = loadTokens(tokenFile);
-    for (const { message } of read.warnings) this.options.log.say('warn', `${tokenFile} ${message}`);
-    if (read.ok) this.tokens = read.tokens;
-    else {
-      const faults = read.faults.map(
-        ({ path, line, message }) => `${tokenFile}:${line ?? 1}: ${path} ${message}`,
-      );
-      if (this.tokens.length === 0) throw new StartError(faults.join('\n'));
-      for (const fault of faults) this.options.log.say('error', fault);
-    }
+    const { config, log } = this.options;
+    if (config.admin.tokenFile === null) return;
+    const read = readTokenFile(config.admin.tokenFile, log);
+    if (!('faults' in read)) this.tokens = read;
+    else if (this.tokens.length === 0) throw new StartError(read.faults.join('\n'));
+    else for (const fault of read.faults) log.say('error', fault);
   }
 
   /** Read the config file and the token file again, and apply what changed. */
@@ -332,6 +329,7 @@ export class TandemDaemon {
       requestSeconds: this.loop.requestSeconds,
       eventLoopLagSeconds: this.housekeeping?.lagSeconds ?? 0,
       sendErrors: this.sockets?.stats().unsent ?? 0,
+      oversizedDatagrams: this.sockets?.stats().oversized ?? 0,
       partnerEnds: this.partners.ends(),
       startedAt: this.startedAt,
       at: isoOf(this.clock.now()),
@@ -357,7 +355,7 @@ export class TandemDaemon {
   private fatal(error: unknown): void {
     this.loop.stop();
     this.listening = false;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = error instanceof Error ? error.message : error;
     this.options.onFatal(`A change could not be put on disk, so no client is answered any more: ${why}`);
   }
 

@@ -53,6 +53,8 @@ export interface ProberOptions {
   readonly hardwareAddressOf: (interfaceName: string) => Uint8Array | null;
   /** Conflict detection does not work here or now; the same at most once a minute. */
   readonly onError: (problem: NetProblem) => void;
+  /** On which interfaces it does not work now, whenever that changes; none: it works wherever it was tried last. */
+  readonly onChange: (problems: readonly NetProblem[]) => void;
 }
 
 export interface Prober {
@@ -84,6 +86,8 @@ class ProbeDesk implements Prober {
   pending = 0;
   private readonly channels = new Map<string, Channel>();
   private readonly reports = new Map<string, number>();
+  /** By interface: why addresses on it cannot be probed. */
+  private readonly troubles = new Map<string, NetProblem>();
   private readonly identifier = process.pid & 0xffff;
   private readonly scratch = new Uint8Array(2048);
   private sequence = 0;
@@ -119,7 +123,7 @@ class ProbeDesk implements Prober {
       }
       const sender = this.options.hardwareAddressOf(request.interface);
       if (sender?.length !== 6) {
-        this.report(request.interface, `${request.interface} has no Ethernet address`);
+        this.trouble(request.interface, 'it has no Ethernet address');
         return undefined;
       }
       const channel = this.channelOf(key, () => this.openArp(key));
@@ -162,6 +166,7 @@ class ProbeDesk implements Prober {
   /** False (and said) when the question cannot be put at all. */
   private transmit(request: ProbeRequest, channel: Channel, packet: Uint8Array, name: Uint8Array): boolean {
     const code = sendTo(channel.fd, packet, name);
+    if (code === undefined) this.works(request.interface);
     // Full buffers pass, and there is a second try; a host that does not answer ARP is no error of ours.
     if (code === undefined || code === 'EHOSTUNREACH' || code === 'EAGAIN' || code === 'ENOBUFS') return true;
     this.refused(request.interface, new SystemError('sendto', 0, code));
@@ -260,24 +265,37 @@ class ProbeDesk implements Prober {
   }
 
   private refused(name: string, error: SystemError): void {
-    const denied = error.code === 'EPERM' || error.code === 'EACCES';
-    this.report(
-      name,
-      denied
-        ? 'it needs CAP_NET_RAW; run as root, or give the service AmbientCapabilities=CAP_NET_RAW, or switch conflictDetection off'
-        : error.message,
-    );
+    // What depends on the single address (no route to it) is said; only what holds for all of them is an alarm.
+    if (error.code !== 'EPERM' && error.code !== 'EACCES') this.report(name, error.message);
+    else
+      this.trouble(
+        name,
+        'it needs CAP_NET_RAW; run as root, or give the service AmbientCapabilities=CAP_NET_RAW, or switch conflictDetection off',
+      );
   }
 
-  private report(name: string, why: string): void {
-    const now = performance.now();
-    const last = this.reports.get(why);
-    if (last !== undefined && now - last < REPORT_AGAIN_MS) return;
-    if (this.reports.size > 256) this.reports.clear();
-    this.reports.set(why, now);
+  private trouble(name: string, why: string): void {
+    const problem = this.report(name, why);
+    const known = this.troubles.get(name)?.message === problem.message;
+    this.troubles.set(name, problem);
+    if (!known) this.options.onChange([...this.troubles.values()]);
+  }
+
+  private works(name: string): void {
+    if (this.troubles.delete(name)) this.options.onChange([...this.troubles.values()]);
+  }
+
+  private report(name: string, why: string): NetProblem {
     const where = name === '' ? '' : ` on ${name}`;
     const message = `Addresses are offered without conflict detection${where}: ${why}.`;
-    this.options.onError({ code: 'no-conflict-detection', interface: name, message });
+    const problem: NetProblem = { code: 'no-conflict-detection', interface: name, message };
+    const now = performance.now();
+    const last = this.reports.get(message);
+    if (last !== undefined && now - last < REPORT_AGAIN_MS) return problem;
+    if (this.reports.size > 256) this.reports.clear();
+    this.reports.set(message, now);
+    this.options.onError(problem);
+    return problem;
   }
 }
 

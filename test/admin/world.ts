@@ -43,6 +43,7 @@ export class World implements Daemon {
     requestSeconds: { bounds: [0.001, 0.01], counts: [3, 0, 0], sum: 0.0021 },
     eventLoopLagSeconds: 0.0004,
     sendErrors: 2,
+    oversizedDatagrams: 1,
     partnerEnds: new Map([['secret-wrong', 3]]),
     startedAt: new Date(START_AT).toISOString(),
     at: new Date(START_AT).toISOString(),

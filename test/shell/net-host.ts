@@ -54,6 +54,7 @@ export type ServerNews =
       readonly fromPort: number;
     }
   | { readonly event: 'problem'; readonly problem: NetProblem }
+  | { readonly event: 'probing'; readonly problems: readonly NetProblem[] }
   | {
       readonly event: 'probed';
       readonly address: number;
@@ -93,6 +94,7 @@ function server(wanted: readonly string[], serverPort: number): void {
   const prober = openProber({
     hardwareAddressOf: (name) => watch.current.find((state) => state.name === name)?.hardwareAddress ?? null,
     onError,
+    onChange: (problems) => tellNews({ event: 'probing', problems }),
   });
   follow();
   onOrder((line) => {
