@@ -13,9 +13,19 @@ import type {
   StatusView,
 } from '../engine/view.js';
 import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
+import type {
+  Check,
+  CheckReport,
+  DiffValue,
+  InviteValue,
+  RemovalValue,
+  ReplicationValue,
+} from './relationship-desk.js';
 
 export type {
   Alarm,
+  Check,
+  CheckReport,
   Fault,
   LeaseView,
   PoolCounts,
@@ -36,6 +46,8 @@ export interface Problem {
   readonly parameter?: string; // the parameter, header or field at fault …
   readonly value?: string; // … and what it held
   readonly faults?: readonly Fault[]; // 422: each fault with its path
+  readonly checks?: readonly Check[]; // POST /failover and add-scope: all checks, failed or not
+  readonly warnings?: CheckReport['warnings'];
 }
 
 /** Pages: `?limit=1..1000&cursor=…`; `next` is the cursor of the following page, null at the end. A page may hold
@@ -202,3 +214,52 @@ export interface PartnerDownResponse {
   readonly dryRun: boolean;
   readonly plan: readonly string[];
 }
+
+/** POST /failover/{name}/shutdown (ShutdownBody or no body) → what it brings about, in sentences. */
+export interface ShutdownBody {
+  readonly dryRun?: boolean;
+}
+export interface ShutdownResponse {
+  readonly dryRun: boolean;
+  readonly plan: readonly string[];
+}
+
+/**
+ * POST /failover (RelationshipBody) → 201 MadeResponse with Location; PATCH /failover/{name} (RelationshipBody without
+ * scopeId; what is left out stays) → ChangedResponse; DELETE /failover/{name} (?keepPartnerScopes &partnerDown) →
+ * RemovalResponse. All writes: `dryRun` and `force`, in the query or the body; a dry run answers 200 without the
+ * relationship. A failed check is a problem with `checks` and `warnings` beside its code.
+ */
+export interface RelationshipBody {
+  readonly name?: string;
+  readonly partnerServer?: string; // HOST or HOST:PORT
+  readonly partnerPort?: number | null;
+  readonly scopeId?: readonly string[] | string;
+  readonly mode?: RelationshipView['mode'];
+  readonly loadBalancePercent?: number | null;
+  readonly serverRole?: RelationshipView['serverRole'];
+  readonly reservePercent?: number | null;
+  readonly maxClientLeadTime?: number;
+  readonly autoStateTransition?: boolean;
+  readonly stateSwitchInterval?: number | null;
+  readonly updates?: RelationshipView['updates'];
+  readonly enableAuth?: boolean;
+  readonly sharedSecret?: string | null; // write-only
+}
+export interface DoneResponse {
+  readonly dryRun: boolean;
+  readonly plan: readonly string[]; // what was done, or with dryRun would be, a sentence each
+}
+export interface MadeResponse extends DoneResponse, CheckReport, Partial<RelationshipView> {}
+export interface ChangedResponse extends DoneResponse, Partial<RelationshipView> {}
+export interface RemovalResponse extends DoneResponse, RemovalValue {}
+
+/**
+ * POST /failover/{name}/add-scope ({ scopeId }) → MadeResponse; /remove-scope ({ scopeId, keepPartnerScopes?,
+ * partnerDown? }) → RemovalResponse; /replicate ({ scopeId?, from? } or no body) → ReplicateResponse;
+ * GET /failover/{name}/diff → SettingsDiffResponse; POST /failover/{name}/swap-roles → ChangedResponse;
+ * /settle ({ decision }) → DoneResponse; POST /partner/invite → InviteResponse; /partner/join ({ token }) → DoneResponse.
+ */
+export interface ReplicateResponse extends DoneResponse, ReplicationValue {}
+export type SettingsDiffResponse = DiffValue;
+export type InviteResponse = InviteValue;

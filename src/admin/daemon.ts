@@ -4,6 +4,7 @@
 import type { Command, CommandResult } from '../engine/command.js';
 import type { JournalEvent } from '../engine/effect.js';
 import type { EngineView } from '../engine/view.js';
+import type { RelationshipDesk } from './relationship-desk.js';
 
 /** Something the shell measures, ready for Prometheus. */
 export interface ShellStats {
@@ -36,6 +37,8 @@ export interface Daemon {
   readonly version: string;
   readonly view: EngineView;
   readonly config: ReadOnlyConfig;
+  /** Makes, changes and removes relationships; absent on a server that takes no partners. */
+  readonly desk?: RelationshipDesk;
   /** Carried out by the engine; resolves when what it changed is on disk. */
   command(actor: string, command: Command): Promise<CommandResult>;
   /** Journal, oldest first, from a sequence number. */

@@ -2,9 +2,10 @@
 // the engine keep their code. A code, once published, keeps its meaning.
 
 import { STATUS_CODES } from 'node:http';
-import type { CommandResult, RefusalCode } from '../engine/command.js';
+import type { RefusalCode } from '../engine/command.js';
 import type { Fault } from '../lease/settings.js';
 import type { Problem } from './api.js';
+import type { CheckReport, OrderResult } from './relationship-desk.js';
 
 const REFUSALS = {
   malformed: 400,
@@ -61,6 +62,7 @@ export const PROBLEMS = {
   'backup-refused': 422,
   'headers-too-large': 431,
   internal: 500,
+  'no-partners': 503,
   'not-ready': 503,
   'store-failed': 503,
   'timed-out': 503,
@@ -73,6 +75,7 @@ export interface ProblemExtras {
   readonly parameter?: string;
   readonly value?: string;
   readonly faults?: readonly Fault[];
+  readonly report?: CheckReport;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -95,7 +98,7 @@ const SHOWN_VALUE_LENGTH = 200;
 
 /** The body of an error; long values are cut, and no more than `maxFaults` faults are listed. */
 export function problemOf(error: ApiError, maxFaults: number): Problem {
-  const { parameter, value, faults } = error.extras;
+  const { parameter, value, faults, report } = error.extras;
   const shown = faults?.slice(0, maxFaults);
   if (shown && faults && faults.length > shown.length)
     shown.push({ path: '', message: `and ${faults.length - shown.length} more` });
@@ -108,11 +111,12 @@ export function problemOf(error: ApiError, maxFaults: number): Problem {
     ...(parameter === undefined ? {} : { parameter }),
     ...(value === undefined ? {} : { value: value.slice(0, SHOWN_VALUE_LENGTH) }),
     ...(shown && shown.length > 0 ? { faults: shown } : {}),
+    ...(report ? { checks: report.checks, warnings: report.warnings } : {}),
   };
 }
 
-/** The value of a command that was carried out; throws ApiError for a refusal. */
-export function unwrap(result: CommandResult): unknown {
+/** The value of a command or order that was carried out; throws ApiError for a refusal. */
+export function unwrap<Value>(result: OrderResult<Value>): Value {
   if (result.ok) return result.value;
   throw new ApiError(result.code, result.message, { faults: result.faults });
 }

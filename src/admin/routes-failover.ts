@@ -5,7 +5,10 @@ import { ApiError } from './problem.js';
 import { planOf, post, type Request, type Route, route } from './route.js';
 import * as schemas from './schemas.js';
 
-function relationshipOf(request: Request<unknown, unknown>): RelationshipView {
+/** The relationship that the path names. Throws ApiError `relationship-not-found`. */
+export function relationshipOf(
+  request: Pick<Request<unknown, unknown>, 'room' | 'params'>,
+): RelationshipView {
   const name = request.params['name'] ?? '';
   const found = request.room.daemon.view.relationship(name);
   if (found) return found;

@@ -4,6 +4,7 @@ import type { Method, Route } from './route.js';
 import { daemonRoutes } from './routes-daemon.js';
 import { failoverRoutes } from './routes-failover.js';
 import { leaseRoutes } from './routes-leases.js';
+import { relationshipRoutes } from './routes-relationships.js';
 import { reservationRoutes } from './routes-reservations.js';
 import { scopeRoutes } from './routes-scopes.js';
 import { serverRoutes } from './routes-server.js';
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   ...reservationRoutes,
   ...leaseRoutes,
   ...failoverRoutes,
+  ...relationshipRoutes,
 ];
 
 export interface Match {

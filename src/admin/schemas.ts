@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Fault } from '../lease/settings.js';
 import type * as api from './api.js';
+import { check, warning } from './schemas-checks.js';
 
 const text = z.string().max(1024);
 const list = z.array(text).max(65_536);
@@ -139,6 +140,8 @@ export const problem = z.object({
   parameter: z.string().exactOptional(),
   value: z.string().exactOptional(),
   faults: z.array(z.object({ path: z.string(), message: z.string() })).exactOptional(),
+  checks: z.array(check).exactOptional().describe('where a relationship is made'),
+  warnings: z.array(warning).exactOptional(),
 }) satisfies z.ZodType<api.Problem>;
 
 export const scope = z.object({

@@ -48,7 +48,7 @@ export type RefusalCode =
   | 'partner-heard' // 409: needs force
   | 'not-recovered' // 409: needs force
   | 'wrong-state' // 409
-  // About relationships: the first sixteen are the checks of product's table, each in its own words.
+  // About relationships: first the checks that are made before one is made.
   | 'partner-name-unresolved' // 422
   | 'partner-address-invalid' // 422
   | 'ipv6-not-supported' // 422
