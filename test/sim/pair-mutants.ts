@@ -205,7 +205,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     caughtBy: ['converged', 'no-storm'],
     engine: bentPair(({ exchange: { updates } }) => {
       updates.wasRefused = () => false;
-      updates.wasReplied = () => false;
+      updates.mayReply = () => true;
     }),
   },
   {
