@@ -44,14 +44,14 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   return isBinding(lease, served) && isHolder(lease, query, served);
 }
 
-/** Is the record a client's binding: active, or ended without the partner knowing. */
+/** Is the record a binding that its client may go on with: active, or ended without the partner knowing. */
 export function isBinding(lease: Lease, { authority }: ServedScope): boolean {
-  return lease.state === 'active' || authority.revives(lease);
+  return lease.state === 'active' ? authority.renews(lease) : authority.revives(lease);
 }
 
-function revives(ctx: DhcpContext, { authority }: ServedScope, address: number): boolean {
+function goesOn(ctx: DhcpContext, served: ServedScope, address: number): boolean {
   const lease = ctx.table.get(address);
-  return lease !== undefined && authority.revives(lease);
+  return lease !== undefined && isBinding(lease, served);
 }
 
 /** Is the address reserved for this client, or in a range of the scope and this server's to give? */
@@ -115,7 +115,7 @@ function ownBinding(ctx: DhcpContext, query: Query, link: readonly ServedScope[]
     const terms = termsFor(query, served);
     const choice = { served, address, terms, known: true };
     const state = ctx.table.stateOf(address);
-    if (state === 'active' || (state !== 'free' && revives(ctx, served, address))) {
+    if (state !== 'free' && goesOn(ctx, served, address)) {
       if (previous) previous.served.pools.giveBack(previous.address);
       return choice;
     }

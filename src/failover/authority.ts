@@ -39,6 +39,11 @@ export interface Authority {
   readonly naks: boolean;
   /** Probe addresses whatever their scope says. */
   readonly probes: boolean;
+  /**
+   * May an active lease be extended? Not while the partner holds the address for another client, or in quarantine, and
+   * refuses to hear of this lease: then neither server renews, so that it comes to its end (failover.md §7).
+   */
+  renews(lease: Lease): boolean;
   /** May the client of a binding that has ended have it again: the partner was not told of the end yet (rules C, E). */
   revives(lease: Lease): boolean;
   /** Seconds that the client may be told; `binding` is the record of this client's binding, if it has one. 0: none. */
@@ -66,6 +71,7 @@ export const ALONE: Authority = {
   endsQuarantine: true,
   naks: true,
   probes: false,
+  renews: () => true,
   revives: () => false,
   leaseSeconds: (_, full) => full.seconds,
   holdsFor: () => false,
@@ -129,6 +135,10 @@ export class SharedAuthority implements Authority {
 
   get probes(): boolean {
     return this.relationship.service.probes;
+  }
+
+  renews({ address, revision }: Lease): boolean {
+    return !this.relationship.exchange.updates.isContested(address, revision);
   }
 
   revives(lease: Lease): boolean {

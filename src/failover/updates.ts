@@ -4,7 +4,7 @@
 // acknowledged one. Knows addresses and revisions only; the relationship makes messages of them.
 
 import type { BindingResult } from '../wire/partner-message.js';
-import { ACCEPTED } from '../wire/partner-values.js';
+import { ACCEPTED, REJECT_NUMBERS } from '../wire/partner-values.js';
 
 export interface InFlight {
   readonly revision: number;
@@ -20,13 +20,22 @@ export interface Answered {
   readonly text: string;
 }
 
+/** Refusals of an ACTIVE record that only the end of one of the two records resolves. */
+const CONTESTED: ReadonlySet<number> = new Set([
+  REJECT_NUMBERS['fatal-conflict'],
+  REJECT_NUMBERS['less-critical-information'],
+]);
+
 export class Updates {
   /** Address → the newest commit that changed it, in the order of those commits. */
   private readonly waiting = new Map<number, number>();
   private readonly inFlight = new Map<number, InFlight>();
   refused = 0;
   /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
-  private readonly refusedRevisions = new Map<number, number>();
+  private readonly refusedRevisions = new Map<
+    number,
+    { readonly revision: number; readonly reason: number }
+  >();
   /** Address → own revision that was sent because this revision of the partner's was refused. */
   private readonly replied = new Map<number, { readonly own: number; readonly partners: number }>();
 
@@ -47,7 +56,13 @@ export class Updates {
 
   /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */
   wasRefused(address: number, revision: number): boolean {
-    return this.refusedRevisions.get(address) === revision;
+    return this.refusedRevisions.get(address)?.revision === revision;
+  }
+
+  /** Does the partner hold the address for somebody else than this very revision says, or keep it in quarantine? */
+  isContested(address: number, revision: number): boolean {
+    const refused = this.refusedRevisions.get(address);
+    return refused?.revision === revision && CONTESTED.has(refused.reason);
   }
 
   /**
@@ -98,7 +113,7 @@ export class Updates {
       if (accepted) this.refusedRevisions.delete(address);
       else {
         this.refused++;
-        this.refusedRevisions.set(address, revision);
+        this.refusedRevisions.set(address, { revision, reason: rejectReason });
       }
       answers.push({ address, sent, accepted, reason: rejectReason, text });
     }
