@@ -109,8 +109,10 @@ const RULES = {
     (c) => refusesActive(c, c.mine.stateSinceAt),
   ),
   answered: rule('§7.1.3; failover.md §2 C', 'my update is answered', (c) => outdatedUnless(isAnswered(c))),
-  reset: rule('§7.1.3; failover.md §7', 'the received start of state is later than my transaction', (c) =>
-    outdatedUnless(isStateLater(c)),
+  reset: rule(
+    '§7.1.3; failover.md §1, §7',
+    'the received start of state is later than my transaction, which its sender knew; or, not knowing it, my end has passed',
+    (c) => outdatedUnless(isStateLater(c) && (c.context.inRecover || isTransactionKnown(c) || isOver(c))),
   ),
   decline: rule(
     '§7.1.3; failover.md §7',
@@ -325,10 +327,14 @@ function isOver(c: Case): boolean {
   return context.now > end + marginMs;
 }
 
-/** Has the sender seen my newest transaction? Then its own part of the end is what it says now (failover.md §2 D). */
-function knowsMine({ mine, received, context, toleranceMs, sameClient }: Case): boolean {
-  const older = isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
-  return sameClient && !older && !context.partnerInRecover && !context.inRecover;
+/** Had the sender heard of my newest transaction? A quarantine that ends says nothing of who got the address since. */
+function isTransactionKnown({ mine, received, toleranceMs, sameClient }: Case): boolean {
+  return sameClient && !isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
+}
+
+/** Does the sender know all that I do? Then its own part of the end is what it says now (failover.md §2 D). */
+function knowsMine(c: Case): boolean {
+  return isTransactionKnown(c) && !c.context.partnerInRecover && !c.context.inRecover;
 }
 
 /** The later end, if the partner would refuse my ACTIVE record as I refuse its; null if it would take mine. */

@@ -171,7 +171,11 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
   'time(2)': ['outdated', (w) => w.over],
   'time(2r)': ['outdated', (w) => w.over || (w.inRecover && w.start.laterThanMine)],
   'time(3a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMyState],
-  'time(s)': ['outdated', (w) => w.start.laterThanMine],
+  'time(s)': [
+    'outdated',
+    (w) =>
+      w.start.laterThanMine && (w.inRecover || w.over || (w.sameClient && !w.transaction.earlierThanMine)),
+  ],
   answered: ['outdated', (w) => !w.unanswered || w.inRecover],
   'decline(s)': ['outdated', (w) => !w.start.earlierThanMine],
   'decline(a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.start.earlierThanMyState],
