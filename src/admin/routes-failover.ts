@@ -50,4 +50,19 @@ export const failoverRoutes: readonly Route[] = [
       return { json: { dryRun, plan: planOf(value) } };
     },
   }),
+  route({
+    method: 'POST',
+    path: '/api/v1/failover/{name}/shutdown',
+    access: 'full',
+    doc: 'Leave the scopes to the partner for long: this server stops answering, the partner takes over at once.',
+    body: schemas.shutdownBody,
+    bodyOptional: true,
+    reply: schemas.shutdown,
+    handle: async (request) => {
+      const { dryRun = false } = request.body;
+      const relationship = relationshipOf(request).name;
+      const value = await post(request, { kind: 'shutdown', relationship, dryRun });
+      return { json: { dryRun, plan: planOf(value) } };
+    },
+  }),
 ];

@@ -308,6 +308,10 @@ export const partnerDown = z.object({
   dryRun: z.boolean(),
   plan: z.array(z.string()),
 });
+export const shutdownBody = z.strictObject({
+  dryRun: z.boolean().exactOptional().describe('only tell what it would bring about'),
+}) satisfies z.ZodType<api.ShutdownBody>;
+export const shutdown = partnerDown satisfies z.ZodType<api.ShutdownResponse>;
 
 export const status = z.object({
   name: z.string(),

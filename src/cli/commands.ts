@@ -4,7 +4,7 @@
 import { supportBundle } from './bundle.js';
 import type { ArgumentRow, CommandRow, FlagRow, LaterRow } from './command.js';
 import { events } from './events.js';
-import { failoverGet, failoverList, failoverPartnerDown } from './failover.js';
+import { FAILOVER_COMMANDS } from './failover-commands.js';
 import { leaseExplain, leaseGet, leaseHistory, leaseList, leaseRelease } from './leases.js';
 import { reservationAdd, reservationList, reservationRemove } from './reservations.js';
 import { scopeActivate, scopeAdd, scopeGet, scopeList, scopeRemove, scopeSet } from './scopes.js';
@@ -29,7 +29,6 @@ const SCOPE: ArgumentRow = {
   doc: 'a scope id: the network address, with or without its prefix',
 };
 const ADDRESS: ArgumentRow = { name: 'ADDRESS', doc: 'an IPv4 address' };
-const NAME: ArgumentRow = { name: 'NAME', doc: 'the name of a relationship' };
 const OPTION: FlagRow = {
   name: 'option',
   value: 'NAME=VALUE[,VALUE]',
@@ -149,7 +148,7 @@ export const COMMANDS: readonly CommandRow[] = [
         doc: 'believe the clock although it is behind the last operation',
       },
     ],
-    doc: 'Answer clients again',
+    doc: 'Answer clients again, also where this server was shut down in a relationship',
     run: resume,
   },
   { words: ['scope', 'list'], args: [], flags: [], doc: 'All scopes', run: scopeList },
@@ -272,38 +271,7 @@ export const COMMANDS: readonly CommandRow[] = [
     example: 'tandem lease history 10.77.0.100 --at 2026-03-01T12:00:00Z',
     run: leaseHistory,
   },
-  {
-    words: ['failover', 'list'],
-    args: [],
-    flags: [],
-    doc: 'All relationships: both states, shares, what is under way',
-    run: failoverList,
-  },
-  {
-    words: ['failover', 'get'],
-    args: [NAME],
-    flags: [],
-    doc: 'One relationship: why it is in its state, what happens next and when, refused updates',
-    run: failoverGet,
-  },
-  {
-    words: ['failover', 'partner-down'],
-    args: [NAME],
-    flags: [
-      { ...YES, doc: 'do not ask: the partner is surely down' },
-      {
-        name: 'force',
-        value: null,
-        doc: 'although the partner was heard lately, or leases are missing here',
-      },
-      { name: 'dry-run', value: null, doc: 'print what would become usable when, and change nothing' },
-    ],
-    doc: 'Say that the partner is down, so that this server takes over its addresses in time',
-    detail:
-      'Only for a partner that serves nobody any more: while it does, two clients could get one address. It prints what becomes usable when, and asks.',
-    example: 'tandem failover partner-down dhcp1-dhcp2',
-    run: failoverPartnerDown,
-  },
+  ...FAILOVER_COMMANDS,
   { words: ['config', 'show'], args: [], flags: [], doc: 'The settings that run now', run: configShow },
   {
     words: ['config', 'diff'],
@@ -378,7 +346,7 @@ export const COMMANDS: readonly CommandRow[] = [
 export const LATER: readonly LaterRow[] = [
   { word: /^import\b/, says: 'import is not part of this release: it comes in a later one' },
   {
-    word: /^failover (add|set|remove|add-scope|remove-scope|replicate|diff|swap-roles|shutdown|settle)$/,
+    word: /^failover (add|set|remove|add-scope|remove-scope|replicate|diff|swap-roles|settle)$/,
     says: 'in this release relationships are made and changed in the config files of both servers, under `failover`; by command it comes in a later one',
   },
   {

@@ -1,7 +1,7 @@
 // The `failover` commands, and relationships as `tandem status` shows them: what state, since when, why, what next and
 // when; then shares and what is under way. The sentences are the daemon's.
 
-import type { PartnerDownResponse, RelationshipView } from '../admin/api.js';
+import type { PartnerDownResponse, RelationshipView, ShutdownResponse } from '../admin/api.js';
 import { type Call, Refusal } from './command.js';
 import {
   type Column,
@@ -167,6 +167,24 @@ export async function failoverPartnerDown(call: Call): Promise<undefined> {
   if (call.json) return showPlan(call, done);
   await terminal.write(
     `${printable(name)} is in partner-down.\n${flags.on('yes') ? planText(terminal, done) : ''}`,
+  );
+}
+
+export async function failoverShutdown(call: Call): Promise<undefined> {
+  const { client, flags, terminal } = call;
+  const path = `${pathOf(call)}/shutdown`;
+  const name = call.arg('NAME')!;
+  if (flags.on('dry-run') || !flags.on('yes')) {
+    const plan = await client.send<ShutdownResponse>('POST', path, { body: { dryRun: true } });
+    if (flags.on('dry-run')) return showPlan(call, plan);
+    if (!call.json) await terminal.write(planText(terminal, plan));
+    if (!(await call.confirm(`Shut this server down in ${name}?`)))
+      throw new Refusal(`${name} was left as it is.`);
+  }
+  const done = await client.send<ShutdownResponse>('POST', path);
+  if (call.json) return showPlan(call, done);
+  await terminal.write(
+    `${printable(name)} is shut down here.\n${flags.on('yes') ? planText(terminal, done) : ''}`,
   );
 }
 

@@ -21,6 +21,12 @@ export type Command =
       readonly force: boolean;
       readonly dryRun?: boolean; // only tell what would become usable when
     }
+  /** This server leaves a relationship's scopes to its partner for long (failover.md §3 "Orderly stop"). */
+  | {
+      readonly kind: 'shutdown';
+      readonly relationship: string;
+      readonly dryRun?: boolean; // only tell what it would bring about
+    }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }
   | { readonly kind: 'resume'; readonly acceptClock: boolean };

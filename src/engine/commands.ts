@@ -11,6 +11,7 @@ import type { Engine } from './engine.js';
 import { objection, partnerDownPlan } from './partner-down.js';
 import { relationshipView } from './relationship-view.js';
 import type { ScopeEntry, ScopeIndex } from './scopes.js';
+import { shutDownObjection, shutDownPlan } from './shut-down.js';
 import type { RelationshipPool, RelationshipView } from './view.js';
 
 export class Commands {
@@ -30,6 +31,9 @@ export class Commands {
         return;
       case 'partner-down':
         this.partnerDown(id, actor, command);
+        return;
+      case 'shutdown':
+        this.shutDown(id, actor, command);
         return;
       case 'pause':
         this.setPaused(id, actor, true);
@@ -183,11 +187,34 @@ export class Commands {
     engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { plan } } }]);
   }
 
+  private shutDown(id: number, actor: string, command: Extract<Command, { kind: 'shutdown' }>): void {
+    const { engine } = this;
+    const { relationship: name, dryRun } = command;
+    const relationship = engine.partners.named(name);
+    if (!relationship) {
+      this.answer(id, refusal('relationship-not-found', `there is no relationship ${name}`));
+      return;
+    }
+    const against = shutDownObjection(relationship);
+    if (against !== null) {
+      this.answer(id, refusal('wrong-state', against));
+      return;
+    }
+    const { own } = freeOf(relationshipView(engine, relationship));
+    const plan = shutDownPlan(relationship, engine.at, own);
+    if (!dryRun) {
+      engine.record('relationship-shut-down', { relationship: name }, actor);
+      relationship.take('operator:shutdown');
+    }
+    engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { plan } } }]);
+  }
+
   private setPaused(id: number, actor: string, paused: boolean): void {
     const { engine } = this;
     const result: CommandResult = { ok: true, value: { paused } };
     if (engine.paused === paused) {
-      this.answer(id, result);
+      if (!paused) engine.partners.takeAll('operator:resume'); // those that were shut down
+      engine.commit([], [{ kind: 'reply', id, result }]);
       return;
     }
     engine.paused = paused;

@@ -54,6 +54,11 @@ export const EVENTS = {
     journal: true,
     text: '{relationship}: {actor} says that the partner is down',
   },
+  'relationship-shut-down': {
+    level: 'warn',
+    journal: true,
+    text: '{relationship}: {actor} shuts this server down for long',
+  },
   'failover-state': {
     level: 'warn',
     journal: true,

@@ -94,9 +94,15 @@ export class Partners {
 
   begin(): void {
     for (const relationship of this.all) {
-      relationship.begin(this.engine.options.restored);
-      this.alarms.look(relationship);
+      this.beginOne(relationship);
     }
+  }
+
+  private beginOne(relationship: Relationship): void {
+    relationship.begin(this.engine.options.restored);
+    // One that was shut down or made meanwhile does not know that the server is paused.
+    if (this.engine.paused) relationship.take('operator:pause');
+    this.alarms.look(relationship);
   }
 
   /** A relationship that a config file declares; one of that name that exists keeps its record and gets the settings. */
@@ -112,9 +118,7 @@ export class Partners {
     this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
     this.load(record);
     this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
-    const made = this.byName.get(settings.name)!;
-    made.begin(this.engine.options.restored);
-    this.alarms.look(made);
+    this.beginOne(this.byName.get(settings.name)!);
   }
 
   private hostOf(name: string): FailoverHost {

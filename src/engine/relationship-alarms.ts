@@ -50,6 +50,13 @@ const ROWS: readonly Row[] = [
       `${partnerNameOf(relationship)} is declared down: it must answer no client until it has been in contact with this server`,
   },
   {
+    code: 'shut-down',
+    afterMs: atOnce,
+    sinceAt: ({ state, sinceAt }) => (state === 'shutdown' ? sinceAt : 0),
+    message: (relationship) =>
+      `shut down by an operator: nobody is answered here in its scopes until \`tandem resume\` or the next start; ${partnerNameOf(relationship)} serves them`,
+  },
+  {
     code: 'started-alone',
     afterMs: atOnce,
     sinceAt: (relationship) => {

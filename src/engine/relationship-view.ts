@@ -87,7 +87,7 @@ function finite(at: number): number {
 }
 
 function story(engine: Engine, relationship: Relationship, pools: readonly RelationshipPool[]): Story {
-  const { record, timers } = relationship;
+  const { record } = relationship;
   const { settings, stored } = record;
   const facts = relationship.facts();
   const { state } = relationship;
@@ -114,7 +114,7 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
     freePartner: sum((pool) => pool.freeOnPartner),
     unanswered: relationship.exchange.updates.unacked,
     resync: relationship.resync,
-    startupUntilAt: relationship.startedAt + timers.startupWaitMs,
+    startupUntilAt: relationship.startupUntilAt,
     waitUntilAt: relationship.recoverWaitUntilAt,
     automaticAt: relationshipInstants(relationship).automaticAt,
     partnerShareAt: finite(relationship.ruleE.partnerFreeUsableAt),

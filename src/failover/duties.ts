@@ -12,6 +12,8 @@ import { splitRuleOf } from './terms.js';
 
 /** After an orderly stop or a pause, how long REQUESTs for own live offers are still acknowledged. */
 const OWN_OFFERS_MS = 2_000;
+/** How long SHUTDOWN is kept from the partner, for it to answer the updates before it (failover.md §3 "Orderly stop"). */
+const FLUSH_MS = 2_000;
 
 /** How often, and how many at once, rule E frees addresses. */
 const SWEEP_MS = 1_000;
@@ -45,6 +47,7 @@ export class Duties {
   private leavingPartnerDown = false;
   private ownOffersUntilAt = 0;
   private sweptAt = 0;
+  private shutdownToldBy = 0; // 0 = it need not be told, or was
 
   constructor(
     private readonly host: FailoverHost,
@@ -55,6 +58,7 @@ export class Duties {
     this.request = null;
     this.stalledSinceAt = 0;
     this.leavingPartnerDown = false;
+    this.shutdownToldBy = 0;
   }
 
   /** Leaving PARTNER-DOWN: the partner's share and rule E are given up already. */
@@ -79,6 +83,7 @@ export class Duties {
   afterAnswers(): void {
     const { relationship } = this;
     if (relationship.exchange.updates.unacked > 0) return;
+    if (this.shutdownToldBy !== 0) this.tellShutdown();
     if (this.leavingPartnerDown) {
       this.leavingPartnerDown = false;
       relationship.take('everything-answered');
@@ -90,7 +95,8 @@ export class Duties {
 
   nextDeadline(): number {
     const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
-    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt, this.sweepAt);
+    const flushed = this.shutdownToldBy || Number.POSITIVE_INFINITY;
+    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt, this.sweepAt, flushed);
   }
 
   onDeadline(): void {
@@ -100,6 +106,18 @@ export class Duties {
     else if (at >= this.resyncUntilAt) this.askAgain();
     else if (at >= this.sweepAt) this.freeByRuleE();
     else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
+    else if (this.shutdownToldBy !== 0 && at >= this.shutdownToldBy) this.tellShutdown();
+  }
+
+  /** SHUTDOWN was entered: it is told once the partner has answered every update, or has had time to. */
+  shutDown(): void {
+    this.shutdownToldBy = this.host.at + FLUSH_MS;
+    if (this.relationship.exchange.updates.unacked === 0) this.tellShutdown();
+  }
+
+  private tellShutdown(): void {
+    this.shutdownToldBy = 0;
+    if (this.relationship.state === 'shutdown') this.relationship.tellState();
   }
 
   /** In PARTNER-DOWN ended leases become free by time instead of by the partner's word (failover.md §2 E). */
@@ -165,8 +183,11 @@ export class Duties {
         this.ask(true);
         return;
       case 'send-unacknowledged':
+        relationship.exchange.pump();
+        return;
       case 'flush-updates':
         relationship.exchange.pump();
+        if (this.shutdownToldBy !== 0) this.tellShutdown(); // the process ends in the middle of it
         return;
       case 'rebalance':
         this.rebalance('round');

@@ -304,8 +304,9 @@ export class Relationship implements Greeter, ExchangeView {
     return unmet ? aloneAt(this.record.stored, this.host.at, this.timers) : this.alone;
   }
 
-  private get startupUntilAt(): number {
-    return this.startedAt + this.timers.startupWaitMs;
+  /** A pause or a shutdown that is over leads through STARTUP, too, with a wait of its own. */
+  get startupUntilAt(): number {
+    return this.sinceAt + this.timers.startupWaitMs;
   }
 
   /** When RECOVER-WAIT ends. */
@@ -350,13 +351,15 @@ export class Relationship implements Greeter, ExchangeView {
     const operated = SERVING.has(from) ? { lastOperationAt: host.at } : {};
     const stored = outcome.moved ? { ...record.stored, ...operated } : record.stored;
     this.record = { ...record, stored: applyOutcome(stored, event, outcome, host.at) };
+    const shutDown = outcome.moved && outcome.to === 'shutdown';
     if (outcome.moved) {
-      this.store(this.stateMessage());
+      this.store(shutDown ? [] : this.stateMessage());
       const data = { from, to: outcome.to, why: event, section: outcome.section };
       host.event('failover-state', { relationship: this.name, ...data });
       host.stateChanged();
     } else if (this.record.stored !== record.stored) this.store([]);
     for (const action of outcome.actions) this.duties.act(action);
+    if (shutDown) this.duties.shutDown();
   }
 
   /** Say the present state, which is on disk or will be before this leaves. */

@@ -58,12 +58,15 @@ const WHY: Readonly<Record<State, (facts: StoryFacts) => string>> = {
     f.clockInDoubt
       ? 'The clock of this machine is earlier than when this server last worked.'
       : `Just started; asking ${f.partnerName} how things stand before answering anybody.`,
-  'partner-down': (f) =>
-    `${f.partnerName} was declared down ${ago(f, f.sinceAt)}; ${
+  'partner-down': (f) => {
+    if (f.partnerNamed === 'shutdown')
+      return `${f.partnerName} was shut down by its operator ${ago(f, f.sinceAt)}.`;
+    const now =
       f.partnerState === null
         ? silence(f)
-        : `it is back, in ${spoken(f.partnerState)}, and being brought up to date`
-    }.`,
+        : `it is back, in ${spoken(f.partnerState)}, and being brought up to date`;
+    return `${f.partnerName} was declared down ${ago(f, f.sinceAt)}; ${now}.`;
+  },
   recover: (f) => `${recoverReason(f)}; ${resyncWords(f)}.`,
   'recover-wait': (f) =>
     `All of ${f.partnerName}'s leases are here; waiting until no lease that this server may have forgotten can still run.`,
@@ -95,7 +98,7 @@ const WHY: Readonly<Record<State, (facts: StoryFacts) => string>> = {
     f.pausedByOperator
       ? `Paused by an operator ${ago(f, f.sinceAt)}.`
       : 'Stopping; the partner was told and serves alone.',
-  shutdown: (f) => `Shut down by an operator ${ago(f, f.sinceAt)}; ${f.partnerName} takes over for good.`,
+  shutdown: (f) => `Shut down by an operator ${ago(f, f.sinceAt)}; ${shutdownWords(f)}.`,
 };
 
 const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
@@ -164,8 +167,13 @@ const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
     ...(f.partnerState === null ? [byHand(f)] : []),
   ],
   paused: (f) => [step(null, f.pausedByOperator ? 'tandem resume' : 'this process ends')],
-  shutdown: () => [
-    step(null, 'tandem resume, or a start of this server: it recovers from its partner first'),
+  shutdown: (f) => [
+    step(
+      null,
+      f.savedState === 'recover'
+        ? `tandem resume, or a start of this server: it recovers from ${f.partnerName} first`
+        : `tandem resume, or a start of this server: it goes on in ${spoken(f.savedState)}`,
+    ),
   ],
 };
 
@@ -188,6 +196,11 @@ function recoverReason(f: StoryFacts): string {
   if (f.storeLost) return 'The lease database of this server is lost or older than its partner remembers';
   if (f.neverNormal) return `This relationship is new and waits for ${f.partnerName} to have the same leases`;
   return `${f.partnerName} served alone while this server was away`;
+}
+
+function shutdownWords(f: StoryFacts): string {
+  if (f.partnerNamed === 'partner-down') return `${f.partnerName} has taken over`;
+  return f.partnerState === null ? silence(f) : `${f.partnerName} is in ${spoken(f.partnerState)}`;
 }
 
 function resyncWords(f: StoryFacts): string {

@@ -163,6 +163,17 @@ t.test('relationships', async (t) => {
     house.world.journal.find(({ type }) => type === 'partner-declared-down'),
     { relationship: settings.name, actor: 'admin socket' },
   );
+  await bad(t, 'relationship-not-found', 'POST', '/api/v1/failover/other/shutdown');
+  await bad(t, 'invalid', 'POST', `${path}/shutdown`, { body: { force: true } });
+  t.match((await good(t, 'POST', `${path}/shutdown`, { body: { dryRun: true } })).json, {
+    dryRun: true,
+    plan: [/^this server: nobody is answered in/, /^10\.77\.0\.3: not in contact/, /^coming back/],
+  });
+  t.match((await good(t, 'POST', `${path}/shutdown`)).json, { dryRun: false });
+  t.match((await good(t, 'GET', path)).json, { state: 'shutdown' });
+  await bad(t, 'wrong-state', 'POST', `${path}/shutdown`);
+  await good(t, 'POST', '/api/v1/resume');
+  t.match((await good(t, 'GET', path)).json, { state: 'startup' });
 });
 
 t.test('pause and resume', async (t) => {

@@ -375,6 +375,10 @@ export class FakeDaemon {
       /^POST \/failover\/([^/]+)\/partner-down$/,
       ({ body }, name) => this.partnerDown(decodeURIComponent(name), body),
     ],
+    [
+      /^POST \/failover\/([^/]+)\/shutdown$/,
+      ({ body }, name) => this.shutDown(decodeURIComponent(name), body),
+    ],
     [/^GET \/config\/show$/, () => this.configShow()],
     [/^GET \/config\/diff$/, () => ({ diff: this.plan })],
     [/^POST \/config\/apply$/, ({ body }) => this.apply(body['dryRun'] === true)],
@@ -396,6 +400,16 @@ export class FakeDaemon {
     const plan = [
       'free addresses of this server (44): usable at once',
       'free addresses of dhcp2 (44): usable from 2026-03-01T13:00:02Z',
+    ];
+    return { dryRun: body['dryRun'] === true, plan };
+  }
+
+  private shutDown(name: string, body: Record<string, unknown>): unknown {
+    if (this.relationshipNamed(name).state === 'recover')
+      throw new Refused(409, 'wrong-state', 'hub is shut down already.');
+    const plan = [
+      'this server: nobody is answered in 10.77.0.0 until `tandem resume` or its next start',
+      'dhcp2: hears of what it has not answered yet (3), then takes over at once (partner-down)',
     ];
     return { dryRun: body['dryRun'] === true, plan };
   }

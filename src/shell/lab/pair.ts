@@ -89,6 +89,7 @@ export class LabPair {
     directory: string,
     readonly mode: LabMode,
     private readonly ports: LabPorts,
+    maxClientLeadTime = '1m',
   ) {
     mkdirSync(directory, { recursive: true });
     const secretFile = join(directory, 'secret');
@@ -105,7 +106,7 @@ failover:
   - name: lab
     partner: ${LAB_ADDRESSES.cables[1 - index]}:${ports.partner}
     ${mode.keys[index].replace(', ', '\n    ').replace(', ', '\n    ')}
-    maxClientLeadTime: 1m
+    maxClientLeadTime: ${maxClientLeadTime}
     secretFile: ${secretFile}
     scopes: [${NETWORK}]
 `,
