@@ -198,7 +198,7 @@ export class AdminClient {
     const problem = this.json<Partial<Problem> | null>(answer);
     if (answer.status === 401) return new Refusal(this.tokenSentence(), [], 'unauthorized');
     const detail = problem?.detail ?? problem?.title ?? `The daemon refused with HTTP ${answer.status}.`;
-    return new Refusal(detail, problem?.faults ?? [], problem?.code ?? null);
+    return new Refusal(detail, problem?.faults ?? [], problem?.code ?? null, problem?.checks ?? null);
   }
 
   private tokenSentence(): string {

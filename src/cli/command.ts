@@ -2,6 +2,7 @@
 // errors, help, the table in the docs and the manual page all derive from the rows (commands.ts); this file holds
 // their shapes and the two ways a command can go wrong. It never reads argv and never prints.
 
+import type { Check } from '../admin/api.js';
 import type { ConfigFault } from '../config/fault.js';
 import type { Fault } from '../lease/settings.js';
 import type { AdminClient } from './client.js';
@@ -22,6 +23,7 @@ export interface FlagRow {
 export interface ArgumentRow {
   readonly name: string; // as shown: ADDRESS
   readonly optional?: boolean;
+  readonly many?: boolean; // the last one only: takes all the rest
   readonly doc: string;
 }
 
@@ -45,6 +47,7 @@ export interface LaterRow {
 /** One run of a command, as its handler sees it. */
 export interface Call {
   readonly arg: (name: string) => string | undefined;
+  readonly args: (name: string) => readonly string[]; // of an argument that takes many
   readonly flags: Flags;
   readonly json: boolean;
   readonly terminal: Terminal;
@@ -95,3 +98,4 @@ export class Refusal extends Error {
     super(message);
   }
 }
+    readonly checks: readonly Check[] | null = null, // where a relationship was to be made

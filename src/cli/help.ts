@@ -5,6 +5,8 @@ import type { ArgumentRow, CommandRow, FlagRow } from './command.js';
 import { COMMANDS, LATER } from './commands.js';
 import { GLOBAL_FLAGS } from './parse.js';
 import { wrap } from './print.js';
+import { CMDLETS, type CmdletRow, findCmdlet } from './windows/cmdlets.js';
+import type { ParameterRow } from './windows/parameters.js';
 
 const SUMMARY = 'DHCPv4 server that runs in pairs';
 const EXIT_CODES: readonly (readonly [string, string])[] = [
@@ -24,7 +26,7 @@ const FILES: readonly (readonly [string, string])[] = [
 
 /** `tandem scope set SCOPE [--name TEXT]…` */
 export function usageLine(row: CommandRow): string {
-  const args = row.args.map((arg) => (arg.optional ? `[${arg.name}]` : arg.name));
+  const args = row.args.map((arg) => `${arg.optional ? `[${arg.name}]` : arg.name}${arg.many ? '…' : ''}`);
   const flags = row.flags.map((flag) => {
     const text = flagText(flag);
     return flag.required ? text : `[${text}]${flag.many ? '…' : ''}`;
@@ -57,6 +59,8 @@ function flagPairs(flags: readonly FlagRow[]): (readonly [string, string])[] {
 /** Help on the rows that begin with these words; no words = everything. Undefined when there are none. */
 export function helpText(words: readonly string[], columns: number): string | undefined {
   const width = Math.min(columns, 100);
+  const cmdlet = words.length === 1 ? findCmdlet(words[0]!) : undefined;
+  if (cmdlet) return cmdletHelp(cmdlet, width);
   const rows = COMMANDS.filter((row) => words.every((word, i) => row.words[i] === word));
   if (rows.length === 0) return undefined;
   if (rows.length === 1) return commandHelp(rows[0]!, width);
@@ -67,7 +71,25 @@ export function helpText(words: readonly string[], columns: number): string | un
   const pairs = rows.map(
     (row) => [[...row.words, ...row.args.map((arg) => arg.name)].join(' '), row.doc] as const,
   );
-  return `${intro}\n${listed(pairs, width)}\nFlags of every command, before or after it:\n${listed(flagPairs(GLOBAL_FLAGS), width)}\n\`tandem help COMMAND\` tells more.\n`;
+  return `${intro}\n${listed(pairs, width)}\nFlags of every command, before or after it:\n${listed(flagPairs(GLOBAL_FLAGS), width)}\n\`tandem help COMMAND\` tells more.\n${words.length === 0 ? windowsNames(width) : ''}`;
+}
+
+function windowsNames(width: number): string {
+  const names = CMDLETS.map((row) => row.name).join(', ');
+  return `\n${wrap(`The Windows names work too, with their parameters: ${names}.`, width).join('\n')}\n`;
+}
+
+/** `[-Name] String`, `[-Force]` */
+function parameterText({ name, value, required, position }: ParameterRow): string {
+  const dashed = position === undefined ? `-${name}` : `[-${name}]`;
+  const text = value === null ? dashed : `${dashed} ${value}`;
+  return required ? text : `[${text}]`;
+}
+
+function cmdletHelp(row: CmdletRow, width: number): string {
+  const parameters = row.parameters.filter((one) => one.unsupported === undefined).map(parameterText);
+  const usage = wrap(`Usage: tandem ${[row.name, ...parameters].join(' ')}`, width).join('\n         ');
+  return `${row.doc}.\n\n${usage}\n\n--json prints JSON; -ComputerName H is --server http://H:8647, -Force is --yes, -WhatIf is --dry-run.\n`;
 }
 
 function commandHelp(row: CommandRow, width: number): string {
@@ -119,7 +141,9 @@ tandem \\- ${roff(SUMMARY)}
 .SH OPTIONS OF EVERY COMMAND
 They may stand before or after the command.
 ${pairs(flagPairs(GLOBAL_FLAGS))}.SH COMMANDS
-${commands.join('')}.SH EXIT STATUS
+${commands.join('')}.SH WINDOWS NAMES
+They work with their parameters, in any case and cut short.
+${pairs(CMDLETS.map((row) => [row.name, row.doc] as const))}.SH EXIT STATUS
 ${pairs(EXIT_CODES)}.SH ENVIRONMENT
 ${pairs(ENVIRONMENT)}.SH FILES
 ${pairs(FILES)}.SH NOT YET

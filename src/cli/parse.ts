@@ -20,7 +20,7 @@ export const GLOBAL_FLAGS: readonly FlagRow[] = [
 export interface Parsed {
   readonly row: CommandRow;
   readonly flags: Flags;
-  readonly args: ReadonlyMap<string, string>;
+  readonly args: ReadonlyMap<string, readonly string[]>;
 }
 
 /** What argv asks for. `help` names the words it was asked about (none = everything). */
@@ -186,19 +186,20 @@ function takeFlag(
   given.set(flag.name, [...(before ?? []), value]);
 }
 
-function takeArguments(row: CommandRow, positionals: readonly string[]): Map<string, string> {
-  const args = new Map<string, string>();
+function takeArguments(row: CommandRow, positionals: readonly string[]): Map<string, readonly string[]> {
+  const args = new Map<string, readonly string[]>();
   row.args.forEach((arg, i) => {
-    const value = positionals[i];
-    if (value !== undefined && value !== '') args.set(arg.name, value);
+    const values = positionals.slice(i, arg.many ? undefined : i + 1).filter((value) => value !== '');
+    if (values.length > 0) args.set(arg.name, values);
     else if (!arg.optional) throw usage(row, `${arg.name} is missing`);
   });
-  const extra = positionals[row.args.length];
+  const extra = row.args.at(-1)?.many ? undefined : positionals[row.args.length];
   if (extra !== undefined) throw usage(row, `\`${extra}\` is one argument too many`);
   return args;
 }
 
-function flagsOf(given: ReadonlyMap<string, readonly string[]>): Flags {
+/** Flags as handlers read them, from what was given. */
+export function flagsOf(given: ReadonlyMap<string, readonly string[]>): Flags {
   return {
     text: (name) => given.get(name)?.[0],
     list: (name) => given.get(name),

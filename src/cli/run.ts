@@ -5,9 +5,10 @@ import { AdminClient, DEFAULT_SERVER, parseServer, type ServerAddress } from './
 import { type Call, type LocalCommands, Refusal, UsageError } from './command.js';
 import { COMMANDS, LATER } from './commands.js';
 import { helpText } from './help.js';
-import { type Parsed, parse } from './parse.js';
+import { flagsOf, type Parsed, parse, type Request } from './parse.js';
 import { printable } from './print.js';
 import { Closed, openTerminal, ownSurroundings, type Surroundings, type Terminal } from './terminal.js';
+import { parseCmdlet } from './windows/cmdlets.js';
 
 /** Runs one command and resolves with the exit code; never rejects. `argv` is without node and script. */
 export async function runCli(
@@ -32,7 +33,12 @@ async function dispatch(
   terminal: Terminal,
   onTalk: () => void,
 ): Promise<number> {
-  const request = parse(argv, COMMANDS, LATER);
+  const cmdlet = parseCmdlet(argv);
+  if (cmdlet && !cmdlet.help) {
+    const parsed = { ...cmdlet, flags: flagsOf(cmdlet.flags) };
+    return (await cmdlet.row.run(callOf(parsed, local, terminal, onTalk))) ?? 0;
+  }
+  const request: Request = cmdlet ? { kind: 'help', words: cmdlet.row.words } : parse(argv, COMMANDS, LATER);
   switch (request.kind) {
     case 'version':
       await terminal.write(`tandem ${local.version}\n`);
@@ -57,7 +63,8 @@ function callOf(parsed: Parsed, local: LocalCommands, terminal: Terminal, onTalk
   const address = lazily(() => serverOf(flags.text('server'), terminal.env['TANDEM_SERVER']));
   const client = lazily(() => new AdminClient(address(), terminal.env['TANDEM_TOKEN'] || undefined));
   return {
-    arg: (name) => args.get(name),
+    arg: (name) => args.get(name)?.[0],
+    args: (name) => args.get(name) ?? [],
     flags,
     json: flags.on('json'),
     terminal,

@@ -1,0 +1,59 @@
+// A relationship as `Get-DhcpServerv4Failover` of Windows Server prints it: the same properties in the same order and
+// casing, values in Windows' words, blank where the mode has no such property.
+
+import type { RelationshipView } from '../../admin/api.js';
+import { printable } from '../print.js';
+import { formatSpan } from './values.js';
+
+/** State → as Windows prints it. */
+const STATES: Readonly<Record<RelationshipView['state'], string>> = {
+  startup: 'Startup',
+  normal: 'Normal',
+  'communications-interrupted': 'CommunicationInterrupted',
+  'partner-down': 'PartnerDown',
+  'potential-conflict': 'PotentialConflict',
+  'conflict-done': 'ConflictDone',
+  'resolution-interrupted': 'ResolutionInterrupted',
+  recover: 'Recover',
+  'recover-wait': 'RecoverWait',
+  'recover-done': 'RecoverDone',
+  paused: 'Paused',
+  shutdown: 'Shutdown',
+};
+
+const MODES = { loadBalance: 'LoadBalance', hotStandby: 'HotStandby' } as const;
+const ROLES = { active: 'Active', standby: 'Standby' } as const;
+
+const blankOr = (value: number | null): string => (value === null ? '' : String(value));
+const truth = (value: boolean): string => (value ? 'True' : 'False');
+
+const PROPERTIES: readonly (readonly [name: string, of: (view: RelationshipView) => string])[] = [
+  ['Name', (view) => view.name],
+  ['PartnerServer', (view) => view.partnerServer],
+  ['Mode', (view) => MODES[view.mode]],
+  ['LoadBalancePercent', (view) => blankOr(view.loadBalancePercent)],
+  ['ServerRole', (view) => (view.serverRole === null ? '' : ROLES[view.serverRole])],
+  ['ReservePercent', (view) => blankOr(view.reservePercent)],
+  ['MaxClientLeadTime', (view) => formatSpan(view.maxClientLeadTime)],
+  [
+    'StateSwitchInterval',
+    (view) => (view.stateSwitchInterval === null ? '' : formatSpan(view.stateSwitchInterval)),
+  ],
+  ['State', (view) => STATES[view.state]],
+  ['ScopeId', (view) => (view.scopeId.length === 0 ? '' : `{${view.scopeId.join(', ')}}`)],
+  ['AutoStateTransition', (view) => truth(view.autoStateTransition)],
+  ['EnableAuth', (view) => truth(view.enableAuth)],
+];
+
+const WIDTH = Math.max(...PROPERTIES.map(([name]) => name.length));
+
+/** The list of each relationship, with a blank line between two. */
+export function propertyLists(views: readonly RelationshipView[]): string {
+  return views
+    .map((view) =>
+      PROPERTIES.map(([name, of]) => `${`${name.padEnd(WIDTH)} : ${printable(of(view))}`.trimEnd()}\n`).join(
+        '',
+      ),
+    )
+    .join('\n');
+}
