@@ -19,6 +19,10 @@ export const TEST_TOOLS: readonly Tool[] = [
   { command: 'dhcrelay', package: 'isc-dhcp-relay' },
   { command: 'dhcpcd', package: 'dhcpcd-base' },
   { command: 'perfdhcp', package: 'kea-admin' },
+  { command: 'setcap', package: 'libcap2-bin' },
+  { command: 'faketime', package: 'faketime' },
+  { command: 'docker-compose', package: 'docker-compose' },
+  { command: 'promtool', package: 'prometheus' },
 ];
 
 /** The peers that the benches compare with. */

@@ -42,13 +42,17 @@ const BANNED_WORDS: readonly { readonly pattern: RegExp; readonly where: 'commen
 
 const TOP_LEVEL = [
   '.ci',
+  '.dockerignore',
   '.gitignore',
   'CHANGELOG.md',
   'CONTRIBUTING.md',
+  'Dockerfile',
   'LICENSE',
   'README.md',
+  'SECURITY.md',
   'biome.json',
   'config',
+  'docker-compose.yml',
   'docs',
   'package-lock.json',
   'package.json',
