@@ -10,6 +10,7 @@ import type { Route } from '../../src/admin/route.js';
 import { ROUTES } from '../../src/admin/routes.js';
 import * as schemas from '../../src/admin/schemas.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import { FakeDesk } from './desk.js';
 import {
   type Answer,
   type CallOptions,
@@ -175,6 +176,249 @@ t.test('relationships', async (t) => {
   await good(t, 'POST', '/api/v1/resume');
   t.match((await good(t, 'GET', path)).json, { state: 'startup' });
 });
+
+const FAILOVER = '/api/v1/failover';
+
+async function openDesk(): Promise<FakeDesk> {
+  const desk = new FakeDesk(house.world);
+  house.world.desk = desk;
+  await house.world.addScope({ subnet: '10.79.0.0/24', ranges: ['10.79.0.10-10.79.0.20'] });
+  return desk;
+}
+
+t.test('a relationship is made, changed and removed', async (t) => {
+  const body = { partnerServer: 'dhcp2.example', scopeId: ['10.77.0.0/24', '10.78.0.0'] };
+  t.match(await bad(t, 'no-partners', 'POST', FAILOVER, { body }), { detail: /server\.partner/ });
+  const desk = await openDesk();
+
+  const tried = await good(t, 'POST', `${FAILOVER}?dryRun=true`, { body });
+  t.match(tried.json, { dryRun: true, ok: true, plan: [/give 10\.77/], checks: [{ result: 'passed' }] });
+  t.notOk('name' in (tried.json as object), 'nothing was made');
+  const full = {
+    ...body,
+    name: 'floor one/two',
+    partnerPort: 1647,
+    mode: 'hotStandby',
+    loadBalancePercent: null,
+    serverRole: 'standby',
+    reservePercent: 10,
+    maxClientLeadTime: 120,
+    stateSwitchInterval: 600,
+    updates: 'lazy',
+    sharedSecret: 'a secret of the tests',
+  };
+  const made = await good(t, 'POST', FAILOVER, { body: full, token: FULL_TOKEN });
+  t.equal(made.headers['location'], '/api/v1/failover/floor%20one%2Ftwo');
+  t.match(made.json, {
+    name: 'floor one/two',
+    mode: 'hotStandby',
+    serverRole: 'standby',
+    reservePercent: 10,
+    scopeId: ['10.77.0.0', '10.78.0.0'],
+    warnings: [{ code: 'address-not-static' }],
+  });
+  t.notMatch(made.text + JSON.stringify([house.said, house.world.journal]), 'a secret of the tests');
+  const order = { ...full, partner: 'dhcp2.example:1647', scopes: ['10.77.0.0', '10.78.0.0'] };
+  t.match(JSON.parse(desk.orders[1]!.slice(4, desk.orders[1]!.lastIndexOf(' {"actor'))), {
+    ...Object.fromEntries(
+      Object.entries(order).filter(([key]) => !/^(partnerS|partnerP|scopeId|load)/.test(key)),
+    ),
+  });
+  t.match(desk.orders[1], /\{"actor":"token [0-9a-f]{8}[^"]*"\}$/);
+
+  const path = `${FAILOVER}/floor%20one%2Ftwo`;
+  desk.orders.length = 0;
+  t.match((await good(t, 'PATCH', path, { body: { reservePercent: 20 } })).json, {
+    name: 'floor one/two',
+    plan: ['change reservePercent on both servers'],
+  });
+  await good(t, 'PATCH', path, { body: { enableAuth: true } });
+  t.match((await good(t, 'PATCH', `${path}?dryRun=1`, { body: { enableAuth: false } })).json, {
+    dryRun: true,
+    plan: ['change sharedSecret on both servers'],
+  });
+  await good(t, 'PATCH', path, { body: { stateSwitchInterval: null, partnerServer: '10.9.9.9' } });
+  t.match(desk.orders, [
+    /^set floor one\/two \{"reservePercent":20\}/,
+    /^set floor one\/two \{"sharedSecret":null\} .*"dryRun":true/,
+    /^set floor one\/two \{"autoStateTransition":false,"partner":"10\.9\.9\.9"\}/,
+  ]);
+
+  desk.orders.length = 0;
+  t.match((await good(t, 'POST', `${path}/add-scope`, { body: { scopeId: '10.79.0.0' } })).json, {
+    ok: true,
+    plan: [/give 10\.79/],
+    name: 'floor one/two',
+  });
+  t.match((await good(t, 'POST', `${path}/remove-scope`, { body: { scopeId: ['10.78.0.0'] } })).json, {
+    partnerScopes: [{ scopeId: '10.78.0.0', leases: 10 }],
+    exported: '/var/lib/tandem/removed-1.yaml',
+    scopesLeft: ['10.77.0.0'],
+  });
+  const kept = { scopeId: ['10.78.0.0'], keepPartnerScopes: true, dryRun: true };
+  t.match((await call(house, 'POST', `${path}/remove-scope`, { body: kept })).json, { dryRun: true });
+  await good(t, 'DELETE', `${path}?keepPartnerScopes=true`);
+  await good(t, 'DELETE', `${path}?partnerDown=true&force=true`);
+  t.match(desk.orders, [
+    /^add-scope floor one\/two \["10\.79\.0\.0"\] \{"actor":"admin socket[^"]*"\}$/,
+    /^remove-scope floor one\/two \["10\.78\.0\.0"\] \{"actor":"[^"]*"\}$/,
+    /^remove-scope .*"dryRun":true,"force":false,"keepPartnerScopes":true|"dryRun":true,"keepPartnerScopes":true/,
+    /^remove floor one\/two .*"keepPartnerScopes":true\}$/,
+    /^remove floor one\/two .*"force":true,"partnerDown":true\}$/,
+  ]);
+});
+
+t.test(
+  'settings are compared and carried over, roles exchanged, doubt settled, partners invited',
+  async (t) => {
+    const desk = await openDesk();
+    await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });
+    desk.differences = [{ scopeId: '10.77.0.0', key: 'leaseTime', here: 60, there: 90, conflict: true }];
+    const path = `${FAILOVER}/x`;
+    t.same((await good(t, 'GET', `${path}/diff`, { token: READ_TOKEN })).json, {
+      differences: desk.differences,
+    });
+    desk.orders.length = 0;
+    t.match((await good(t, 'POST', `${path}/replicate`)).json, { scopes: ['10.77.0.0'], dryRun: false });
+    await good(t, 'POST', `${path}/replicate`, { body: { from: 'partner', scopeId: ['10.77.0.0'] } });
+    t.match((await good(t, 'POST', `${path}/swap-roles`)).json, { name: 'x', plan: [/exchange/] });
+    await good(t, 'POST', `${FAILOVER}/half-made/settle`, { body: { decision: 'abort' } });
+    t.match((await good(t, 'POST', '/api/v1/partner/invite')).json, { token: /^tandem1-/ });
+    const joined = await good(t, 'POST', '/api/v1/partner/join', { body: { token: 'tandem1-secret' } });
+    t.notMatch(joined.text + JSON.stringify([house.said, house.world.journal]), 'tandem1-secret');
+    t.match(desk.orders, [
+      /^replicate x \[\] local /,
+      /^replicate x \["10\.77\.0\.0"\] partner /,
+      /^swap-roles x /,
+      /^settle half-made abort /,
+      /^invite /,
+      /^join tandem1-secret /,
+    ]);
+  },
+);
+
+t.test('orders that contradict themselves are refused before the desk hears of them', async (t) => {
+  const desk = await openDesk();
+  await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });
+  desk.orders.length = 0;
+  const partner = { partnerServer: 'p', scopeId: ['10.78.0.0'] };
+  const standby = { ...partner, mode: 'hotStandby' };
+  const wrong: readonly (readonly [body: object, path: string, message: RegExp])[] = [
+    [{ scopeId: ['10.78.0.0'] }, 'partnerServer', /is missing/],
+    [{ ...partner, partnerServer: '' }, 'partnerServer', /is missing/],
+    [{ ...partner, partnerServer: 'p:0' }, 'partnerServer', /port from 1 to 65535/],
+    [{ ...partner, partnerServer: 'p:99999' }, 'partnerServer', /port from 1 to 65535/],
+    [{ ...partner, partnerServer: 'p:1', partnerPort: 2 }, 'partnerPort', /is not the port 1/],
+    [{ ...partner, partnerPort: 65_536 }, 'partnerPort', /1 to 65535/],
+    [{ ...partner, scopeId: ['10.78.0.0', '10.78.0.0/24'] }, 'scopeId[1]', /given twice/],
+    [{ ...partner, scopeId: ['ten'] }, 'scopeId[0]', /network address/],
+    [{ ...partner, scopeId: 7 }, 'scopeId', /a list of them/],
+    [{ ...partner, mode: 'both' }, 'mode', /loadBalance or hotStandby/],
+    [{ ...partner, loadBalancePercent: 101 }, 'loadBalancePercent', /0 to 100/],
+    [{ ...partner, loadBalancePercent: -1 }, 'loadBalancePercent', /0 to 100/],
+    [{ ...partner, loadBalancePercent: 0.5 }, 'loadBalancePercent', /0 to 100/],
+    [{ ...partner, loadBalancePercent: '50' }, 'loadBalancePercent', /0 to 100/],
+    [{ ...partner, reservePercent: 5 }, 'reservePercent', /belongs to hot standby/],
+    [{ ...partner, serverRole: 'active' }, 'serverRole', /belongs to hot standby/],
+    [{ ...standby, loadBalancePercent: 50 }, 'loadBalancePercent', /belongs to load balance/],
+    [{ ...standby, serverRole: 'primary' }, 'serverRole', /active or standby/],
+    [{ ...standby, reservePercent: 200 }, 'reservePercent', /0 to 100/],
+    [{ ...partner, maxClientLeadTime: 0 }, 'maxClientLeadTime', /from 1 to/],
+    [{ ...partner, maxClientLeadTime: 1e9 }, 'maxClientLeadTime', /from 1 to/],
+    [{ ...partner, stateSwitchInterval: 60 }, 'stateSwitchInterval', /longer than 60 s/],
+    [{ ...partner, autoStateTransition: false, stateSwitchInterval: 900 }, 'stateSwitchInterval', /give one/],
+    [{ ...partner, autoStateTransition: 'no' }, 'autoStateTransition', /true or false/],
+    [{ ...partner, updates: 'never' }, 'updates', /eager or lazy/],
+    [{ ...partner, enableAuth: false, sharedSecret: 'abc' }, 'sharedSecret', /give one/],
+    [{ ...partner, enableAuth: true, sharedSecret: null }, 'sharedSecret', /give one/],
+    [{ ...partner, sharedSecret: '' }, 'sharedSecret', /1 to 4096/],
+    [{ ...partner, state: 'normal' }, 'state', /unknown key/],
+  ];
+  for (const [body, path, message] of wrong) {
+    const problem = await bad(t, 'invalid', 'POST', FAILOVER, { body });
+    t.match(problem.faults, [{ path, message }], JSON.stringify(body));
+  }
+  const all = { partnerServer: 'p', loadBalancePercent: 101, reservePercent: -1, maxClientLeadTime: 0 };
+  t.equal((await bad(t, 'invalid', 'POST', FAILOVER, { body: all })).faults?.length, 3, 'all at once');
+
+  const changes: readonly (readonly [body: object, path: string, message: RegExp])[] = [
+    [{}, '', /nothing to change/],
+    [{ name: 'y' }, 'name', /cannot be changed/],
+    [{ reservePercent: 5 }, 'reservePercent', /belongs to hot standby/],
+    [{ serverRole: 'standby' }, 'serverRole', /belongs to hot standby/],
+    [{ mode: 'hotStandby', loadBalancePercent: 5 }, 'loadBalancePercent', /belongs to load balance/],
+    [{ partnerPort: 648 }, 'partnerPort', /give both/],
+    [{ scopeId: ['10.78.0.0'] }, 'scopeId', /unknown key/],
+  ];
+  for (const [body, path, message] of changes) {
+    const problem = await bad(t, 'invalid', 'PATCH', `${FAILOVER}/x`, { body });
+    t.match(problem.faults, [{ path, message }], JSON.stringify(body));
+  }
+  await good(t, 'PATCH', `${FAILOVER}/x`, { body: { mode: 'hotStandby', reservePercent: 5 } });
+  desk.orders.length = 0;
+
+  const gone = { scopeId: ['10.77.0.0'], keepPartnerScopes: true, partnerDown: true };
+  await bad(t, 'invalid', 'POST', `${FAILOVER}/x/remove-scope`, { body: gone });
+  await bad(t, 'invalid', 'DELETE', `${FAILOVER}/x?keepPartnerScopes=true&partnerDown=true`);
+  await bad(t, 'invalid', 'POST', `${FAILOVER}/x/add-scope`, { body: {} });
+  await bad(t, 'invalid', 'POST', `${FAILOVER}/x/replicate`, { body: { from: 'both' } });
+  await bad(t, 'invalid', 'POST', `${FAILOVER}/x/settle`, { body: {} });
+  await bad(t, 'invalid', 'POST', '/api/v1/partner/join', { body: { token: '' } });
+  for (const [method, rest] of [
+    ['PATCH', ''],
+    ['DELETE', ''],
+    ['POST', '/add-scope'],
+    ['POST', '/remove-scope'],
+    ['POST', '/replicate'],
+    ['POST', '/swap-roles'],
+    ['GET', '/diff'],
+  ] as const) {
+    const body = method === 'GET' || method === 'DELETE' ? {} : { body: { scopeId: '10.77.0.0' } };
+    const options = rest === '' && method === 'PATCH' ? { body: { updates: 'lazy' } } : body;
+    const plain = rest === '/swap-roles' ? {} : options;
+    await bad(t, 'relationship-not-found', method, `${FAILOVER}/nowhere${rest}`, plain);
+  }
+  t.same(desk.orders, []);
+});
+
+t.test('what the desk refuses is a problem with its code, and the checks beside it', async (t) => {
+  const desk = await openDesk();
+  const body = { partnerServer: 'gone.example', scopeId: [] };
+  const problem = await bad(t, 'scope-required', 'POST', FAILOVER, { body });
+  t.equal(problem.checks?.length, 16);
+  t.match(
+    problem.checks?.filter(({ result }) => result === 'failed'),
+    [{ code: 'partner-unreachable', value: 'gone.example' }, { code: 'scope-required' }],
+  );
+  await bad(t, 'partner-unreachable', 'POST', FAILOVER, { body: { ...body, scopeId: ['10.77.0.0'] } });
+  await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });
+  for (const code of DESK_CODES) {
+    desk.refusal = { ok: false, code, message: 'The reason is told.', faults: [] };
+    const path = `${FAILOVER}/x/swap-roles`;
+    t.match(await bad(t, code, 'POST', path), { detail: 'The reason is told.' });
+  }
+});
+
+const DESK_CODES = [
+  'partner-name-unresolved',
+  'partner-address-invalid',
+  'ipv6-not-supported',
+  'partner-not-running',
+  'partner-version-unsupported',
+  'permission-denied',
+  'too-many-relationships',
+  'clock-skew',
+  'scope-exists-on-partner',
+  'scope-already-in-relationship',
+  'relationship-exists',
+  'relationship-name-invalid',
+  'secret-required',
+  'scope-not-in-relationship',
+  'in-doubt',
+  'not-in-doubt',
+  'partner-refused',
+  'invitation-invalid',
+] as const;
 
 t.test('pause and resume', async (t) => {
   t.same((await good(t, 'POST', '/api/v1/pause')).json, { paused: true });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Daemon, ShellStats } from '../../src/admin/daemon.js';
 import type { AdminLimits } from '../../src/admin/limits.js';
+import type { RelationshipDesk } from '../../src/admin/relationship-desk.js';
 import { type Admin, startAdmin } from '../../src/admin/server.js';
 import type { CommandResult } from '../../src/engine/command.js';
 import type { Effect, JournalEvent } from '../../src/engine/effect.js';
@@ -30,6 +31,7 @@ export class World implements Daemon {
   readonly engine: Engine;
   readonly journal: JournalEvent[] = [];
   readonly backups: string[] = [];
+  desk?: RelationshipDesk;
   at = START_AT;
   isReady = true;
   storeFails = false;
