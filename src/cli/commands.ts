@@ -6,6 +6,7 @@ import type { ArgumentRow, CommandRow, FlagRow, LaterRow } from './command.js';
 import { events } from './events.js';
 import { FAILOVER_COMMANDS } from './failover-commands.js';
 import { leaseExplain, leaseGet, leaseHistory, leaseList, leaseRelease } from './leases.js';
+import { RELATIONSHIP_COMMANDS } from './relationship-commands.js';
 import { reservationAdd, reservationList, reservationRemove } from './reservations.js';
 import { scopeActivate, scopeAdd, scopeGet, scopeList, scopeRemove, scopeSet } from './scopes.js';
 import { backup, check, configApply, configDiff, configExport, configShow, pause, resume } from './server.js';
@@ -272,6 +273,7 @@ export const COMMANDS: readonly CommandRow[] = [
     run: leaseHistory,
   },
   ...FAILOVER_COMMANDS,
+  ...RELATIONSHIP_COMMANDS,
   { words: ['config', 'show'], args: [], flags: [], doc: 'The settings that run now', run: configShow },
   {
     words: ['config', 'diff'],
@@ -345,16 +347,4 @@ export const COMMANDS: readonly CommandRow[] = [
 
 export const LATER: readonly LaterRow[] = [
   { word: /^import\b/, says: 'import is not part of this release: it comes in a later one' },
-  {
-    word: /^failover (add|set|remove|add-scope|remove-scope|replicate|diff|swap-roles|settle)$/,
-    says: 'in this release relationships are made and changed in the config files of both servers, under `failover`; by command it comes in a later one',
-  },
-  {
-    word: /^partner\b/,
-    says: 'partner invitations come in a later release: until then give both servers the same secretFile',
-  },
-  {
-    word: /^[a-z]+[-–—―]DhcpServerv4Failover/i,
-    says: 'the Windows names come in a later release: see `tandem help failover`',
-  },
 ];
