@@ -94,8 +94,8 @@ export class Refusal extends Error {
     message: string,
     readonly faults: readonly Fault[] = [],
     readonly code: string | null = null,
+    readonly checks: readonly Check[] | null = null, // where a relationship was to be made
   ) {
     super(message);
   }
 }
-    readonly checks: readonly Check[] | null = null, // where a relationship was to be made
