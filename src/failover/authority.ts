@@ -91,9 +91,10 @@ export class SharedAuthority implements Authority {
   ) {}
 
   get sides(): readonly Side[] {
-    const { side, service } = this.relationship;
-    if (service.allocates === 'none') return NO_SIDES;
+    const { side, service, duties } = this.relationship;
     const own = side === 1 ? ONE : TWO;
+    // One that leaves answers no DISCOVER: what it still gives are its own live offers.
+    if (service.allocates === 'none') return duties.answersOwnOffers ? own : NO_SIDES;
     return service.allocates === 'own' ? own : this.sidesByRuleE(side);
   }
 

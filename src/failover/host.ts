@@ -53,7 +53,10 @@ export interface FailoverHost {
   send(message: OutgoingMessage): void;
   dial(): void;
   hangUp(link: number, reason: string): void;
-  /** What this server may do in its scopes has changed: offers that it may no longer keep are withdrawn. */
+  /**
+   * What this server may do in its scopes has changed: offers that it may no longer keep are withdrawn. Told after the
+   * actions of a transition, for one of them lets own offers stay.
+   */
   stateChanged(): void;
   event(
     type: 'failover-state' | 'failover-link' | 'failover-refused',

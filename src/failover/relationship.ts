@@ -356,9 +356,9 @@ export class Relationship implements Greeter, ExchangeView {
       this.store(shutDown ? [] : this.stateMessage());
       const data = { from, to: outcome.to, why: event, section: outcome.section };
       host.event('failover-state', { relationship: this.name, ...data });
-      host.stateChanged();
     } else if (this.record.stored !== record.stored) this.store([]);
     for (const action of outcome.actions) this.duties.act(action);
+    if (outcome.moved) host.stateChanged();
     if (shutDown) this.duties.shutDown();
   }
 

@@ -34,6 +34,7 @@ export class PartnerSide {
   private readonly hidden = new Set<number>(); // links that the engine was never told of
   private known: ReadonlySet<string> = new Set();
   private retry: NodeJS.Timeout | undefined;
+  private early: Extract<Effect, { kind: 'dial' }>[] | null = []; // asked for before `listen`
 
   constructor(private readonly options: PartnerSideOptions) {
     this.net = new PartnerNet({
@@ -56,8 +57,14 @@ export class PartnerSide {
     this.net.setCredentials(secrets);
   }
 
-  /** Open the partner port, if there is to be one. Rejects with PartnerPortError. */
+  /**
+   * Meet partners: open the partner port, if there is to be one, and dial. Not before the sockets for clients are open,
+   * for a partner that is met leaves clients to this server. Rejects with PartnerPortError.
+   */
   async listen(): Promise<void> {
+    const early = this.early ?? [];
+    this.early = null;
+    for (const effect of early) this.carryOut(effect);
     const { listen, feed, say } = this.options;
     const endpoint = listen === null ? undefined : parseEndpoint(listen);
     if (listen === null || endpoint === undefined) return;
@@ -84,7 +91,8 @@ export class PartnerSide {
   carryOut(effect: PartnerEffect): void {
     switch (effect.kind) {
       case 'dial':
-        this.dial(effect.relationship, effect.address, effect.port);
+        if (this.early !== null) this.early.push(effect);
+        else this.dial(effect.relationship, effect.address, effect.port);
         return;
       case 'link-send':
         if (!this.net.send(effect.link, effect.bytes)) this.net.pauseReading(effect.link);

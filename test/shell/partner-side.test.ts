@@ -33,6 +33,7 @@ function open(t: Test, more: Partial<PartnerSideOptions> = {}): Open {
     ...more,
   });
   t.teardown(() => side.close());
+  if (more.listen === undefined) void side.listen();
   return { side, inputs, said };
 }
 
@@ -57,6 +58,19 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 }
 
 const kinds = ({ inputs }: Open): string => inputs.map(({ kind }) => kind).join(' ');
+
+t.test('nobody is dialled before the daemon says so', async (t) => {
+  const port = await freePort();
+  const called = open(t, { listen: `127.0.0.1:${port}` });
+  await called.side.listen();
+  const caller = open(t, { listen: null });
+  caller.side.carryOut({ kind: 'dial', relationship: NAME, address: LOOPBACK, port });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.equal(kinds(caller), '', 'a partner that is met leaves clients to this server, which cannot hear them yet');
+  await caller.side.listen();
+  await until('the link', () => caller.inputs.length > 0);
+  t.match(caller.inputs, [{ kind: 'link-up', relationship: NAME }]);
+});
 
 t.test('two sides: dial, speak, hang up, with a secret and without', async (t) => {
   for (const secrets of [[SECRET], []]) {

@@ -1,0 +1,74 @@
+// An orderly stop and days without the partner, from the clients' side, on two real engines.
+
+import t from 'tap';
+import { OptionCode } from '../../src/wire/message.js';
+import { Pair, type Server } from './pair.js';
+import { ip, quad } from './world.js';
+
+const mac = (n: number) => `02:00:00:00:03:${n.toString(16).padStart(2, '0')}`;
+const DAY_MS = 86_400_000;
+
+/** Who answered what. */
+const heard = (replies: readonly { readonly type: number; readonly server: Server }[]) =>
+  replies.map(({ type, server }) => `${type} from ${server.name}`);
+
+t.test(
+  'a server that stops acknowledges its own live offers for two seconds more, and nothing else',
+  async (t) => {
+    const pair = new Pair({ relationship: { mode: 'hotStandby', reservePercent: 20 } });
+    pair.settle();
+    const { a, b } = pair;
+    const take = (n: number, address: number) =>
+      pair.say({
+        type: 3,
+        mac: mac(n),
+        xid: n,
+        options: [
+          [OptionCode.dhcpRequestedAddress, quad(address)],
+          [OptionCode.dhcpServerIdentifier, quad(ip(a.address))],
+        ],
+      });
+    const offers = [1, 2].map((n) => pair.say({ type: 1, mac: mac(n), xid: n })[0]?.message.yiaddr ?? 0);
+    a.world.feed({ kind: 'stopping' });
+    t.same(heard(take(1, offers[0] ?? 0)), ['5 from dhcp1'], 'the first takes its offer');
+    t.match(b.view.state, 'communications-interrupted');
+    t.same(
+      heard(pair.say({ type: 1, mac: mac(3), xid: 3 })),
+      ['2 from dhcp2'],
+      'new clients are the partner’s',
+    );
+    pair.pass(2000);
+    t.same(heard(take(2, offers[1] ?? 0)), [], 'later than that nobody is answered');
+  },
+);
+
+for (const mode of ['loadBalance', 'hotStandby'] as const) {
+  t.test(`${mode}: known clients renew at the survivor for days, with their addresses`, async (t) => {
+    const pair = new Pair({ relationship: { mode, eager: true }, scope: { leaseTime: 8 * 3600 } });
+    pair.settle();
+    const { a, b } = pair;
+    const clients = new Map<string, string>();
+    for (let n = 1; n <= 40; n++) clients.set(mac(n), pair.bind(mac(n))?.address ?? '');
+    pair.settle();
+    t.equal(new Set(clients.values()).size, 40);
+    pair.kill(a);
+    let renewals = 0;
+    for (let from = 0; from < 5 * DAY_MS; from += 4 * 3_600_000) {
+      pair.pass(4 * 3_600_000 - 40 * 100);
+      for (const [client, address] of clients) {
+        const renewed = pair.renew(client, address);
+        if (renewed?.address !== address) t.fail(`${client} lost ${address} after ${from / 3_600_000} h`);
+        if ((renewed?.seconds ?? 0) < 3600) t.fail(`${client} got ${renewed?.seconds} s`);
+        renewals++;
+      }
+    }
+    t.equal(renewals, 40 * 30, 'each of them, every four hours');
+    t.equal(b.view.state, 'communications-interrupted');
+    pair.start(a);
+    pair.settle();
+    t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
+    for (const [client, address] of clients) {
+      t.match(pair.renew(client, address), { address }, 'and with both afterwards');
+    }
+  });
+}
