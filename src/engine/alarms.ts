@@ -92,6 +92,13 @@ export class Alarms {
     }
   }
 
+  /** Drop what concerns a relationship that is gone. */
+  forgetRelationship(relationship: string): void {
+    for (const alarm of [...this.standing.values()]) {
+      if (alarm.relationship === relationship) this.clear(alarm.code, { relationship });
+    }
+  }
+
   list(isoOf: (at: number) => string): Alarm[] {
     return [...this.standing.values()].map(({ sinceAt, ...alarm }) => ({ ...alarm, since: isoOf(sinceAt) }));
   }

@@ -1,6 +1,7 @@
 // What an operator (command line, HTTP API, config file) can ask of the engine. Each command answers with one
 // `reply` effect, which hangs on the commit of what it changed.
 
+import type { Change } from '../failover/management.js';
 import type { RelationshipSettings } from '../failover/terms.js';
 import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
 
@@ -26,6 +27,24 @@ export type Command =
       readonly kind: 'shutdown';
       readonly relationship: string;
       readonly dryRun?: boolean; // only tell what it would bring about
+    }
+  /** A change of a relationship that both servers carry out, or neither (failover.md §5 "Management"). */
+  | {
+      readonly kind: 'propose';
+      readonly name: string; // of the relationship
+      readonly id: string; // of the relationship; for one that is made: random, 32 hex digits
+      readonly coordinator: { readonly address: string; readonly port: number }; // as the partner reaches us
+      readonly participant: { readonly address: string; readonly port: number };
+      readonly change: Change;
+    }
+  /** Decide a change that is in doubt because the partner that knows cannot be asked. */
+  | { readonly kind: 'settle'; readonly relationship: string; readonly decision: 'commit' | 'abort' }
+  /** The partner has moved. */
+  | {
+      readonly kind: 'set-partner-address';
+      readonly relationship: string;
+      readonly address: string;
+      readonly port: number;
     }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }

@@ -35,6 +35,15 @@ export class Commands {
       case 'shutdown':
         this.shutDown(id, actor, command);
         return;
+      case 'propose':
+        this.engine.management.propose(id, actor, command);
+        return;
+      case 'settle':
+        this.engine.management.settle(id, actor, command.relationship, command.decision);
+        return;
+      case 'set-partner-address':
+        this.setPartnerAddress(id, actor, command);
+        return;
       case 'pause':
         this.setPaused(id, actor, true);
         return;
@@ -207,6 +216,34 @@ export class Commands {
       relationship.take('operator:shutdown');
     }
     engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: { plan } } }]);
+  }
+
+  private setPartnerAddress(
+    id: number,
+    actor: string,
+    { relationship: name, address, port }: Extract<Command, { kind: 'set-partner-address' }>,
+  ): void {
+    const { engine } = this;
+    const relationship = engine.partners.named(name);
+    if (!relationship) {
+      this.answer(id, refusal('relationship-not-found', `there is no relationship ${name}`));
+      return;
+    }
+    const before = relationship.record.settings;
+    const after = { ...before, partnerAddress: address, partnerPort: port };
+    relationship.record = { ...relationship.record, settings: after };
+    const event = engine.makeEvent('relationship-changed', { relationship: name, before, after }, actor);
+    engine.commit(
+      [
+        { table: 'settings', key: `failover/${name}`, value: relationship.record },
+        { table: 'journal', events: [event] },
+      ],
+      [
+        { kind: 'event', event },
+        { kind: 'reply', id, result: { ok: true, value: {} } },
+      ],
+    );
+    relationship.contact.hangUp('link-renewed', 'the partner has moved');
   }
 
   private setPaused(id: number, actor: string, paused: boolean): void {

@@ -58,5 +58,23 @@ export type Effect =
   | { readonly kind: 'dial'; readonly relationship: string; readonly address: number; readonly port: number }
   | { readonly kind: 'link-send'; readonly link: number; readonly bytes: Uint8Array }
   | { readonly kind: 'hang-up'; readonly link: number; readonly reason: string }
+  /** Ask another server over a management connection; answered by `manage-answer`, in bounded time. */
+  | {
+      readonly kind: 'manage-call';
+      readonly call: number;
+      readonly address: string;
+      readonly port: number;
+      readonly operation: string;
+      readonly document: string; // JSON
+    }
+  /** The answer to a `manage-request`. `exports`: scopes that are about to go; all of them is put into a file first. */
+  | {
+      readonly kind: 'manage-reply';
+      readonly call: number;
+      readonly refusal: string; // a stable code, '' = done
+      readonly message: string;
+      readonly document: Readonly<Record<string, unknown>>;
+      readonly exports: { readonly relationship: string; readonly scopeIds: readonly string[] } | null;
+    }
   | { readonly kind: 'event'; readonly event: JournalEvent }
   | { readonly kind: 'reply'; readonly id: number; readonly result: CommandResult };

@@ -10,13 +10,13 @@ import { OPERATIONS, serve } from '../dhcp/server.js';
 import { ALONE } from '../failover/authority.js';
 import type { OwnIdentity } from '../failover/host.js';
 import type { RelationshipRecord } from '../failover/record.js';
-import { endAt, type Lease } from '../lease/lease.js';
+import type { Lease } from '../lease/lease.js';
 import { LeaseTable } from '../lease/table.js';
-import { formatAddress } from '../wire/address.js';
-import { formatHardware, toHex } from '../wire/bytes.js';
+import { formatHardware } from '../wire/bytes.js';
 import { DecodeError } from '../wire/error.js';
 import { type DhcpMessage, decodeMessage, OptionCode } from '../wire/message.js';
 import { Alarms } from './alarms.js';
+import { bindingData, QUARANTINE_EVENTS } from './binding-event.js';
 import { Commands } from './commands.js';
 import { CounterSet } from './counters.js';
 import { DialogueContext, sendEffect } from './dialogue.js';
@@ -24,7 +24,7 @@ import type { Effect, JournalEvent, Write } from './effect.js';
 import { EVENTS, type EventType } from './events.js';
 import { type ExpiryHost, expireDue } from './expiry.js';
 import type { CommitPoint, Input } from './input.js';
-import { isoOrNull } from './instants.js';
+import { Management } from './management.js';
 import { Notices } from './notices.js';
 import { Partners } from './partners.js';
 import { Random } from './random.js';
@@ -65,6 +65,7 @@ export class Engine {
 
   private readonly context: DhcpContext;
   readonly partners: Partners;
+  readonly management: Management;
   readonly random: Random;
   readonly identity: OwnIdentity;
   /** Newest point of the store that is on disk. */
@@ -99,6 +100,7 @@ export class Engine {
       nonce: this.random.hex(16),
     };
     this.partners = new Partners(this);
+    this.management = new Management(this);
     this.view = new Snapshot(this);
   }
 
@@ -124,6 +126,7 @@ export class Engine {
     this.paused = this.stored.get('paused') === true;
     for (const [key, value] of this.stored) {
       if (key.startsWith('failover/')) this.partners.load(value as RelationshipRecord);
+      else this.management.load(key, value);
     }
     this.index = this.indexOf(loadSettings(this.stored), null);
     this.stored.clear();
@@ -137,6 +140,7 @@ export class Engine {
     if (restored) this.notices.restored();
     this.notices.clock(wallAheadMs);
     this.partners.begin();
+    this.management.begin();
     return this.takeEffects();
   }
 
@@ -182,6 +186,10 @@ export class Engine {
       case 'dial-failed':
         this.partners.dialFailed(input.relationship, input.reason);
         break;
+      case 'manage-request':
+      case 'manage-answer':
+        this.management.take(input);
+        break;
       case 'clock-stepped':
         this.notices.clock(input.wallAheadMs);
         break;
@@ -205,7 +213,7 @@ export class Engine {
   nextDeadline(): number {
     let next = this.sampleAt; // also often enough to see caution end
     if (this.clockHeld) return next;
-    const partner = this.partners.nextDeadline();
+    const partner = Math.min(this.partners.nextDeadline(), this.management.nextDeadline());
     if (partner < next) next = partner;
     const expiry = this.table.nextExpiryAt();
     if (expiry !== undefined && expiry < next) next = expiry;
@@ -253,6 +261,7 @@ export class Engine {
     if (!this.clockHeld) expireDue(this as ExpiryHost);
     this.notices.onDeadline();
     this.partners.onDeadline();
+    this.management.onDeadline();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const served of this.index.all) {
@@ -370,28 +379,4 @@ export class Engine {
     this.effects = [];
     return effects;
   }
-}
-
-/** Events after which a scope has more or fewer addresses in quarantine. */
-const QUARANTINE_EVENTS: ReadonlySet<BindingEvent | null> = new Set([
-  'lease-declined',
-  'address-conflict',
-  'lease-reset',
-]);
-
-/** What history needs to know: who, until when. Names the holder that was, where the record no longer does. */
-function bindingData(
-  lease: Lease,
-  before: Lease | undefined,
-  scopeId: string | undefined,
-): Record<string, unknown> {
-  const holder = lease.state === 'declined' && before?.state === 'active' ? before : lease;
-  return {
-    address: formatAddress(lease.address),
-    scopeId,
-    hardwareAddress: formatHardware(holder.hardwareAddress),
-    clientId: holder.clientId === null ? null : toHex(holder.clientId),
-    hostname: holder.hostname,
-    end: isoOrNull(endAt(lease)),
-  };
 }

@@ -59,6 +59,15 @@ export const EVENTS = {
     journal: true,
     text: '{relationship}: {actor} shuts this server down for long',
   },
+  'relationship-added': { level: 'info', journal: true, text: '{relationship}: made' },
+  'relationship-changed': { level: 'info', journal: true, text: '{relationship}: changed' },
+  'relationship-removed': { level: 'warn', journal: true, text: '{relationship}: removed' },
+  'change-in-doubt': {
+    level: 'warn',
+    journal: true,
+    text: '{relationship}: promised to {change}; whether it is done is for {coordinator} to say',
+  },
+  'change-decided': { level: 'info', journal: true, text: '{relationship}: {change} {decision}' },
   'failover-state': {
     level: 'warn',
     journal: true,

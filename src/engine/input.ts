@@ -10,6 +10,11 @@ export interface CommitPoint {
   readonly hash: string; // 16 hex digits
 }
 
+/** What came of a question to another server. `heard`: it answered, and refused; else nobody knows what it did. */
+export type ManageAnswer =
+  | { readonly ok: true; readonly document: string }
+  | { readonly ok: false; readonly heard: boolean; readonly code: string; readonly message: string };
+
 /** One network interface as the shell sees it now. */
 export interface InterfaceState {
   readonly name: string; // "eth0", or the address itself for a socket bound to one address
@@ -39,6 +44,15 @@ export type Input =
   | { readonly kind: 'link-bytes'; readonly link: number; readonly bytes: Uint8Array }
   | { readonly kind: 'link-down'; readonly link: number; readonly reason: string }
   | { readonly kind: 'dial-failed'; readonly relationship: string; readonly reason: string }
+  /** Another server asks, over a management connection that proved the partner secret (failover.md §5 "Management"). */
+  | {
+      readonly kind: 'manage-request';
+      readonly call: number;
+      readonly operation: string;
+      readonly document: string; // JSON
+    }
+  /** The answer to a `manage-call`, or why there is none. */
+  | { readonly kind: 'manage-answer'; readonly call: number; readonly answer: ManageAnswer }
   /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
   /** A held clock has passed the last operation, or was accepted: engine time runs. */

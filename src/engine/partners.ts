@@ -9,6 +9,7 @@ import type {
   OwnIdentity,
   SharedScope,
 } from '../failover/host.js';
+import { HeldAuthority, SilentAuthority } from '../failover/joining.js';
 import { newRecord, type RelationshipRecord, wakeRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
@@ -32,7 +33,9 @@ interface Link {
 
 export class Partners {
   private readonly byName = new Map<string, Relationship>();
-  private readonly authorities = new Map<string, Authority>();
+  private readonly authorities = new Map<string, SharedAuthority>();
+  private readonly silent = new Map<string, Authority>();
+  private readonly heldAlone = new Map<string, HeldAuthority>(); // by scope id
   private readonly links = new Map<number, Link>();
   readonly alarms: RelationshipAlarms;
 
@@ -55,10 +58,54 @@ export class Partners {
 
   /** What this server may do in a scope; the same object as long as the relationship stands. */
   authorityOf(scopeId: string): Authority {
-    for (const [name, { record }] of this.byName) {
-      if (record.settings.scopes.includes(scopeId)) return this.authorities.get(name) ?? ALONE;
+    const relationship = this.ofScope(scopeId);
+    const shared = relationship && this.authorities.get(relationship.name);
+    if (!shared) return ALONE;
+    const step = relationship.joining.stepOf(scopeId);
+    if (step === 'awaited' || this.engine.management.isGivenUp(scopeId)) {
+      return this.silent.get(relationship.name) ?? ALONE;
     }
-    return ALONE;
+    return step === undefined ? shared : this.heldAuthority(relationship, shared, scopeId);
+  }
+
+  /** The same object as long as the scope is served alone, so that it is not indexed anew for nothing. */
+  private heldAuthority(relationship: Relationship, shared: SharedAuthority, scopeId: string): Authority {
+    const known = this.heldAlone.get(scopeId);
+    if (known?.relationship === relationship) return known;
+    const made = new HeldAuthority(shared, relationship, scopeId, () => this.engine.at);
+    this.heldAlone.set(scopeId, made);
+    return made;
+  }
+
+  /** Local number for a new relationship, in lease records. */
+  get nextIndex(): number {
+    return 1 + Math.max(0, ...this.all.map(({ record }) => record.index));
+  }
+
+  /** Index the scopes again: what this server may do in one of them has changed. */
+  scopesChanged(): void {
+    this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
+  }
+
+  /** A relationship that both servers have agreed on at run time; its record is being committed. */
+  make(record: RelationshipRecord): void {
+    this.load(record);
+    this.scopesChanged();
+    this.beginOne(this.byName.get(record.settings.name)!);
+  }
+
+  /** The relationship is over: nothing of it stays in memory. Its record is the caller's to delete, after this. */
+  drop(name: string, why: string): void {
+    const relationship = this.byName.get(name);
+    if (!relationship) return;
+    relationship.held.settleAll('short');
+    relationship.contact.hangUp('relationship-ended', why);
+    for (const [id, link] of this.links) if (link.relationship === relationship) this.links.delete(id);
+    for (const scopeId of relationship.record.settings.scopes) this.heldAlone.delete(scopeId);
+    this.byName.delete(name);
+    this.authorities.delete(name);
+    this.silent.delete(name);
+    this.alarms.forget(name);
   }
 
   /** A lease of a scope changed with this commit: its partner, if it has one, has to hear of it. */
@@ -75,7 +122,9 @@ export class Partners {
     const woken = wakeRecord(record, this.engine.at, this.engine.options.lastOperationAt ?? 0);
     const relationship = new Relationship(this.hostOf(name), woken);
     this.byName.set(name, relationship);
-    this.authorities.set(name, new SharedAuthority(relationship, new Unanswered(), () => this.engine.at));
+    const shared = new SharedAuthority(relationship, new Unanswered(), () => this.engine.at);
+    this.authorities.set(name, shared);
+    this.silent.set(name, new SilentAuthority(shared));
   }
 
   /** The same event for every relationship: the whole server pauses, resumes or stops. */
@@ -113,12 +162,9 @@ export class Partners {
       this.alarms.look(existing);
       return;
     }
-    const index = 1 + Math.max(0, ...this.all.map(({ record }) => record.index));
-    const record = newRecord(settings, this.engine.random.hex(16), index, this.engine.at);
+    const record = newRecord(settings, this.engine.random.hex(16), this.nextIndex, this.engine.at);
     this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
-    this.load(record);
-    this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
-    this.beginOne(this.byName.get(settings.name)!);
+    this.make(record);
   }
 
   private hostOf(name: string): FailoverHost {
@@ -285,6 +331,10 @@ class EngineHost implements FailoverHost {
       engine.memory.removeOffer(client);
       served.pools.giveBack(address);
     }
+  }
+
+  scopesChanged(): void {
+    this.engine.partners.scopesChanged();
   }
 
   event(type: EventType, data: Readonly<Record<string, unknown>>): void {

@@ -151,6 +151,13 @@ export class RelationshipAlarms {
     this.lookedAt.set(name, at);
   }
 
+  /** The relationship is over. */
+  forget(name: string): void {
+    this.dueAt.delete(name);
+    this.lookedAt.delete(name);
+    this.engine.alarms.forgetRelationship(name);
+  }
+
   /** A deadline of the relationship was kept: look, unless it was looked at just now. */
   lookLater(relationship: Relationship): void {
     const { name } = relationship;

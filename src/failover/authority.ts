@@ -154,7 +154,7 @@ export class SharedAuthority implements Authority {
     const question = {
       now,
       wantedSeconds: full.seconds,
-      mcltSeconds: this.relationship.record.settings.mcltSeconds,
+      mcltSeconds: this.relationship.grantMcltSeconds,
       ackedPetAt: binding?.ackedPetAt ?? 0,
       receivedPetAt: binding?.receivedPetAt ?? 0,
       uncertaintyMs: this.relationship.clock.uncertaintyMs,

@@ -8,6 +8,8 @@ import type { FailoverHost, SharedScope } from './host.js';
 import { type Occasion, type SplitRule, shouldAsk, toGive } from './split.js';
 
 export interface BalanceQuestion {
+  /** One on its way into the relationship is not split yet. */
+  readonly isSplit: (scopeId: string) => boolean;
   readonly rule: SplitRule;
   readonly primarySide: Side;
   readonly side: Side; // ours
@@ -22,6 +24,7 @@ const AT_ONCE = 512;
 export function handovers(host: FailoverHost, question: BalanceQuestion, occasion: Occasion): Lease[] {
   const leases: Lease[] = [];
   for (const shared of host.scopes()) {
+    if (!question.isSplit(shared.scope.scopeId)) continue;
     for (let pool = 0; pool < shared.scope.pools.length; pool++) {
       const free = freeOf(shared, pool);
       const count = toGive({ ...question, free }, occasion);
@@ -36,6 +39,7 @@ export function handovers(host: FailoverHost, question: BalanceQuestion, occasio
 export function wanting(host: FailoverHost, question: BalanceQuestion): number[] {
   return host
     .scopes()
+    .filter((shared) => question.isSplit(shared.scope.scopeId))
     .filter((shared) =>
       shared.scope.pools.some((_, pool) => shouldAsk({ ...question, free: freeOf(shared, pool) })),
     )

@@ -262,6 +262,7 @@ export class Duties {
       rule: splitRuleOf(relationship.record.settings, role),
       primarySide: role === 'primary' ? side : other,
       side,
+      isSplit: (scopeId: string) => relationship.joining.stepOf(scopeId) === undefined,
       isOutstanding: (address: number) => relationship.exchange.updates.isOutstanding(address),
     } as const;
     const leases = handovers(this.host, question, occasion);

@@ -17,6 +17,7 @@ import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../w
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
 import type { HeldAcks } from './held.js';
 import type { FailoverHost, SharedScope } from './host.js';
+import type { Joining } from './joining.js';
 import { Progress, type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
 
@@ -26,6 +27,7 @@ export interface ExchangeView {
   readonly window: number; // bindings the partner takes unanswered
   readonly clock: PartnerClock;
   readonly held: HeldAcks;
+  readonly joining: Joining;
   nextXid(): number;
   judgeContext(scope: SharedScope | undefined, address: number, ownUnanswered: boolean): JudgeContext;
 }
@@ -44,6 +46,8 @@ export interface ExchangeCounts {
 
 interface Question {
   readonly xid: number; // of the partner's UPDREQ
+  readonly extent: UpdateExtent;
+  readonly scopes: readonly number[]; // network addresses; none = all
   readonly addresses: Uint32Array | readonly number[];
   next: number; // index of the first address not yet queued
   readonly open: Set<number>; // queued or in flight
@@ -235,7 +239,7 @@ export class Exchange {
       });
     }
     const progress = new Progress(this.host.at, addresses.length);
-    this.question = { xid, addresses, next: 0, open: new Set(), refused: 0, progress };
+    this.question = { xid, extent, scopes, addresses, next: 0, open: new Set(), refused: 0, progress };
     this.pump();
     this.finishAnswer();
   }
@@ -262,6 +266,7 @@ export class Exchange {
     const { link } = this.view;
     if (!question || link === null || question.open.size > 0 || question.next < question.addresses.length)
       return;
+    if (!this.view.joining.mayFinish(question.extent, question.scopes)) return;
     this.question = null;
     const { xid, addresses, refused } = question;
     // UPDDONE stands for the commits of all that was acknowledged before it (failover.md §2 C).
@@ -313,7 +318,9 @@ export function bindingOf(lease: Lease, reserved: boolean): Binding {
     receivedPetAt,
     ...rest
   } = lease;
-  return { ...rest, petAt: Math.max(sentPetAt, ackedPetAt, receivedPetAt), reserved };
+  // A lease given before the scope was shared has no PET of its own: never less than the client was told (rule B).
+  const endTold = lease.state === 'active' ? Math.max(lease.endToldAt, lease.endPartnerAt) : 0;
+  return { ...rest, petAt: Math.max(sentPetAt, ackedPetAt, receivedPetAt, endTold), reserved };
 }
 
 /** The partner's binding on our clock: to the nearest instant; its tolerance is the grid's matter. */

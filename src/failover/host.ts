@@ -58,6 +58,8 @@ export interface FailoverHost {
    * actions of a transition, for one of them lets own offers stay.
    */
   stateChanged(): void;
+  /** Whether a scope is served here alone, shared or not at all has changed. */
+  scopesChanged(): void;
   event(
     type: 'failover-state' | 'failover-link' | 'failover-refused',
     data: Readonly<Record<string, unknown>>,

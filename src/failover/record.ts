@@ -4,6 +4,8 @@
 import type { Side } from '../lease/lease.js';
 import type { PartnerCommitPoint } from '../wire/partner-message.js';
 import type { Role } from './buckets.js';
+import type { JoiningScopes } from './joining.js';
+import type { LeadTimeChange } from './mclt.js';
 import { newRelationship, type StoredRelationship, wakeStored } from './startup.js';
 import type { State } from './states.js';
 import type { RelationshipSettings } from './terms.js';
@@ -24,6 +26,8 @@ export interface RelationshipRecord {
   readonly side: Side | null;
   readonly partner: KnownPartner | null;
   readonly stored: StoredRelationship;
+  readonly joining?: JoiningScopes; // scopes on their way into the relationship, by scope id
+  readonly mclt?: LeadTimeChange; // a change of it that still has to be waited out
 }
 
 /** States in which clients are answered: a server that ended in one may have answered until its last operation. */

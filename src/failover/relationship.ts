@@ -13,6 +13,8 @@ import { Exchange, type ExchangeView } from './exchange.js';
 import { helloOf, idWith, refusalOf } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
+import { Joining } from './joining.js';
+import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
 import { type RelationshipRecord, SERVING, sideOf } from './record.js';
 import { RuleE } from './rule-e.js';
@@ -34,7 +36,10 @@ export class Relationship implements Greeter, ExchangeView {
   readonly duties: Duties;
   readonly ruleE: RuleE;
   readonly held: HeldAcks;
+  readonly joining: Joining;
   readonly startedAt: number;
+  /** A new maximum client lead time that this server has promised to take. */
+  proposedMcltSeconds: number | null = null;
   /** Newest STATE of this connection; null = no contact. */
   partnerState: State | null = null;
   private connectedAt = 0;
@@ -52,6 +57,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.duties = new Duties(host, this);
     this.ruleE = new RuleE(host, this);
     this.held = new HeldAcks(() => this.timers.eagerWaitMs);
+    this.joining = new Joining(host, this);
     this.startedAt = host.at;
     this.contactBeforeAt = record.stored.lastContactAt;
   }
@@ -104,7 +110,15 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   get mcltMs(): number {
-    return this.record.settings.mcltSeconds * 1000;
+    return this.waitMcltSeconds * 1000;
+  }
+
+  get grantMcltSeconds(): number {
+    return grantMcltSeconds(this.record, this.proposedMcltSeconds);
+  }
+
+  get waitMcltSeconds(): number {
+    return waitMcltSeconds(this.record, this.proposedMcltSeconds, this.host.at);
   }
 
   // ---- what the exchange asks
@@ -191,6 +205,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt: this.lastContactAt } };
     this.duties.linkLost();
     this.exchange.linkLost();
+    this.joining.linkLost();
     this.host.event('failover-link', { relationship: this.name, connected: false, reason });
     this.take('comms-lost');
   }
@@ -231,12 +246,15 @@ export class Relationship implements Greeter, ExchangeView {
         this.exchange.asked(xid, message.extent, message.scopes);
         return;
       case 'upd-done':
+        this.joining.answered(xid, this.duties.request?.xid === xid && this.duties.request.all);
         if (this.duties.answered(xid)) this.take('update-done');
         return;
       case 'pool-req':
         this.duties.rebalance('round');
         return;
       case 'pool-resp':
+      case 'manage-request': // have connections of their own
+      case 'manage-reply':
       case 'unknown':
         return;
     }
@@ -359,6 +377,7 @@ export class Relationship implements Greeter, ExchangeView {
     } else if (this.record.stored !== record.stored) this.store([]);
     for (const action of outcome.actions) this.duties.act(action);
     if (outcome.moved) host.stateChanged();
+    if (outcome.moved && this.state === 'normal') this.joining.normal();
     if (shutDown) this.duties.shutDown();
   }
 

@@ -25,7 +25,7 @@ export class RuleE {
   }
 
   private get mcltSeconds(): number {
-    return this.relationship.record.settings.mcltSeconds;
+    return this.relationship.waitMcltSeconds;
   }
 
   /** The wait's margin, for a lease of this length. */

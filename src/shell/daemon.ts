@@ -100,7 +100,10 @@ export class TandemDaemon {
       now: () => this.clock.now(),
       send: (datagram) => this.sockets?.send(datagram),
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
-      partner: (effect) => this.partners.carryOut(effect),
+      partner: (effect) => {
+        if (effect.kind === 'manage-call' || effect.kind === 'manage-reply') return;
+        this.partners.carryOut(effect);
+      },
       acceptClock: () => this.clock.accept(),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),

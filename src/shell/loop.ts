@@ -15,7 +15,10 @@ interface AskedCommit {
   readonly since: number; // when what caused it came in
 }
 
-type PartnerEffect = Extract<Effect, { kind: 'dial' | 'link-send' | 'hang-up' }>;
+type PartnerEffect = Extract<
+  Effect,
+  { kind: 'dial' | 'link-send' | 'hang-up' | 'manage-call' | 'manage-reply' }
+>;
 type Probe = Extract<Effect, { kind: 'probe' }>;
 
 /** What carries effects out. */
@@ -86,6 +89,8 @@ export class Loop {
         case 'dial':
         case 'link-send':
         case 'hang-up':
+        case 'manage-call':
+        case 'manage-reply':
           this.world.partner(effect);
           break;
         case 'accept-clock':

@@ -94,6 +94,10 @@ function describe(input: Input): string {
       return `link ${input.link} down: ${input.reason}`;
     case 'dial-failed':
       return `dialling for ${input.relationship} failed: ${input.reason}`;
+    case 'manage-request':
+      return `asked by another server: ${input.operation}`;
+    case 'manage-answer':
+      return `answer to question ${input.call}: ${input.answer.ok ? 'done' : input.answer.code}`;
     case 'alarm':
       return `alarm ${input.code}: ${input.message ?? 'over'}`;
     case 'stopping':
@@ -131,6 +135,10 @@ function describeEffect(effect: Exclude<Effect, { kind: 'commit' }>): string {
       return `link ${effect.link}: say ${effect.bytes.length} octets`;
     case 'hang-up':
       return `link ${effect.link}: hang up, ${effect.reason}`;
+    case 'manage-call':
+      return `ask ${effect.address}:${effect.port}, question ${effect.call}: ${effect.operation}`;
+    case 'manage-reply':
+      return `answer another server: ${effect.refusal || 'done'}`;
     case 'accept-clock':
       return 'accept the clock';
     case 'accept-restored':

@@ -36,7 +36,7 @@ const BODY_BY_FIELD = new Map(BODIES.map((body) => [FRAME.fields[body.wire]!.id,
  * A frame with the length before it, in fresh memory. Names of clients longer than a lease record keeps are cut, and
  * their options 60, 77 and 82 left out, as the record does. RangeError: a value that the receiver would refuse.
  */
-export function encodeFrame(frame: PartnerFrame, frameBytes = FRAME_BYTES): Uint8Array {
+export function encodeFrame(frame: PartnerFrame): Uint8Array {
   const writer = new protobuf.Writer();
   writer.fixed32(0);
   const body = BODY_BY_KIND.get(frame.message.kind)!;
@@ -47,9 +47,15 @@ export function encodeFrame(frame: PartnerFrame, frameBytes = FRAME_BYTES): Uint
   }
   const bytes = writer.finish();
   const length = bytes.length - PARTNER_LIMITS.prefixBytes;
-  if (length > frameBytes) throw new RangeError(`cannot send a frame of ${length} octets`);
+  if (length > longestOf(frame.message.kind)) throw new RangeError(`cannot send a frame of ${length} octets`);
   new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, length);
   return bytes;
+}
+
+/** Settings of many scopes are longer than anything else. */
+function longestOf(kind: Kind): number {
+  const managing = kind === 'manage-request' || kind === 'manage-reply';
+  return managing ? PARTNER_LIMITS.manageFrameBytes : PARTNER_LIMITS.frameBytes;
 }
 
 /** One frame without the length before it. Throws PartnerDecodeError only. Keeps nothing of `bytes`. */

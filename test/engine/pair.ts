@@ -2,6 +2,7 @@
 // `latencyMs` later. Time is the pair's; either server's clock may be off. No sockets; a broadcast reaches both.
 
 import type { EngineOptions } from '../../src/engine/engine.js';
+import type { ManageAnswer } from '../../src/engine/input.js';
 import type { RelationshipView } from '../../src/engine/view.js';
 import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import type { ScopeSettings } from '../../src/lease/settings.js';
@@ -18,6 +19,8 @@ export interface PairOptions {
   readonly scope?: Partial<ScopeSettings>;
   readonly skewMs?: number; // B's clock minus A's
   readonly latencyMs?: number; // one way, default 1
+  /** False: neither knows a relationship, and only A has the scope. */
+  readonly declared?: boolean;
 }
 
 /** A lease as a client got it: from the ACK. */
@@ -26,6 +29,17 @@ export interface Bound {
   readonly seconds: number;
   readonly server: Server;
 }
+
+/** A message of a management connection: `there` the question, `back` the answer. */
+export interface Manage {
+  readonly operation: string;
+  readonly way: 'there' | 'back';
+  readonly from: Server;
+}
+
+type ManageEffect = Extract<Happening, { kind: 'manage-call' | 'manage-reply' }>;
+/** Until a question to a server that does not answer is given up. */
+const MANAGE_LIMIT_MS = 5_000;
 
 type LinkEffect = Extract<Happening, { kind: 'dial' | 'link-send' | 'hang-up' }>;
 
@@ -90,6 +104,14 @@ export class Pair {
   private connected = true;
   private nextLink = 1;
   private nextXid = 1;
+  /** Does this message of a management connection get lost? */
+  loses: (message: Manage) => boolean = () => false;
+  readonly managed: Manage[] = [];
+  private readonly asked = new Map<
+    number,
+    { readonly from: Server; readonly call: number; readonly operation: string }
+  >();
+  private nextCall = 1;
 
   /** Both run, know scope and relationship, and have had no time yet to meet. */
   constructor(options: PairOptions = {}) {
@@ -98,7 +120,9 @@ export class Pair {
     this.b = new Server('dhcp2', '10.77.0.3', 'bb'.repeat(16), options.skewMs ?? 0);
     for (const server of this.servers) {
       server.world.happenings = { push: (happening) => this.happened(server, happening) };
+      if (options.declared === false && server === this.b) continue;
       server.world.addScope(options.scope);
+      if (options.declared === false) continue;
       const settings = settingsOf(server === this.a, this.other(server).address, options.relationship ?? {});
       server.world.command({ kind: 'declare-relationship', settings });
     }
@@ -118,6 +142,46 @@ export class Pair {
     if (happening.kind === 'dial' || happening.kind === 'link-send' || happening.kind === 'hang-up') {
       this.carry(server, happening);
     }
+    if (happening.kind === 'manage-call' || happening.kind === 'manage-reply') this.manage(server, happening);
+  }
+
+  private manage(server: Server, effect: ManageEffect): void {
+    if (!server.running) return;
+    if (effect.kind === 'manage-reply') {
+      const question = this.asked.get(effect.call);
+      this.asked.delete(effect.call);
+      if (!question || this.isLost({ operation: question.operation, way: 'back', from: server })) return;
+      const { refusal, message } = effect;
+      const document = JSON.stringify(effect.document);
+      const answer =
+        refusal === ''
+          ? ({ ok: true, document } as const)
+          : ({ ok: false, heard: true, code: refusal, message } as const);
+      this.later(() => this.answer(question.from, question.call, answer));
+      return;
+    }
+    const { call, operation, document } = effect;
+    const number = this.nextCall++;
+    this.asked.set(number, { from: server, call, operation });
+    const none = { ok: false, heard: false, code: 'partner-unreachable', message: 'no answer' } as const;
+    this.underWay.push({ dueAt: this.at + MANAGE_LIMIT_MS, arrive: () => this.answer(server, call, none) });
+    this.underWay.sort((one, two) => one.dueAt - two.dueAt);
+    if (this.isLost({ operation, way: 'there', from: server })) return;
+    const peer = this.other(server);
+    this.later(() => {
+      if (peer.running && this.connected)
+        peer.world.feed({ kind: 'manage-request', call: number, operation, document });
+    });
+  }
+
+  private isLost(message: Manage): boolean {
+    this.managed.push(message);
+    return this.loses(message);
+  }
+
+  /** Once for each question: the engine forgets a call that was answered. */
+  private answer(server: Server, call: number, answer: ManageAnswer): void {
+    if (server.running) server.world.feed({ kind: 'manage-answer', call, answer });
   }
 
   private carry(server: Server, effect: LinkEffect): void {
@@ -159,6 +223,7 @@ export class Pair {
 
   private later(arrive: () => void): void {
     this.underWay.push({ dueAt: this.at + this.latencyMs, arrive });
+    this.underWay.sort((one, two) => one.dueAt - two.dueAt);
   }
 
   /** Nothing passes between the two any more, and neither is told: a pulled cable. */

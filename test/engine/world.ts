@@ -79,6 +79,8 @@ export class World {
   restoredAccepted = false;
   /** Set to have everything told in its order, at the moment it comes about. */
   happenings: { push(happening: Happening): unknown } | null = null;
+  /** Asked before each commit: does the process live to see it on disk, and to say what hangs on it? */
+  onCommit: () => 'lives' | 'dies-before' | 'dies-after' = () => 'lives';
   /** False: commits wait for `finishCommits`. */
   autoCommit = true;
   private waiting: Extract<Effect, { kind: 'commit' }>[] = [];
@@ -169,7 +171,12 @@ export class World {
     if (this.finishing) return; // what a commit brings about waits for its turn
     this.finishing = true;
     for (let commit = this.waiting.shift(); commit; commit = this.waiting.shift()) {
-      for (const write of commit.writes) this.write(write);
+      const fate = this.onCommit();
+      if (fate !== 'dies-before') for (const write of commit.writes) this.write(write);
+      if (fate !== 'lives') {
+        this.waiting = [];
+        break;
+      }
       this.happenings?.push(commit);
       this.carryOut(commit.then);
       this.feed({ kind: 'committed', id: commit.id });
@@ -231,6 +238,13 @@ export class World {
       fromPort: packet.giaddr ? 67 : 68,
     });
     return this.sent.slice(before);
+  }
+
+  /** A command whose answer comes later, in `replies` under the number returned. */
+  post(command: Extract<Input, { kind: 'command' }>['command']): number {
+    const id = this.nextCommand++;
+    this.feed({ kind: 'command', id, actor: 'test', command });
+    return id;
   }
 
   command(command: Extract<Input, { kind: 'command' }>['command']): CommandResult | undefined {

@@ -1,0 +1,114 @@
+// The server that proposes a change of a relationship: asks the partner to promise it, decides by one commit that holds
+// the change and the decision, and tells the partner until it knows (failover.md §5 "Management"). Without a record of
+// the decision the change was not made.
+
+import type { Proposal, Transaction } from '../failover/management.js';
+import type { Command, CommandResult, RefusalCode } from './command.js';
+import type { Effect } from './effect.js';
+import type { Engine } from './engine.js';
+import type { ManageAnswer } from './input.js';
+import { AGAIN_MS, type Management } from './management.js';
+import { applyChange, lingersUntilAt } from './management-apply.js';
+import { ownObjection } from './management-rules.js';
+
+/** A change that is neither decided nor given up. */
+interface UnderWay {
+  readonly proposal: Proposal;
+  readonly command: number;
+  readonly actor: string;
+}
+
+export class Coordinator {
+  private readonly underWay = new Map<string, UnderWay>(); // tx
+  private readonly waiting = new Map<string, { readonly command: number; readonly document: unknown }>(); // tx
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly management: Management,
+  ) {}
+
+  proposals(): readonly Proposal[] {
+    return [...this.underWay.values()].map(({ proposal }) => proposal);
+  }
+
+  isUnderWay(tx: string): boolean {
+    return this.underWay.has(tx);
+  }
+
+  propose(command: number, actor: string, order: Extract<Command, { kind: 'propose' }>): void {
+    const { engine, management } = this;
+    const { name, id, change, participant } = order;
+    const { serverId, serverName } = engine.identity;
+    const coordinator = { serverId, serverName, ...order.coordinator };
+    const proposal = { tx: engine.random.hex(16), name, id, coordinator, participant, change };
+    const against = management.busy(name) ?? ownObjection(engine, proposal);
+    if (against) {
+      this.answer(command, refusal(against.code, against.message));
+      return;
+    }
+    this.underWay.set(proposal.tx, { proposal, command, actor });
+    engine.push(management.callOf('prepare', proposal, proposal));
+  }
+
+  /** The partner has promised, refused, or not answered. */
+  prepared(tx: string, answer: ManageAnswer): void {
+    const { engine, management } = this;
+    const one = this.underWay.get(tx);
+    if (!one) return;
+    this.underWay.delete(tx);
+    const { proposal, command, actor } = one;
+    const against = answer.ok ? ownObjection(engine, proposal) : answer;
+    if (!answer.ok || against) {
+      // The partner may hear at once that nothing comes of it; else it asks.
+      engine.push(management.callOf('abort', proposal, { tx }));
+      if (against) this.answer(command, refusal(against.code as RefusalCode, against.message));
+      return;
+    }
+    const { writes, events, after } = applyChange(engine, proposal, 'coordinator', actor);
+    const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at };
+    management.keep(record, engine.at + 2 * AGAIN_MS);
+    management.remember(proposal);
+    this.waiting.set(tx, { command, document: JSON.parse(answer.document) as unknown });
+    const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
+    engine.commit(
+      [...writes, { table: 'settings', key: `manage/${tx}`, value: record }, { table: 'journal', events }],
+      [...then, management.callOf('commit', proposal, { tx })],
+    );
+    after();
+  }
+
+  /** The partner knows that it is decided, or could not be told. */
+  known(tx: string, answer: ManageAnswer): void {
+    const { engine, management } = this;
+    const record = management.transactions.get(tx);
+    if (answer.ok && record?.phase === 'committed') {
+      management.forget(tx);
+      engine.commit([{ table: 'settings', key: `manage/${tx}`, value: undefined }], []);
+      this.bothKnow(record.proposal);
+    }
+    const waiting = this.waiting.get(tx);
+    this.waiting.delete(tx);
+    if (!waiting) return;
+    const value = { partnerKnows: answer.ok, promised: waiting.document };
+    this.answer(waiting.command, { ok: true, value });
+  }
+
+  /** A longer lead time may be used, a shorter one relied on once its bindings are over. */
+  private bothKnow({ name, change }: Proposal): void {
+    const relationship = this.engine.partners.named(name);
+    const mclt = relationship?.record.mclt;
+    if (!relationship || !mclt || change.kind !== 'set') return;
+    const waitUntilAt = lingersUntilAt(this.engine, relationship, mclt.waitSeconds);
+    const record = { ...relationship.record, mclt: { ...mclt, grantSeconds: null, waitUntilAt } };
+    relationship.record = record;
+    this.engine.commit([{ table: 'settings', key: `failover/${name}`, value: record }], []);
+  }
+
+  private answer(command: number, result: CommandResult): void {
+    this.engine.push({ kind: 'reply', id: command, result });
+  }
+}
+
+function refusal(code: RefusalCode, message: string): CommandResult {
+  return { ok: false, code, message, faults: [] };
+}

@@ -1,0 +1,308 @@
+// What an agreed change of a relationship does on one server: in memory at once, and as the writes and events of the one
+// commit that makes it true (failover.md §4 "Giving up", §5 "Management"). Each change once for the server that
+// proposed it and once for its partner. Asks nobody and decides nothing.
+
+import { freedLease } from '../dhcp/bind.js';
+import { type JoiningStep, withJoining } from '../failover/joining.js';
+import {
+  type Change,
+  mirrored,
+  type Proposal,
+  roleWith,
+  type SharedTerms,
+  withRolesSwapped,
+  withTerms,
+} from '../failover/management.js';
+import { mcltLingersMs } from '../failover/mclt.js';
+import { newRecord, type RelationshipRecord } from '../failover/record.js';
+import type { Relationship } from '../failover/relationship.js';
+import { INFINITE_AT, type Lease } from '../lease/lease.js';
+import { longestLeaseSeconds } from '../lease/scope.js';
+import type { ScopeSettings } from '../lease/settings.js';
+import type { JournalEvent, Write } from './effect.js';
+import type { Engine } from './engine.js';
+import { scopeIdOf } from './management-rules.js';
+import type { ScopeEntry } from './scopes.js';
+
+export type Part = 'coordinator' | 'participant';
+
+/** The commit of a change, and what may follow it. */
+export interface Applied {
+  readonly writes: Write[];
+  readonly events: JournalEvent[];
+  readonly after: () => void;
+}
+
+/** Carry the change out here. Its commit is the caller's. */
+export function applyChange(engine: Engine, proposal: Proposal, part: Part, actor: string): Applied {
+  const apply = new Application(engine, proposal, part, actor);
+  apply.run(proposal.change);
+  return apply;
+}
+
+class Application implements Applied {
+  readonly writes: Write[] = [];
+  readonly events: JournalEvent[] = [];
+  after: () => void = () => {};
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly proposal: Proposal,
+    private readonly part: Part,
+    private readonly actor: string,
+  ) {}
+
+  run(change: Change): void {
+    if (change.kind === 'make') {
+      this.make(change);
+      return;
+    }
+    const relationship = this.engine.partners.named(this.proposal.name);
+    if (!relationship) return;
+    switch (change.kind) {
+      case 'set':
+        this.change(relationship, this.withMclt(relationship, change.terms));
+        return;
+      case 'swap-roles':
+        this.change(relationship, withRolesSwapped(relationship.record));
+        return;
+      case 'add-scopes':
+        this.addScopes(relationship, change.scopes);
+        return;
+      case 'remove-scopes':
+        this.removeScopes(relationship, change.scopeIds, change.keep);
+        return;
+      case 'remove':
+        this.remove(relationship, change.keep);
+        return;
+    }
+  }
+
+  /** The terms as this server sees them. */
+  private own(terms: SharedTerms): SharedTerms {
+    return this.part === 'coordinator' ? terms : mirrored(terms);
+  }
+
+  private make({ terms, timers, scopes }: Extract<Change, { kind: 'make' }>): void {
+    const { engine, proposal, part } = this;
+    const own = this.own(terms);
+    const { address, port } = part === 'coordinator' ? proposal.participant : proposal.coordinator;
+    const place = { name: proposal.name, partnerAddress: address, partnerPort: port };
+    const settings = { ...place, ...own, scopes: scopes.map(scopeIdOf), timers };
+    const record: RelationshipRecord = {
+      ...newRecord(settings, proposal.id, engine.partners.nextIndex, engine.at),
+      role: roleWith(own, part === 'coordinator' ? 'primary' : 'secondary'),
+      side: part === 'coordinator' ? 1 : 2,
+      joining: this.joining(settings.scopes),
+    };
+    this.takeScopes(scopes);
+    this.write(record);
+    this.event('relationship-added', {
+      settings,
+      with: part === 'coordinator' ? null : proposal.coordinator.serverName,
+    });
+    engine.partners.make(record);
+  }
+
+  private joining(scopeIds: readonly string[]): Record<string, JoiningStep> {
+    const step = this.part === 'coordinator' ? 'held' : 'awaited';
+    return Object.fromEntries(scopeIds.map((scopeId) => [scopeId, step]));
+  }
+
+  /** Scopes that the partner gives this server. */
+  private takeScopes(scopes: readonly ScopeSettings[]): void {
+    if (this.part === 'coordinator') return;
+    const entries = scopes.map((settings): [string, ScopeEntry] => [
+      scopeIdOf(settings),
+      { settings, revision: 1 },
+    ]);
+    for (const [scopeId, entry] of entries) {
+      this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: entry });
+      this.event('scope-added', { scopeId, before: null, after: entry.settings });
+    }
+    this.index(new Map(entries));
+  }
+
+  /** Index the scopes with these instead of what was there; null: no more. */
+  private index(changed: ReadonlyMap<string, ScopeEntry | null>): void {
+    const { engine } = this;
+    const scopes = new Map(engine.index.settings.scopes);
+    for (const [scopeId, entry] of changed) {
+      if (entry) scopes.set(scopeId, entry);
+      else scopes.delete(scopeId);
+    }
+    engine.index = engine.indexOf({ ...engine.index.settings, scopes }, engine.index);
+  }
+
+  private change(relationship: Relationship, record: RelationshipRecord): void {
+    const before = relationship.record;
+    relationship.record = record;
+    this.write(record);
+    this.event('relationship-changed', { before: before.settings, after: record.settings });
+    const renew = before.settings.authenticated !== record.settings.authenticated;
+    this.after = () => {
+      if (renew) relationship.contact.hangUp('link-renewed', 'authentication is on or off from now');
+      relationship.duties.rebalance('round');
+    };
+  }
+
+  private withMclt(relationship: Relationship, terms: SharedTerms): RelationshipRecord {
+    const { engine, part } = this;
+    const record = withTerms(relationship.record, this.own(terms));
+    const seconds = record.settings.mcltSeconds;
+    if (seconds === relationship.record.settings.mcltSeconds) return record;
+    const waitSeconds = Math.max(seconds, relationship.waitMcltSeconds);
+    // The partner has decided already; the one who decides does not know yet that the partner knows.
+    if (part === 'coordinator') {
+      const grantSeconds = Math.min(seconds, relationship.grantMcltSeconds);
+      return { ...record, mclt: { grantSeconds, waitSeconds, waitUntilAt: INFINITE_AT } };
+    }
+    const waitUntilAt = lingersUntilAt(engine, relationship, waitSeconds);
+    return { ...record, mclt: { grantSeconds: null, waitSeconds, waitUntilAt } };
+  }
+
+  private addScopes(relationship: Relationship, scopes: readonly ScopeSettings[]): void {
+    const scopeIds = scopes.map(scopeIdOf);
+    const { record } = relationship;
+    const settings = { ...record.settings, scopes: [...record.settings.scopes, ...scopeIds] };
+    relationship.record = withJoining(
+      { ...record, settings },
+      { ...record.joining, ...this.joining(scopeIds) },
+    );
+    this.takeScopes(scopes);
+    if (this.part === 'coordinator') this.index(new Map());
+    this.write(relationship.record);
+    this.event('relationship-changed', { before: record.settings, after: settings });
+    this.after = () => relationship.joining.ask();
+  }
+
+  private removeScopes(relationship: Relationship, scopeIds: readonly string[], keep: boolean): void {
+    const { record } = relationship;
+    const gone = new Set(scopeIds);
+    const settings = {
+      ...record.settings,
+      scopes: record.settings.scopes.filter((scopeId) => !gone.has(scopeId)),
+    };
+    const joining = Object.fromEntries(
+      Object.entries(record.joining ?? {}).filter(([scopeId]) => !gone.has(scopeId)),
+    );
+    this.forgetUpdates(relationship, scopeIds);
+    relationship.record = withJoining({ ...record, settings }, joining);
+    this.write(relationship.record);
+    this.event('relationship-changed', { before: record.settings, after: settings });
+    this.leave(scopeIds, keep);
+  }
+
+  private remove(relationship: Relationship, keep: boolean): void {
+    const { engine, proposal } = this;
+    const { name, id } = proposal;
+    const { settings } = relationship.record;
+    engine.partners.drop(name, 'the relationship was removed');
+    this.writes.push({ table: 'settings', key: `failover/${name}`, value: undefined });
+    this.writes.push({ table: 'settings', key: `tombstone/${id}`, value: { id, name, endedAt: engine.at } });
+    this.event('relationship-removed', { before: settings });
+    this.leave(settings.scopes, keep);
+  }
+
+  /** These scopes are no longer shared: served here alone, or gone from here, or kept without being served. */
+  private leave(scopeIds: readonly string[], keep: boolean): void {
+    const { engine, part } = this;
+    const entries = new Map<string, ScopeEntry | null>();
+    for (const scopeId of part === 'coordinator' ? [] : scopeIds) {
+      const entry = engine.index.settings.scopes.get(scopeId);
+      if (!entry) continue;
+      if (keep)
+        entries.set(scopeId, {
+          settings: { ...entry.settings, active: false },
+          revision: entry.revision + 1,
+        });
+      else entries.set(scopeId, null);
+    }
+    for (const [scopeId, entry] of entries) this.writeScope(scopeId, entry);
+    for (const scopeId of scopeIds) {
+      if (entries.get(scopeId) === null) this.dropLeases(scopeId);
+      else this.freeLeases(scopeId);
+    }
+    this.index(entries);
+    for (const [scopeId, entry] of entries) if (entry === null) engine.forgetScope(scopeId);
+    for (const { client, address } of [...engine.memory.offers()]) {
+      if (!engine.index.at(address)) engine.memory.removeOffer(client);
+    }
+  }
+
+  private writeScope(scopeId: string, after: ScopeEntry | null): void {
+    const { engine } = this;
+    const before = engine.index.settings.scopes.get(scopeId)?.settings ?? null;
+    this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: after ?? undefined });
+    if (after) this.event('scope-changed', { scopeId, active: { before: before?.active, after: false } });
+    else {
+      const leases = engine.index.byId(scopeId)?.pools.counts().active ?? 0;
+      this.event('scope-removed', { scopeId, before, leases });
+    }
+  }
+
+  private dropLeases(scopeId: string): void {
+    const scope = this.engine.index.byId(scopeId)?.scope;
+    if (!scope) return;
+    const { network: first, broadcast: last } = scope;
+    for (const address of this.addressesOf(scopeId)) this.engine.table.delete(address);
+    this.writes.push({ table: 'lease-range', first, last });
+  }
+
+  /** Records without a word of the partner: nothing of them waits for it any more. */
+  private freeLeases(scopeId: string): void {
+    const { engine } = this;
+    for (const address of this.addressesOf(scopeId)) {
+      const lease = engine.table.get(address);
+      if (lease) this.writes.push(engine.putLease(aloneLease(lease, engine.at)));
+    }
+  }
+
+  private addressesOf(scopeId: string): number[] {
+    const scope = this.engine.index.byId(scopeId)?.scope;
+    const addresses: number[] = [];
+    if (scope)
+      this.engine.table.forEachInRange(scope.network, scope.broadcast, (address) => addresses.push(address));
+    return addresses;
+  }
+
+  private forgetUpdates(relationship: Relationship, scopeIds: readonly string[]): void {
+    const scopes = scopeIds.flatMap((scopeId) => this.engine.index.byId(scopeId)?.scope ?? []);
+    relationship.held.settleAll('short');
+    for (const address of [...relationship.exchange.updates.addresses()]) {
+      if (scopes.some((scope) => scope.contains(address))) relationship.exchange.updates.cancel(address);
+    }
+  }
+
+  private write(record: RelationshipRecord): void {
+    this.writes.push({ table: 'settings', key: `failover/${record.settings.name}`, value: record });
+  }
+
+  private event(type: Parameters<Engine['makeEvent']>[0], data: Record<string, unknown>): void {
+    this.events.push(this.engine.makeEvent(type, { relationship: this.proposal.name, ...data }, this.actor));
+  }
+}
+
+/** Until when bindings may last that were granted under a longer lead time than the present one. */
+export function lingersUntilAt(engine: Engine, { record }: Relationship, mcltSeconds: number): number {
+  const { server } = engine.index;
+  const scopes = record.settings.scopes.flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
+  const longest = Math.max(0, ...scopes.map((scope) => longestLeaseSeconds(scope, server)));
+  return Math.min(INFINITE_AT, engine.at + mcltLingersMs(longest, mcltSeconds));
+}
+
+/** The record of an address that only one server knows from now on. */
+function aloneLease(lease: Lease, at: number): Lease {
+  const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
+  return {
+    ...(over ? freedLease(lease, at) : lease),
+    owner: 1,
+    handover: 0,
+    relationship: 0,
+    sentRevision: 0,
+    ackedRevision: 0,
+    sentPetAt: 0,
+    ackedPetAt: 0,
+    receivedPetAt: 0,
+  };
+}

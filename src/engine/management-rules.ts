@@ -1,0 +1,150 @@
+// What speaks against a change of a relationship, on the server that proposes it and on the one that is asked: rules of
+// product.md over present settings, each with its code and one sentence. Changes nothing.
+
+import { type Change, MOST_RELATIONSHIPS, type Proposal } from '../failover/management.js';
+import { isName } from '../failover/management-document.js';
+import type { Relationship } from '../failover/relationship.js';
+import { checkScope } from '../lease/scope.js';
+import type { ScopeSettings } from '../lease/settings.js';
+import { formatAddress, parseSubnet } from '../wire/address.js';
+import type { RefusalCode } from './command.js';
+import type { Engine } from './engine.js';
+
+export interface Objection {
+  readonly code: RefusalCode;
+  readonly message: string;
+}
+
+/** What the proposing server itself has against it. */
+export function ownObjection(engine: Engine, proposal: Proposal): Objection | null {
+  const { name, id, change } = proposal;
+  if (change.kind === 'make') {
+    return (
+      nameObjection(engine, name, 'this server') ??
+      countObjection(engine, 'this server') ??
+      first(change.scopes.map((scope) => shareObjection(engine, scope)))
+    );
+  }
+  const relationship = engine.partners.named(name);
+  if (relationship?.record.id !== id) {
+    return { code: 'relationship-not-found', message: `there is no relationship ${name} on this server` };
+  }
+  if (change.kind === 'add-scopes') return first(change.scopes.map((scope) => shareObjection(engine, scope)));
+  return changeObjection(relationship, change);
+}
+
+/** What the server that is asked has against it. */
+export function partnerObjection(engine: Engine, proposal: Proposal): Objection | null {
+  const { name, id, coordinator, change } = proposal;
+  if (coordinator.serverId === engine.identity.serverId) {
+    return { code: 'partner-address-invalid', message: 'the partner is this server itself' };
+  }
+  if (change.kind === 'make') {
+    return (
+      nameObjection(engine, name, 'the partner') ??
+      countObjection(engine, 'the partner') ??
+      scopesObjection(engine, change.scopes)
+    );
+  }
+  const relationship = engine.partners.named(name);
+  if (relationship?.record.id !== id) {
+    return {
+      code: 'relationship-not-found',
+      message: `there is no such relationship ${name} on the partner`,
+    };
+  }
+  if (change.kind === 'add-scopes') return scopesObjection(engine, change.scopes);
+  return changeObjection(relationship, change);
+}
+
+function nameObjection(engine: Engine, name: string, where: string): Objection | null {
+  if (!isName(name)) {
+    return {
+      code: 'relationship-name-invalid',
+      message: `${JSON.stringify(name)} is no name of a relationship: 1 to 126 characters`,
+    };
+  }
+  if (!engine.partners.named(name)) return null;
+  return { code: 'relationship-exists', message: `there is a relationship ${name} on ${where} already` };
+}
+
+function countObjection(engine: Engine, where: string): Objection | null {
+  const count = engine.partners.all.length;
+  if (count < MOST_RELATIONSHIPS) return null;
+  return {
+    code: 'too-many-relationships',
+    message: `${where} has ${count} relationships: a server cannot have more than ${MOST_RELATIONSHIPS}`,
+  };
+}
+
+function shareObjection(engine: Engine, scope: ScopeSettings): Objection | null {
+  const scopeId = scopeIdOf(scope);
+  const { index, partners } = engine;
+  if (!index.byId(scopeId))
+    return { code: 'scope-not-found', message: `there is no scope ${scopeId} on this server` };
+  const sharing = partners.ofScope(scopeId);
+  if (!sharing) return null;
+  return {
+    code: 'scope-already-in-relationship',
+    message: `scope ${scopeId} is in relationship ${sharing.name} already`,
+  };
+}
+
+function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Objection | null {
+  const overlapping = overlappingScopes(
+    engine,
+    scopes.map(({ subnet }) => subnet),
+  );
+  if (overlapping.length > 0) {
+    return {
+      code: 'scope-exists-on-partner',
+      message: `the partner has scopes of these addresses: ${overlapping.join(', ')}`,
+    };
+  }
+  const { server } = engine.index.settings;
+  for (const scope of scopes) {
+    const [fault] = checkScope(scope, server);
+    if (fault)
+      return {
+        code: 'invalid',
+        message: `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`,
+      };
+  }
+  return null;
+}
+
+function changeObjection(relationship: Relationship, change: Change): Objection | null {
+  if (change.kind !== 'remove-scopes') return null;
+  const shared = relationship.record.settings.scopes;
+  const missing = change.scopeIds.filter((scopeId) => !shared.includes(scopeId));
+  if (missing.length === 0) return null;
+  return {
+    code: 'scope-not-in-relationship',
+    message: `relationship ${relationship.name} has no scope ${missing.join(', ')}`,
+  };
+}
+
+/** Scopes of this server that overlap any of these subnets, with their prefix. */
+export function overlappingScopes(engine: Engine, subnets: readonly string[]): string[] {
+  const wanted = subnets.flatMap((subnet) => {
+    const parsed = parseSubnet(subnet);
+    return parsed
+      ? [{ first: parsed.network, last: parsed.network + 2 ** (32 - parsed.prefixLength) - 1 }]
+      : [];
+  });
+  return engine.index.all
+    .filter(({ scope }) =>
+      wanted.some(({ first, last }) => scope.network <= last && scope.broadcast >= first),
+    )
+    .map(({ scope }) => scope.settings.subnet);
+}
+
+/** The scope's id: its network address. */
+export function scopeIdOf({ subnet }: ScopeSettings): string {
+  const parsed = parseSubnet(subnet);
+  return parsed ? formatAddress(parsed.network) : subnet;
+}
+
+function first(objections: readonly (Objection | null)[]): Objection | null {
+  return objections.find((one) => one !== null) ?? null;
+}

@@ -1,0 +1,271 @@
+// The server that is asked: promises a change on disk, from then on is silent on what it gives up, and asks how it ended
+// until it is told (failover.md §4 "Giving up", §5 "Management"). Also answers questions that change nothing.
+
+import { decisionOf, type Proposal, type Transaction } from '../failover/management.js';
+import { isId, readDocument, readProposal } from '../failover/management-document.js';
+import type { Effect } from './effect.js';
+import type { Engine } from './engine.js';
+import type { Input } from './input.js';
+import { AGAIN_MS, type Management } from './management.js';
+import { applyChange } from './management-apply.js';
+import { type Objection, overlappingScopes, partnerObjection } from './management-rules.js';
+
+type Document = Readonly<Record<string, unknown>>;
+type Decision = 'committed' | 'aborted';
+
+/** A promise that is not given yet: what was told before has to be answered first. */
+interface Gate {
+  readonly call: number;
+  readonly commitId: number; // of the promise
+  readonly untilAt: number;
+}
+
+/** How long a participant may gather what it has to tell; the coordinator waits a little longer. */
+const GATE_MS = 3_000;
+const GATE_LOOK_MS = 20;
+
+export class Participant {
+  private readonly gates = new Map<string, Gate>(); // tx
+  private lookAt = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly management: Management,
+  ) {}
+
+  request({ call, operation, document: text }: Extract<Input, { kind: 'manage-request' }>): void {
+    const document = readDocument(text);
+    if (!document) {
+      this.reply(call, { code: 'malformed', message: 'the document is no JSON object' });
+      return;
+    }
+    const tx = isId(document['tx']) ? document['tx'] : '';
+    switch (operation) {
+      case 'prepare':
+        this.prepare(call, readProposal(document));
+        return;
+      case 'commit':
+        this.told(call, tx, 'committed');
+        return;
+      case 'abort':
+        this.told(call, tx, 'aborted');
+        return;
+      case 'decision': {
+        const decision = decisionOf(this.management.transactions.get(tx), this.management.isUnderWay(tx));
+        // After the commits asked for so far: a decision is told only when it is on disk.
+        this.engine.commit([], [replyOf(call, { decision, serverId: this.engine.identity.serverId })]);
+        return;
+      }
+      case 'check':
+        this.reply(call, null, this.checked(document));
+        return;
+      case 'scopes':
+        this.reply(call, null, { scopes: this.scopesOf(document['relationship']) });
+        return;
+      default:
+        this.reply(call, { code: 'malformed', message: `${JSON.stringify(operation)} is no operation here` });
+    }
+  }
+
+  /** Facts of this server for the checks of another that wants to make a relationship. */
+  private checked({ name, scopes }: Document): Document {
+    const { engine } = this;
+    const subnets = (Array.isArray(scopes) ? scopes : [])
+      .filter((one) => typeof one === 'string')
+      .slice(0, 1_024);
+    return {
+      relationships: engine.partners.all.length,
+      nameTaken: typeof name === 'string' && engine.partners.named(name) !== undefined,
+      overlapping: overlappingScopes(engine, subnets),
+    };
+  }
+
+  private scopesOf(name: unknown): unknown[] {
+    const { engine } = this;
+    const relationship = typeof name === 'string' ? engine.partners.named(name) : undefined;
+    const scopeIds = relationship?.record.settings.scopes ?? [];
+    return scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
+  }
+
+  private prepare(call: number, proposal: Proposal | undefined): void {
+    const { engine, management } = this;
+    if (!proposal) {
+      this.reply(call, { code: 'malformed', message: 'the proposed change is not in shape' });
+      return;
+    }
+    const { tx, name } = proposal;
+    const known = management.transactions.get(tx)?.phase === 'prepared';
+    const against = known ? null : (management.busy(name) ?? partnerObjection(engine, proposal));
+    if (against) {
+      this.reply(call, against);
+      return;
+    }
+    const record: Transaction = { phase: 'prepared', proposal, sinceAt: engine.at };
+    management.keep(record, engine.at + 2 * AGAIN_MS);
+    this.bound(proposal);
+    this.withdrawOffers(proposal);
+    const { serverName } = proposal.coordinator;
+    const data = { relationship: name, change: proposal.change.kind, coordinator: serverName };
+    const event = engine.makeEvent('change-in-doubt', data);
+    const commitId = engine.commit(
+      [
+        { table: 'settings', key: `manage/${tx}`, value: record },
+        { table: 'journal', events: [event] },
+      ],
+      [{ kind: 'event', event }],
+    );
+    this.gates.set(tx, { call, commitId, untilAt: engine.at + GATE_MS });
+    this.lookAt = engine.at;
+  }
+
+  /** A promise binds or, once it has ended, binds no more: silence on what is given up, care with lead times. */
+  bound(proposal: Proposal): void {
+    const { engine, management } = this;
+    const { tx, name, change } = proposal;
+    const relationship = engine.partners.named(name);
+    const promised = management.transactions.get(tx)?.phase === 'prepared';
+    if (relationship && change.kind === 'set')
+      relationship.proposedMcltSeconds = promised ? change.terms.mcltSeconds : null;
+    if (management.givenUp(proposal).length === 0) return;
+    relationship?.held.settleAll('short');
+    engine.partners.scopesChanged();
+  }
+
+  private withdrawOffers(proposal: Proposal): void {
+    const { memory, index } = this.engine;
+    const scopeIds = this.management.givenUp(proposal);
+    for (const { client, address } of [...memory.offers()]) {
+      const served = index.at(address);
+      if (!served || !scopeIds.includes(served.scope.scopeId)) continue;
+      memory.removeOffer(client);
+      served.pools.giveBack(address);
+    }
+  }
+
+  nextDeadline(): number {
+    return this.gates.size > 0 ? this.lookAt : Number.POSITIVE_INFINITY;
+  }
+
+  /** Give the promises for which everything is on disk and answered. */
+  lookAtGates(): void {
+    this.lookAt = this.engine.at + GATE_LOOK_MS;
+    for (const [tx, gate] of [...this.gates]) {
+      if (this.isPassed(tx, gate)) this.gates.delete(tx);
+    }
+  }
+
+  private isPassed(tx: string, { call, commitId, untilAt }: Gate): boolean {
+    const { engine, management } = this;
+    const record = management.transactions.get(tx);
+    if (record?.phase !== 'prepared') {
+      this.reply(call, { code: 'in-doubt', message: 'the change was given up meanwhile' });
+      return true;
+    }
+    if (engine.committed >= commitId && !this.hasUnanswered(record.proposal)) {
+      this.promise(call, record.proposal);
+      return true;
+    }
+    if (engine.at < untilAt) return false;
+    const message = 'the partner still has leases to tell, and the link is too slow or down: try again';
+    this.end(tx, 'aborted', [replyOf(call, {}, { code: 'partner-refused', message })]);
+    return true;
+  }
+
+  private promise(call: number, proposal: Proposal): void {
+    const { engine } = this;
+    const scopeIds = this.management.givenUp(proposal);
+    const leases = scopeIds.map((scopeId) => ({
+      scopeId,
+      leases: engine.index.byId(scopeId)?.pools.counts().active ?? 0,
+    }));
+    const exports = scopeIds.length > 0 ? { relationship: proposal.name, scopeIds } : null;
+    engine.push({ ...replyOf(call, { leases }), exports });
+  }
+
+  private hasUnanswered(proposal: Proposal): boolean {
+    const { engine, management } = this;
+    const scopes = management.givenUp(proposal).flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
+    const relationship = engine.partners.named(proposal.name);
+    if (scopes.length === 0 || !relationship) return false;
+    for (const address of relationship.exchange.updates.addresses()) {
+      if (scopes.some((scope) => scope.contains(address))) return true;
+    }
+    return false;
+  }
+
+  /** The coordinator says how it ended. */
+  private told(call: number, tx: string, decision: Decision): void {
+    const record = this.management.transactions.get(tx);
+    if (record?.phase === 'settled' && record.decision !== decision) {
+      this.reply(call, {
+        code: 'in-doubt',
+        message: `the operator there decided otherwise: ${record.decision}`,
+      });
+    } else if (record?.phase === 'prepared') this.end(tx, decision, [replyOf(call, {})]);
+    // Nothing is promised any more: it is done, or was never begun.
+    else this.engine.commit([], [replyOf(call, {})]);
+  }
+
+  /** Asked how it ended, the coordinator answers. */
+  heard(tx: string, text: string): void {
+    const record = this.management.transactions.get(tx);
+    if (record?.phase !== 'prepared') return;
+    const { decision, serverId } = readDocument(text) ?? {};
+    // A coordinator that lost its store knows of no change: what is here stays as it is.
+    if (serverId !== record.proposal.coordinator.serverId) this.end(tx, 'aborted', []);
+    else if (decision === 'committed' || decision === 'aborted') this.end(tx, decision, []);
+  }
+
+  /** The operator decides, the coordinator being out of reach. */
+  settle(command: number, actor: string, name: string, decision: 'commit' | 'abort'): void {
+    const doubt = this.management.inDoubt(name);
+    if (!doubt) {
+      const message = `no change of ${name} is in doubt on this server`;
+      const result = { ok: false, code: 'not-in-doubt', message, faults: [] } as const;
+      this.engine.push({ kind: 'reply', id: command, result });
+      return;
+    }
+    const reply: Effect = { kind: 'reply', id: command, result: { ok: true, value: {} } };
+    this.end(doubt.proposal.tx, decision === 'commit' ? 'committed' : 'aborted', [reply], actor);
+  }
+
+  /** A promise ends: kept or lifted. What an operator decided stays known, for the coordinator may have decided, too. */
+  private end(tx: string, decision: Decision, then: readonly Effect[], settledBy?: string): void {
+    const { engine, management } = this;
+    const record = management.transactions.get(tx);
+    if (record?.phase !== 'prepared') return;
+    const { proposal } = record;
+    const settled: Transaction = { phase: 'settled', proposal, sinceAt: engine.at, decision };
+    if (settledBy === undefined) management.forget(tx);
+    else management.keep(settled, null);
+    const actor = settledBy ?? proposal.coordinator.serverName;
+    const applied = decision === 'committed' ? applyChange(engine, proposal, 'participant', actor) : null;
+    this.bound(proposal);
+    if (applied) management.remember(proposal);
+    const data = { relationship: proposal.name, change: proposal.change.kind, decision };
+    const events = [...(applied?.events ?? []), engine.makeEvent('change-decided', data, actor)];
+    const value = settledBy === undefined ? undefined : settled;
+    engine.commit(
+      [
+        ...(applied?.writes ?? []),
+        { table: 'settings', key: `manage/${tx}`, value },
+        { table: 'journal', events },
+      ],
+      [...events.map((event): Effect => ({ kind: 'event', event })), ...then],
+    );
+    applied?.after();
+  }
+
+  private reply(call: number, objection: Objection | null, document: Document = {}): void {
+    this.engine.push(replyOf(call, document, objection));
+  }
+}
+
+function replyOf(
+  call: number,
+  document: Document,
+  objection: Objection | null = null,
+): Extract<Effect, { kind: 'manage-reply' }> {
+  const { code = '', message = '' } = objection ?? {};
+  return { kind: 'manage-reply', call, refusal: code, message, document, exports: null };
+}

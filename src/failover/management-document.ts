@@ -1,0 +1,109 @@
+// A proposal as JSON from the other server: its shape, before anything of it is believed. What the values mean and
+// whether they may be is asked elsewhere (lease/scope.ts, engine/management-rules.ts).
+
+import { isScopeShape } from '../lease/scope-shape.js';
+import type { Change, Proposal, SharedTerms } from './management.js';
+import { type RelationshipTimers, TIMER_DEFAULTS } from './terms.js';
+
+type Loose = { readonly [key: string]: unknown };
+
+/** More scopes than this in one change are refused. */
+const MOST_SCOPES = 1_024;
+const HEX_ID = /^[0-9a-f]{32}$/;
+const QUAD = /^\d{1,3}(\.\d{1,3}){3}$/;
+
+/** The document of a request as an object; undefined: it is none. */
+export function readDocument(text: string): Loose | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The proposal in a document of PREPARE; undefined: malformed. */
+export function readProposal(document: Loose): Proposal | undefined {
+  const { tx, name, id, coordinator, participant, change } = document;
+  if (!isId(tx) || !isId(id) || !isName(name)) return undefined;
+  if (!isObject(coordinator) || !isObject(participant) || !isObject(change)) return undefined;
+  if (!isId(coordinator['serverId']) || !isName(coordinator['serverName'])) return undefined;
+  if (!isPlace(coordinator) || !isPlace(participant) || !isChange(change)) return undefined;
+  return document as unknown as Proposal;
+}
+
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && HEX_ID.test(value);
+}
+
+/** A relationship's name: 1 to 126 characters (product.md). */
+export function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && [...value].length <= 126;
+}
+
+function isPlace(value: Loose): boolean {
+  const { address, port } = value;
+  return typeof address === 'string' && QUAD.test(address) && isWhole(port, 1, 65_535);
+}
+
+function isChange(change: Loose): boolean {
+  switch (change['kind'] as Change['kind']) {
+    case 'make':
+      return isTerms(change['terms']) && isTimers(change['timers']) && areScopes(change['scopes']);
+    case 'set':
+      return isTerms(change['terms']);
+    case 'add-scopes':
+      return areScopes(change['scopes']);
+    case 'remove-scopes':
+      return areTexts(change['scopeIds']) && typeof change['keep'] === 'boolean';
+    case 'remove':
+      return typeof change['keep'] === 'boolean';
+    case 'swap-roles':
+      return true;
+    default:
+      return false;
+  }
+}
+
+const TERMS: { readonly [Key in keyof SharedTerms]: (value: unknown) => boolean } = {
+  mode: (value) => value === 'loadBalance' || value === 'hotStandby',
+  loadBalancePercent: (value) => isWhole(value, 0, 100),
+  standbyRole: (value) => value === null || value === 'active' || value === 'standby',
+  reservePercent: (value) => isWhole(value, 0, 100),
+  mcltSeconds: (value) => isWhole(value, 1, 30 * 86_400),
+  autoStateTransition: (value) => typeof value === 'boolean',
+  stateSwitchIntervalSeconds: (value) => isWhole(value, 0, 30 * 86_400),
+  eager: (value) => typeof value === 'boolean',
+  authenticated: (value) => typeof value === 'boolean',
+};
+
+function isTerms(value: unknown): boolean {
+  if (!isObject(value) || !Object.entries(TERMS).every(([key, fits]) => fits(value[key]))) return false;
+  return (value['mode'] === 'hotStandby') === (value['standbyRole'] !== null);
+}
+
+function isTimers(value: unknown): value is RelationshipTimers {
+  if (!isObject(value)) return false;
+  return Object.entries(TIMER_DEFAULTS).every(([key, usual]) => {
+    const found = value[key];
+    return typeof usual === 'number'
+      ? isWhole(found, 0, 1_000_000_000)
+      : found === 'guarded' || found === 'never';
+  });
+}
+
+function areScopes(value: unknown): boolean {
+  return Array.isArray(value) && value.length <= MOST_SCOPES && value.every(isScopeShape);
+}
+
+function areTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.length <= MOST_SCOPES && value.every((one) => typeof one === 'string');
+}
+
+function isWhole(value: unknown, low: number, high: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high;
+}
+
+function isObject(value: unknown): value is Loose {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

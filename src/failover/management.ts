@@ -1,0 +1,154 @@
+// What two servers agree about their relationships (failover.md §4 "Giving up", §5 "Management"): changes as values,
+// what each side keeps on disk of one that is under way, and the rules by which it ends the same on both. The
+// coordinator's durable decision rules; one without a record of it means "aborted". Carries out and sends nothing.
+
+import type { ScopeSettings } from '../lease/settings.js';
+import type { RelationshipRecord } from './record.js';
+import type { RelationshipSettings, RelationshipTimers } from './terms.js';
+
+/** A server as its partner reaches it. */
+export interface ManagingServer {
+  readonly serverId: string; // 32 hex digits: its store's
+  readonly serverName: string;
+  readonly address: string; // dotted quad
+  readonly port: number;
+}
+
+/** What both must hold alike; percents and role are the coordinator's own view. */
+export type SharedTerms = Pick<
+  RelationshipSettings,
+  | 'mode'
+  | 'loadBalancePercent'
+  | 'standbyRole'
+  | 'reservePercent'
+  | 'mcltSeconds'
+  | 'autoStateTransition'
+  | 'stateSwitchIntervalSeconds'
+  | 'eager'
+  | 'authenticated'
+>;
+
+/** One change of one relationship, as the coordinator tells it. */
+export type Change =
+  | {
+      readonly kind: 'make';
+      readonly terms: SharedTerms;
+      readonly timers: RelationshipTimers;
+      readonly scopes: readonly ScopeSettings[];
+    }
+  | { readonly kind: 'set'; readonly terms: SharedTerms }
+  | { readonly kind: 'swap-roles' }
+  | { readonly kind: 'add-scopes'; readonly scopes: readonly ScopeSettings[] }
+  | { readonly kind: 'remove-scopes'; readonly scopeIds: readonly string[]; readonly keep: boolean }
+  /** `keep`: the scopes stay on the participant too, inactive. */
+  | { readonly kind: 'remove'; readonly keep: boolean };
+
+/** A change on its way through both servers. `tx` and `id` are random, 32 hex digits. */
+export interface Proposal {
+  readonly tx: string;
+  readonly name: string; // of the relationship
+  readonly id: string; // of the relationship
+  readonly coordinator: ManagingServer;
+  readonly participant: Pick<ManagingServer, 'address' | 'port'>;
+  readonly change: Change;
+}
+
+/** What is stored under `manage/TX`, by whoever has it. */
+export type Transaction =
+  /** The participant has promised to carry it out, and asks how it ended. */
+  | { readonly phase: 'prepared'; readonly proposal: Proposal; readonly sinceAt: number }
+  /** The coordinator has decided to; the participant has not said yet that it knows. */
+  | { readonly phase: 'committed'; readonly proposal: Proposal; readonly sinceAt: number }
+  /** The operator of the participant decided, the coordinator being out of reach. */
+  | {
+      readonly phase: 'settled';
+      readonly proposal: Proposal;
+      readonly sinceAt: number;
+      readonly decision: Decision;
+    };
+
+export type Decision = 'committed' | 'aborted';
+
+/** A relationship that was ended here, under `tombstone/ID`. */
+export interface Tombstone {
+  readonly id: string;
+  readonly name: string;
+  readonly endedAt: number;
+}
+
+/** Operations of a management connection. */
+export const OPERATIONS = [
+  'hello',
+  'check',
+  'secret',
+  'prepare',
+  'commit',
+  'abort',
+  'decision',
+  'scopes',
+] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+/** Most relationships of one server (product.md "Rules of relationships"). */
+export const MOST_RELATIONSHIPS = 31;
+
+/** The coordinator's answer to "how did it end?". Undecided: ask again. */
+export function decisionOf(record: Transaction | undefined, underWay: boolean): Decision | 'undecided' {
+  if (underWay) return 'undecided';
+  return record?.phase === 'committed' ? 'committed' : 'aborted';
+}
+
+/** The scopes of which a participant gives something up with this change, as the relationship stands. */
+export function givenUp({ change }: Proposal, scopes: readonly string[]): readonly string[] {
+  if (change.kind === 'remove') return scopes;
+  return change.kind === 'remove-scopes' ? change.scopeIds : [];
+}
+
+/** The same terms as the other server sees them. */
+export function mirrored(terms: SharedTerms): SharedTerms {
+  const { standbyRole, loadBalancePercent } = terms;
+  return {
+    ...terms,
+    loadBalancePercent: 100 - loadBalancePercent,
+    standbyRole: standbyRole === null ? null : standbyRole === 'active' ? 'standby' : 'active',
+  };
+}
+
+export function sharedTermsOf(settings: RelationshipSettings): SharedTerms {
+  const { mode, loadBalancePercent, standbyRole, reservePercent, mcltSeconds, eager } = settings;
+  const { autoStateTransition, stateSwitchIntervalSeconds, authenticated } = settings;
+  return {
+    mode,
+    loadBalancePercent,
+    standbyRole,
+    reservePercent,
+    mcltSeconds,
+    autoStateTransition,
+    stateSwitchIntervalSeconds,
+    eager,
+    authenticated,
+  };
+}
+
+/** Primary is the server where the relationship was made, in hot standby the active one (failover.md §4). */
+export function roleWith(terms: SharedTerms, otherwise: 'primary' | 'secondary'): 'primary' | 'secondary' {
+  if (terms.mode === 'loadBalance') return otherwise;
+  return terms.standbyRole === 'active' ? 'primary' : 'secondary';
+}
+
+/** The record with other terms, this server's view. A maximum client lead time that changes holds as `mclt` says. */
+export function withTerms(record: RelationshipRecord, terms: SharedTerms): RelationshipRecord {
+  const role = roleWith(terms, record.role ?? 'primary');
+  return { ...record, settings: { ...record.settings, ...terms }, role };
+}
+
+/** Both servers change places: the percents stay with their servers, the roles do not. */
+export function withRolesSwapped(record: RelationshipRecord): RelationshipRecord {
+  const { settings, role } = record;
+  const standbyRole = mirrored(sharedTermsOf(settings)).standbyRole;
+  return {
+    ...record,
+    settings: { ...settings, standbyRole },
+    role: role === 'primary' ? 'secondary' : 'primary',
+  };
+}

@@ -1,0 +1,338 @@
+// Changes of relationships that two servers carry out together, in memory: each kind of change, and each of them cut at
+// every message and crashed at every commit of either server. However it ends, both end the same, and no address has
+// two owners.
+
+import t, { type Test } from 'tap';
+import type { Command } from '../../src/engine/command.js';
+import type { Change, SharedTerms } from '../../src/failover/management.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
+import { ip, scope } from './world.js';
+
+const ID = 'c0'.repeat(16);
+const TERMS: SharedTerms = {
+  mode: 'loadBalance',
+  loadBalancePercent: 50,
+  standbyRole: null,
+  reservePercent: 5,
+  mcltSeconds: 3_600,
+  autoStateTransition: false,
+  stateSwitchIntervalSeconds: 3_600,
+  eager: true,
+  authenticated: true,
+};
+const SECOND = scope({ subnet: '10.78.0.0/24', ranges: ['10.78.0.10-10.78.0.99'] });
+const SECOND_ID = '10.78.0.0';
+
+function proposal(pair: Pair, from: Server, change: Change): Command {
+  const place = (server: Server) => ({ address: server.address, port: 647 });
+  return {
+    kind: 'propose',
+    name: RELATIONSHIP,
+    id: ID,
+    coordinator: place(from),
+    participant: place(pair.other(from)),
+    change,
+  };
+}
+
+function make(pair: Pair, terms: Partial<SharedTerms> = {}): Command {
+  const scopes = pair.a.world.engine.view
+    .scopes()
+    .map(({ scopeId: _, relationship: __, revision: ___, ...rest }) => rest);
+  return proposal(pair, pair.a, {
+    kind: 'make',
+    terms: { ...TERMS, ...terms },
+    timers: TIMER_DEFAULTS,
+    scopes,
+  });
+}
+
+/** Ask, and let it end; what was answered. */
+function order(pair: Pair, server: Server, command: Command, ms = 1_000) {
+  const id = server.world.post(command);
+  pair.pass(ms);
+  return server.world.replies.get(id);
+}
+
+function made(terms: Partial<SharedTerms> = {}): Pair {
+  const pair = new Pair({ declared: false });
+  order(pair, pair.a, make(pair, terms));
+  pair.settle();
+  return pair;
+}
+
+const states = (pair: Pair) => pair.servers.map((server) => server.view.state).join(' ');
+const scopesOf = (server: Server) =>
+  server.world.engine.view
+    .scopes()
+    .map(({ scopeId, relationship, active }) => ({ scopeId, relationship, active }));
+const mac = (n: number) => `02:00:00:00:01:${n.toString(16).padStart(2, '0')}`;
+
+t.test(
+  'a relationship made at run time: scopes and leases travel, clients are served throughout',
+  async (t) => {
+    const pair = new Pair({ declared: false });
+    const before = [1, 2, 3].map((n) => pair.bind(mac(n)));
+    t.ok(before.every((bound) => bound?.seconds === 691_200));
+    const id = pair.a.world.post(make(pair));
+    const during = pair.bind(mac(4));
+    t.ok(during, 'a new client is bound while the relationship is made');
+    pair.pass(1_000);
+    t.match(pair.a.world.replies.get(id), { ok: true, value: { partnerKnows: true } });
+    pair.settle();
+    t.equal(states(pair), 'normal normal');
+    t.same(scopesOf(pair.b), scopesOf(pair.a));
+    t.same(pair.a.view.role, 'primary');
+    for (const bound of [...before, during]) {
+      const state = pair.b.world.engine.table.stateOf(ip(bound?.address ?? ''));
+      t.equal(state, 'active', `${bound?.address} is known to the partner`);
+    }
+    const [a, b] = pair.servers.map((server) => server.view.pools[0]!);
+    t.equal(a!.freeOnThisServer, b!.freeOnPartner);
+    t.ok(Math.abs(a!.freeOnThisServer - b!.freeOnThisServer) <= 2, 'free addresses are halved');
+    t.ok(pair.bind(mac(5)));
+  },
+);
+
+t.test('terms change on both at once; the pools follow', async (t) => {
+  const pair = made();
+  const set = (from: Server, terms: Partial<SharedTerms>) =>
+    order(pair, from, proposal(pair, from, { kind: 'set', terms: { ...TERMS, ...terms } }));
+  t.match(set(pair.a, { loadBalancePercent: 80 }), { ok: true });
+  pair.pass(2_000);
+  t.equal(pair.b.view.loadBalancePercent, 20);
+  t.equal(pair.a.view.pools[0]?.freeOnThisServer, 80);
+  t.match(set(pair.b, { loadBalancePercent: 70, mcltSeconds: 600 }), { ok: true }, 'from either server');
+  pair.pass(2_000);
+  t.equal(pair.a.view.loadBalancePercent, 30);
+  t.equal(pair.b.view.pools[0]?.freeOnThisServer, 70);
+  t.equal(pair.a.world.engine.partners.named(RELATIONSHIP)?.grantMcltSeconds, 600);
+  t.equal(
+    pair.a.world.engine.partners.named(RELATIONSHIP)?.waitMcltSeconds,
+    3_600,
+    'waits go by the longer time',
+  );
+  t.match(set(pair.b, { mode: 'hotStandby', standbyRole: 'standby', reservePercent: 10 }), { ok: true });
+  pair.pass(2_000);
+  t.same(
+    pair.servers.map((server) => server.view.serverRole),
+    ['active', 'standby'],
+  );
+  t.equal(pair.b.view.pools[0]?.freeOnThisServer, 10);
+  t.match(order(pair, pair.b, proposal(pair, pair.b, { kind: 'swap-roles' })), { ok: true });
+  pair.pass(2_000);
+  t.same(
+    pair.servers.map((server) => server.view.serverRole),
+    ['standby', 'active'],
+  );
+  t.same(
+    pair.servers.map((server) => server.view.role),
+    ['secondary', 'primary'],
+  );
+  t.equal(states(pair), 'normal normal');
+});
+
+t.test('a scope joins from either server, and leaves again', async (t) => {
+  for (const from of ['a', 'b'] as const) {
+    const pair = made();
+    const server = pair[from];
+    const other = pair.other(server);
+    server.world.command({
+      kind: 'edit',
+      edits: [{ kind: 'scope-add', scope: SECOND }],
+      force: false,
+      dryRun: false,
+    });
+    t.match(order(pair, server, proposal(pair, server, { kind: 'add-scopes', scopes: [SECOND] })), {
+      ok: true,
+    });
+    pair.settle();
+    t.same(scopesOf(other), scopesOf(server), `${from}: both serve it`);
+    t.same(server.world.engine.partners.named(RELATIONSHIP)?.record.joining, undefined);
+    t.same(other.world.engine.partners.named(RELATIONSHIP)?.record.joining, undefined);
+    const pools = server.view.pools.find(({ scopeId }) => scopeId === SECOND_ID);
+    t.ok(Math.abs(pools!.freeOnThisServer - 45) <= 2, `${from}: its free addresses are halved`);
+    const leave: Change = { kind: 'remove-scopes', scopeIds: [SECOND_ID], keep: false };
+    t.match(order(pair, server, proposal(pair, server, leave)), { ok: true });
+    t.same(
+      other.world.engine.view.scopes().map(({ scopeId }) => scopeId),
+      [SCOPE],
+      `${from}: gone from the partner`,
+    );
+    t.same(scopesOf(server)[1], { scopeId: SECOND_ID, relationship: null, active: true });
+    t.equal(states(pair), 'normal normal');
+  }
+});
+
+t.test(
+  'removal: scopes and leases leave the partner, and stay where it was ordered, all of it usable',
+  async (t) => {
+    const pair = made();
+    const bound = [1, 2, 3, 4].map((n) => pair.bind(mac(n)));
+    t.ok(bound.every((one) => one));
+    pair.pass(1_000);
+    const result = order(pair, pair.b, proposal(pair, pair.b, { kind: 'remove', keep: false }));
+    t.match(result, { ok: true });
+    t.same(scopesOf(pair.a), []);
+    t.same(pair.a.world.engine.table.size, 0);
+    t.same(scopesOf(pair.b), [{ scopeId: SCOPE, relationship: null, active: true }]);
+    const counts = pair.b.world.engine.view.status().scopes[0];
+    t.equal((counts?.free ?? 0) + (counts?.active ?? 0), 100);
+    for (const one of bound)
+      t.ok(pair.renew(mac(bound.indexOf(one) + 1), one!.address), 'a lease of the other server is renewed');
+    for (let n = 10; n < 106; n++) t.ok(pair.bind(mac(n)), `client ${n} gets one of the last addresses`);
+    t.same(pair.a.alarms(), []);
+  },
+);
+
+t.test('removal with the scopes kept on the partner: inactive, its leases as they were', async (t) => {
+  const pair = made();
+  pair.bind(mac(1));
+  pair.pass(1_000);
+  t.match(order(pair, pair.a, proposal(pair, pair.a, { kind: 'remove', keep: true })), { ok: true });
+  t.same(scopesOf(pair.b), [{ scopeId: SCOPE, relationship: null, active: false }]);
+  t.equal(pair.b.world.engine.view.leases({ limit: 10 }).items.length, 1);
+});
+
+t.test('what is refused changes nothing on either', async (t) => {
+  const pair = made();
+  const refusal = (from: Server, command: Command) => {
+    const result = order(pair, from, command);
+    return result?.ok === false ? result.code : 'done';
+  };
+  t.equal(refusal(pair.a, make(pair)), 'relationship-exists');
+  t.equal(
+    refusal(pair.a, { ...make(pair), name: 'other', id: 'd0'.repeat(16) } as Command),
+    'scope-already-in-relationship',
+  );
+  pair.b.world.command({
+    kind: 'edit',
+    edits: [{ kind: 'scope-add', scope: SECOND }],
+    force: false,
+    dryRun: false,
+  });
+  pair.a.world.command({
+    kind: 'edit',
+    edits: [{ kind: 'scope-add', scope: SECOND }],
+    force: false,
+    dryRun: false,
+  });
+  t.equal(
+    refusal(pair.a, proposal(pair, pair.a, { kind: 'add-scopes', scopes: [SECOND] })),
+    'scope-exists-on-partner',
+  );
+  t.equal(
+    refusal(pair.a, proposal(pair, pair.a, { kind: 'remove-scopes', scopeIds: ['10.9.0.0'], keep: false })),
+    'scope-not-in-relationship',
+  );
+  t.same(pair.a.view.scopeId, pair.b.view.scopeId);
+  pair.kill(pair.b);
+  t.equal(
+    refusal(pair.a, proposal(pair, pair.a, { kind: 'set', terms: { ...TERMS, loadBalancePercent: 10 } })),
+    'done',
+  );
+  pair.pass(6_000);
+  t.equal(pair.a.view.loadBalancePercent, 50, 'a partner that does not answer has nothing changed');
+});
+
+interface Story {
+  readonly name: string;
+  readonly begin: () => Pair;
+  readonly order: (pair: Pair) => { readonly server: Server; readonly command: Command };
+  /** Is the change done on this server? */
+  readonly isDone: (server: Server, pair: Pair) => boolean;
+}
+
+const STORIES: readonly Story[] = [
+  {
+    name: 'make',
+    begin: () => new Pair({ declared: false }),
+    order: (pair) => ({ server: pair.a, command: make(pair) }),
+    isDone: (server) => server.world.engine.partners.named(RELATIONSHIP) !== undefined,
+  },
+  {
+    name: 'set',
+    begin: () => made(),
+    order: (pair) => ({
+      server: pair.b,
+      command: proposal(pair, pair.b, {
+        kind: 'set',
+        terms: { ...TERMS, loadBalancePercent: 70, mcltSeconds: 600 },
+      }),
+    }),
+    isDone: (server) => server.view.maxClientLeadTime === 600,
+  },
+  {
+    name: 'remove a scope',
+    begin: () => made(),
+    order: (pair) => ({
+      server: pair.a,
+      command: proposal(pair, pair.a, { kind: 'remove-scopes', scopeIds: [SCOPE], keep: false }),
+    }),
+    isDone: (server) => server.view.scopeId.length === 0,
+  },
+  {
+    name: 'remove',
+    begin: () => {
+      const pair = made();
+      pair.bind(mac(1));
+      pair.pass(500);
+      return pair;
+    },
+    order: (pair) => ({ server: pair.a, command: proposal(pair, pair.a, { kind: 'remove', keep: false }) }),
+    isDone: (server) => server.world.engine.partners.named(RELATIONSHIP) === undefined,
+  },
+];
+
+function ended(t: Test, story: Story, pair: Pair, where: string): void {
+  pair.loses = () => false;
+  for (const server of pair.servers) if (!server.running) pair.start(server);
+  pair.pass(40_000);
+  const [a, b] = pair.servers.map((server) => story.isDone(server, pair));
+  t.equal(a, b, `${story.name}, ${where}: both the same (${a})`);
+  for (const server of pair.servers) {
+    const open = [...server.world.settings.keys()].filter((key) => key.startsWith('manage/'));
+    t.same(open, [], `${story.name}, ${where}: nothing is left open on ${server.name}`);
+  }
+  if (pair.a.world.engine.partners.named(RELATIONSHIP))
+    t.equal(states(pair), 'normal normal', `${story.name}, ${where}`);
+}
+
+for (const story of STORIES) {
+  t.test(`${story.name}: cut at every message, both end the same`, async (t) => {
+    for (let at = 0; at < 12; at++) {
+      const pair = story.begin();
+      const first = pair.managed.length;
+      pair.loses = () => pair.managed.length === first + at + 1;
+      const { server, command } = story.order(pair);
+      server.world.post(command);
+      pair.pass(100);
+      const reached = pair.managed.length > first + at;
+      ended(t, story, pair, `message ${at} lost`);
+      if (!reached) break;
+    }
+  });
+
+  t.test(`${story.name}: either server crashed at every commit, both end the same`, async (t) => {
+    for (const who of ['a', 'b'] as const) {
+      for (const fate of ['dies-before', 'dies-after'] as const) {
+        for (let at = 0; at < 6; at++) {
+          const pair = story.begin();
+          const victim = pair[who];
+          let commits = 0;
+          victim.world.onCommit = () => {
+            if (!victim.running || commits++ !== at) return 'lives';
+            pair.kill(victim);
+            return fate;
+          };
+          const { server, command } = story.order(pair);
+          server.world.post(command);
+          pair.pass(7_000);
+          victim.world.onCommit = () => 'lives';
+          ended(t, story, pair, `${who} ${fate} commit ${at}`);
+        }
+      }
+    }
+  });
+}
