@@ -7,6 +7,7 @@ import { startAdmin } from './admin/server.js';
 import { runCli } from './cli/run.js';
 import { loadConfigFile } from './config/load.js';
 import { type DaemonOptions, StartError } from './shell/daemon.js';
+import { installService } from './shell/install.js';
 import { lab } from './shell/lab/lab.js';
 import { replay } from './shell/replay.js';
 import { restore } from './shell/restore.js';
@@ -38,4 +39,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   replay: ({ file }, { json, terminal }) => replay(file, json, (text) => terminal.write(text)),
   restore: ({ file, config }, { confirm, terminal }) =>
     restore({ file, config, confirm, print: (text) => terminal.write(text) }),
+  installService: ({ dryRun, root }, { json, terminal }) =>
+    installService({ dryRun, root, json, print: (text) => terminal.write(text) }),
 });

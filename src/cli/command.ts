@@ -83,6 +83,10 @@ export interface LocalCommands {
   lab(options: { readonly once: boolean }, call: LocalCall): Promise<number>;
   replay(options: { readonly file: string }, call: LocalCall): Promise<number>;
   restore(options: { readonly file: string; readonly config: string }, call: LocalCall): Promise<number>;
+  installService(
+    options: { readonly dryRun: boolean; readonly root: string | undefined },
+    call: LocalCall,
+  ): Promise<number>;
 }
 
 /** Wrong use of the command line: exit 2. The message is a sentence without a full stop. */

@@ -343,6 +343,18 @@ export const COMMANDS: readonly CommandRow[] = [
     doc: 'Evidence for a bug report, without secrets',
     run: supportBundle,
   },
+  {
+    words: ['install-service'],
+    args: [],
+    flags: [
+      { name: 'dry-run', value: null, doc: 'print what would be done and do nothing' },
+      { name: 'root', value: 'DIR', doc: 'put the files below DIR instead of /, as for a package' },
+    ],
+    doc: 'Put the systemd unit, its user, a first config file and the manual page in place',
+    detail: 'Says each step. It starts nothing, and never touches a config file that is there.',
+    run: (call) =>
+      call.local.installService({ dryRun: call.flags.on('dry-run'), root: call.flags.text('root') }, call),
+  },
 ];
 
 export const LATER: readonly LaterRow[] = [

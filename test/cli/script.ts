@@ -102,6 +102,7 @@ export const LOCAL: LocalCommands = {
   serve: (options, call) => say(call, 'serve', options),
   lab: (options, call) => say(call, 'lab', options),
   replay: (options, call) => say(call, 'replay', options),
+  installService: (options, call) => say(call, 'install-service', options),
   restore: async (options, call) => {
     if (!(await call.confirm('There is a store already. Replace it?'))) return 1;
     return say(call, 'restore', options);

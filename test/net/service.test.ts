@@ -1,0 +1,223 @@
+// The service as an administrator gets it: `tandem install-service`, its unit, and that unit started by a real systemd
+// that is process 1 of namespaces of its own, with user, capabilities and sandbox as shipped.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { findTool } from '../setup/debian.js';
+import { startUdhcpc } from './clients.js';
+import { type Host, type Lab, labUnavailable, type Running, textIn, until, withLab } from './namespace.js';
+
+const BUILD = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const CHECKOUT = dirname(BUILD);
+const MAIN = join(BUILD, 'src/main.js');
+const UNIT = join(CHECKOUT, 'systemd/tandem.service');
+const needsAnalyze = findTool('systemd-analyze') === undefined ? 'needs systemd-analyze' : false;
+
+t.setTimeout(120_000);
+
+function analyze(...args: readonly string[]): { status: number | null; output: string } {
+  const result = spawnSync('systemd-analyze', ['--no-pager', ...args], { encoding: 'utf8' });
+  return { status: result.status, output: `${result.stdout}${result.stderr}` };
+}
+
+t.test(
+  'install-service below a directory: what it says, what it leaves, and that it can be repeated',
+  async (t) => {
+    const root = mkdtempSync(join(tmpdir(), 'tandem-install-'));
+    t.teardown(() => rmSync(root, { recursive: true, force: true }));
+    const install = (...flags: readonly string[]) => {
+      const result = spawnSync(process.execPath, [MAIN, 'install-service', '--root', root, ...flags], {
+        encoding: 'utf8',
+      });
+      return {
+        status: result.status,
+        said: result.stdout.replaceAll(root, 'ROOT'),
+        complained: result.stderr,
+      };
+    };
+    const files = () => readdirSync(root, { recursive: true, encoding: 'utf8', withFileTypes: true });
+
+    t.match(install('--dry-run'), { status: 0, said: /^would do {4}ROOT\/etc\/sysusers\.d\/tandem\.conf/ });
+    t.same(files(), [], 'a dry run leaves nothing');
+    const first = install();
+    t.equal(first.status, 0, first.complained);
+    t.equal(first.said.match(/^done /gm)?.length, 5);
+    const left = files().filter((entry) => entry.isFile());
+    t.same(left.map((entry) => join(entry.parentPath, entry.name).slice(root.length)).sort(), [
+      '/etc/sysusers.d/tandem.conf',
+      '/etc/systemd/system/tandem.service',
+      '/etc/tandem/tandem.yaml',
+      '/usr/local/share/man/man1/tandem.1',
+    ]);
+    t.equal(statSync(join(root, 'etc/tandem')).mode & 0o777, 0o750);
+    t.equal(statSync(join(root, 'etc/tandem/tandem.yaml')).mode & 0o777, 0o640);
+    t.equal(
+      readFileSync(join(root, 'etc/systemd/system/tandem.service'), 'utf8'),
+      readFileSync(UNIT, 'utf8'),
+    );
+
+    writeFileSync(join(root, 'etc/tandem/tandem.yaml'), 'mine');
+    writeFileSync(join(root, 'etc/systemd/system/tandem.service'), 'old');
+    const second = install();
+    t.equal(second.said.match(/^done /gm)?.length, 1, 'only what differs');
+    t.equal(readFileSync(join(root, 'etc/tandem/tandem.yaml'), 'utf8'), 'mine');
+    t.same(
+      JSON.parse(install('--json').said).steps.map((step: { done: boolean }) => step.done),
+      Array(5).fill(false),
+    );
+  },
+);
+
+t.test('the unit is sound, and as exposed as the manual says', { skip: needsAnalyze }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-unit-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const unit = join(folder, 'tandem.service');
+  // The manual page need not be installed here.
+  writeFileSync(unit, readFileSync(UNIT, 'utf8').replace('Documentation=man:tandem(1)\n', ''));
+  t.same(analyze('verify', unit), { status: 0, output: '' });
+  const score = /Overall exposure level for tandem\.service: ([\d.]+)/.exec(
+    analyze('security', '--offline=true', unit).output,
+  )?.[1];
+  t.match(readFileSync(join(CHECKOUT, 'systemd/README.md'), 'utf8'), `exposure level ${score}`);
+});
+
+/** A host that systemd booted. */
+class Machine {
+  private constructor(
+    private readonly host: Host,
+    private readonly outer: Running,
+    private readonly init: string,
+    readonly root: string,
+  ) {}
+
+  static async boot(lab: Lab, host: Host): Promise<Machine> {
+    const root = lab.scratch('machine');
+    const outer = host.start([
+      'sh',
+      join(CHECKOUT, 'test/net/boot.sh'),
+      root,
+      CHECKOUT,
+      BUILD,
+      process.execPath,
+    ]);
+    const init = await until('a process 1', 10_000, () => {
+      if (!outer.alive) throw new Error(outer.output);
+      const [child = ''] = textIn(`/proc/${outer.pid}/task/${outer.pid}/children`).split(' ');
+      return textIn(`/proc/${child}/comm`) === 'systemd\n' && child;
+    });
+    const machine = new Machine(host, outer, init, root);
+    await until('systemd to be up', 20_000, () =>
+      /^running|^degraded/.test(machine.run('systemctl is-system-running')),
+    );
+    return machine;
+  }
+
+  /** Output and exit code of a shell line on this machine. */
+  tell(line: string): { status: number | null; said: string } {
+    const enter = ['--target', this.init, '--mount', '--pid', '--net', '--root', '--wdns=/', '--cgroup'];
+    const env = ['env', '-i', 'PATH=/usr/local/bin:/usr/sbin:/usr/bin'];
+    const result = this.host.run(['nsenter', ...enter, ...env, 'sh', '-c', line], { timeoutMs: 60_000 });
+    return { status: result.status, said: result.stdout + result.stderr };
+  }
+
+  /** The same for a line that must go well. */
+  run(line: string): string {
+    return this.tell(line).said;
+  }
+
+  show(property: string): string {
+    return this.run(`systemctl show --value -p ${property} tandem`).trim();
+  }
+
+  get log(): string {
+    return this.run('journalctl --no-pager -u tandem -o cat');
+  }
+
+  async shutDown(): Promise<void> {
+    await this.outer.stop('SIGKILL');
+  }
+}
+
+const bootable =
+  labUnavailable('udhcpc', 'unshare', 'nsenter', 'systemd-sysusers') ||
+  (textIn('/proc/mounts').includes(' cgroup2 rw') ? false : 'needs a cgroup2 that can be written');
+
+t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
+  await withLab(async (lab) => {
+    const lan = lab.lan('lan');
+    const host = lab.host('server');
+    host.attach(lan, { address: '10.77.0.2/24' });
+    const client = lab.host('client');
+    client.attach(lan);
+    const machine = await Machine.boot(lab, host);
+    try {
+      const installed = machine.tell('tandem install-service');
+      t.equal(installed.status, 0, installed.said);
+      t.match(installed.said, /^done .* tandem {2}system user and group/m);
+      t.match(
+        machine.run('cat /etc/systemd/system/tandem.service'),
+        /^ExecStart=\/usr\/local\/bin\/node \/opt\/tandem\//m,
+      );
+      t.match(
+        machine.run('stat -c "%a %U %G" /etc/tandem /etc/tandem/tandem.yaml'),
+        '750 root tandem\n640 root tandem\n',
+      );
+      t.match(machine.run('tandem check -c /etc/tandem/tandem.yaml'), 'no faults');
+
+      const started = machine.tell('systemctl start tandem');
+      t.equal(started.status, 0, `${started.said}${machine.log}`);
+      t.equal(machine.show('StatusText'), 'serving eth0', 'it said READY, and what it serves');
+      const status = machine.run(`cat /proc/${machine.show('MainPID')}/status`);
+      t.notMatch(status, /^Uid:\t0/m);
+      t.match(status, /^CapEff:\t0{12}2400$/m, 'CAP_NET_BIND_SERVICE and CAP_NET_RAW');
+      t.match(status, /^CapBnd:\t0{12}2400$/m);
+      t.match(status, /^NoNewPrivs:\t1$/m);
+      t.match(status, /^Seccomp:\t2$/m, 'its system calls are filtered');
+
+      const udhcpc = startUdhcpc(lab, client, 'eth0');
+      const { address } = await udhcpc.told(['bound'], 15_000);
+      t.match(address, /^10\.77\.0\.1\d\d$/, 'a client without an address is probed for and served');
+      t.match(machine.run('tandem status'), /No alarms/);
+
+      machine.run("sed -i 's/^scopes:/scopes:\\n  - subnet: 10.78.0.0\\/24/' /etc/tandem/tandem.yaml");
+      t.equal(machine.tell('systemctl reload tandem').status, 0);
+      await until('the reload to be done', 10_000, () =>
+        /10\.78\.0\.0/.test(machine.run('tandem scope list')),
+      );
+
+      machine.run('kill -9 $(systemctl show --value -p MainPID tandem)');
+      await until(
+        'systemd to start it again',
+        20_000,
+        () => machine.show('NRestarts') === '1' && machine.show('ActiveState') === 'active',
+      );
+      t.match(machine.run('tandem lease list'), address, 'with its leases');
+
+      machine.run(
+        'mkdir -p /run/systemd/system/tandem.service.d; printf "[Service]\\nWatchdogSec=2\\n" >/run/systemd/system/tandem.service.d/quick.conf; systemctl daemon-reload; systemctl restart tandem',
+      );
+      const hung = machine.show('MainPID');
+      machine.run(`kill -STOP ${hung}`);
+      await until(
+        'the watchdog to end a daemon that hangs',
+        30_000,
+        () => machine.show('ActiveState') === 'active' && machine.show('MainPID') !== hung,
+      );
+
+      t.equal(machine.tell('systemctl stop tandem').status, 0);
+      t.equal(machine.show('Result'), 'success', 'an orderly stop');
+      t.match(machine.log, /server-stopping/);
+      t.notMatch(
+        machine.tell('tandem install-service').said,
+        /^done {6}(?!systemctl)/m,
+        'all is as it should be',
+      );
+    } finally {
+      await machine.shutDown();
+    }
+  });
+});
