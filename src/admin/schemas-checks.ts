@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type * as api from './api.js';
 
-export const CHECK_CODES = [
+const CHECK_CODES = [
   'partner-name-unresolved',
   'partner-address-invalid',
   'ipv6-not-supported',

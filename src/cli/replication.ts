@@ -150,7 +150,7 @@ export async function failoverSettle(call: Call): Promise<undefined> {
   if (dryRun || !flags.on('yes')) {
     const plan = await send(true);
     if (dryRun && call.json) return terminal.write(`${jsonText(plan)}\n`).then(() => undefined);
-    if (!call.json) await printPlan(terminal, plan);
+    if (!call.json) await printPlan(terminal, { ...plan, dryRun });
     if (dryRun) return;
     const sure = await call.confirm(
       `${decision === 'commit' ? 'Carry out' : 'Give up'} the change in doubt without asking the partner? It must be down: if it decided otherwise, the two no longer agree on who may give out which address.`,

@@ -108,7 +108,8 @@ function report(error: unknown, terminal: Terminal, talked: boolean): number {
   }
   if (error instanceof Refusal) {
     terminal.complain(`tandem: ${printable(error.message)}`);
-    for (const { path, message } of error.faults) {
+    // A single fault may be the sentence itself.
+    for (const { path, message } of error.faults.filter((one) => !error.message.includes(one.message))) {
       terminal.complain(printable(path === '' ? `  ${message}` : `  ${path}: ${message}`));
     }
     return 1;

@@ -2,7 +2,7 @@
 // or something else, lists of any length, the support bundle, and the texts made from the table of commands.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -27,6 +27,9 @@ import {
 import { runCli } from '../../src/cli/run.js';
 import { openTerminal } from '../../src/cli/terminal.js';
 import { instantOf, optionsOf } from '../../src/cli/values.js';
+import { CMDLETS } from '../../src/cli/windows/cmdlets.js';
+import { formatSpan, readValue, timeSpan } from '../../src/cli/windows/values.js';
+import { FakeDesk } from '../admin/desk.js';
 import { furnishedWorld, openHouse, START_AT } from '../admin/world.js';
 import { ROOT } from '../tidy/sources.js';
 import { FakeDaemon, NOW, TOKEN } from './fake-daemon.js';
@@ -62,9 +65,17 @@ async function startDaemon(
 
 const scripts = readdirSync(join(ROOT, 'test/cli')).filter((name) => name.endsWith('.script'));
 
-/** The real engine behind the real HTTP server. */
+/** The real engine behind the real HTTP server; orders about relationships are written down and answered. */
 async function openDaemon(): Promise<Place> {
   const house = await openHouse(await furnishedWorld());
+  const desk = new FakeDesk(house.world);
+  house.world.desk = desk;
+  writeFileSync(join(house.folder, 'pair.secret'), 'a secret of the tests\n', { mode: 0o600 });
+  writeFileSync(join(house.folder, 'short.secret'), 'short\n', { mode: 0o600 });
+  desk.differences = [
+    { scopeId: '10.77.0.0', key: 'leaseTime', here: 691_200, there: 3_600, conflict: true },
+    { scopeId: null, key: 'options.domain-name', here: null, there: 'lab.example', conflict: false },
+  ];
   t.teardown(() => house.close());
   return {
     env: { TANDEM_SERVER: `unix:${house.socket}` },
@@ -73,19 +84,20 @@ async function openDaemon(): Promise<Place> {
       [house.folder, 'FOLDER'],
       [String(house.port), 'PORT'],
     ],
-    takeWrites: () => [],
+    takeWrites: () => desk.orders.splice(0),
   };
 }
 
+const REAL_ENGINE = ['daemon.script', 'relationships.script', 'windows.script'];
+
 for (const name of scripts) {
   t.test(name, async (t) => {
-    const place =
-      name === 'daemon.script'
-        ? await openDaemon()
-        : await startDaemon((daemon) => {
-            if (name === 'people.script') daemon.raiseAlarm();
-            if (name === 'failover.script') daemon.pair();
-          });
+    const place = REAL_ENGINE.includes(name)
+      ? await openDaemon()
+      : await startDaemon((daemon) => {
+          if (name === 'people.script') daemon.raiseAlarm();
+          if (name === 'failover.script') daemon.pair();
+        });
     const steps = readScript(name);
     const played = [];
     for (const step of steps) {
@@ -432,11 +444,77 @@ t.test('the table of commands is sound', async (t) => {
       row.words.join(' '),
     );
     t.notMatch(row.doc, /\.$/);
+    const optional = row.args.map((arg) => arg.optional === true);
+    t.same(optional, [...optional].sort(), 'what is optional stands last');
     t.notOk(
-      row.args.slice(0, -1).some((arg) => arg.optional),
-      'only the last argument is optional',
+      row.args.slice(0, -1).some((arg) => arg.many),
+      'only the last argument takes many',
     );
   }
+});
+
+t.test('Get-DhcpServerv4Failover prints what the Windows documentation shows', async (t) => {
+  const { env } = await startDaemon((daemon) => daemon.pairAsDocumented());
+  const { stdout, code } = await run(['Get-DhcpServerv4Failover'], { env });
+  t.equal(code, 0);
+  t.same(stdout.split('\n'), [
+    'Name                : dc1.contoso.com-192.168.0.254',
+    'PartnerServer       : 192.168.0.254',
+    'Mode                : HotStandby',
+    'LoadBalancePercent  :',
+    'ServerRole          : Active',
+    'ReservePercent      : 5',
+    'MaxClientLeadTime   : 01:00:00',
+    'StateSwitchInterval :',
+    'State               : Normal',
+    'ScopeId             : {192.168.50.0, 192.168.0.0}',
+    'AutoStateTransition : False',
+    'EnableAuth          : False',
+    '',
+    'Name                : dhcp1-dc1 load balance',
+    'PartnerServer       : dhcp1.contoso.com',
+    'Mode                : LoadBalance',
+    'LoadBalancePercent  : 50',
+    'ServerRole          :',
+    'ReservePercent      :',
+    'MaxClientLeadTime   : 01:00:00',
+    'StateSwitchInterval :',
+    'State               : Normal',
+    'ScopeId             :',
+    'AutoStateTransition : False',
+    'EnableAuth          : False',
+    '',
+  ]);
+});
+
+t.test('time spans and values as PowerShell writes them', async (t) => {
+  for (const [text, seconds] of [
+    ['1:00:00', 3_600],
+    ['00:30', 1_800],
+    ['1.12:00:01', 129_601],
+    ['0:0:5', 5],
+    ['90m', 5_400],
+  ] as const)
+    t.equal(timeSpan({ parameter: 'MaxClientLeadTime', texts: [text] }), seconds, text);
+  for (const text of ['', '5', '24:00:00', '1:60:00', '1:00:60', '-1:00:00', '1.2.3:00', 'soon', '1:00:00x'])
+    t.equal(
+      usageError(() => timeSpan({ parameter: 'MaxClientLeadTime', texts: [text] })),
+      true,
+      text,
+    );
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 400 * 86_400 }), (seconds) =>
+      t.equal(timeSpan({ parameter: 'x', texts: [formatSpan(seconds)] }), seconds),
+    ),
+    { numRuns: 100 },
+  );
+  const list = (...args: string[]) => readValue('Name', args, true);
+  t.same(list('a,b', 'c'), { texts: ['a', 'b'], used: 1 });
+  t.same(list('a,', 'b', ',', 'c', 'd'), { texts: ['a', 'b', 'c'], used: 4 });
+  t.same(list('“a', 'b”,“c,d”', 'e'), { texts: ['a b', 'c,d'], used: 2 });
+  t.same(list('a,', '„b', 'c”', ',d'), { texts: ['a', 'b c', 'd'], used: 4 });
+  t.same(readValue('Name', ['‘it is', 'quoted’', 'x'], false), { texts: ['it is quoted'], used: 2 });
+  t.same(readValue('Name', ['a,b'], false), { texts: ['a,b'], used: 1 });
 });
 
 t.test('no argv makes it throw, and none exits with anything but 0, 1 or 2', async (t) => {
@@ -445,6 +523,21 @@ t.test('no argv makes it throw, and none exits with anything but 0, 1 or 2', asy
   ];
   const token = fc.oneof(
     fc.constantFrom(...words, '--json', '--', '-', '-h', '--server', '10.77.0.0', '--option=a='),
+    fc.constantFrom(...CMDLETS.flatMap((row) => [row.name, ...row.parameters.map((one) => `-${one.name}`)])),
+    fc.constantFrom(
+      '-',
+      '–WhatIf',
+      '-Force:',
+      ':$true',
+      '“',
+      'a”',
+      ',',
+      'a,',
+      '$null',
+      '-n',
+      '―S',
+      '1:00:00',
+    ),
     fc.string({ maxLength: 8 }),
   );
   const env = { TANDEM_SERVER: 'unix:/nowhere/admin.sock' };
@@ -458,7 +551,7 @@ t.test('no argv makes it throw, and none exits with anything but 0, 1 or 2', asy
       t.notMatch(stderr, /\n\s+at /);
       t.not(stderr, '');
     }),
-    { numRuns: 400 },
+    { numRuns: 600 },
   );
 });
 

@@ -291,6 +291,34 @@ export class FakeDaemon {
     this.relationships = [relationship(), standby];
   }
 
+  /** The two relationships of the Windows documentation's example, as this server would hold them. */
+  pairAsDocumented(): void {
+    const normal = {
+      state: 'normal',
+      autoStateTransition: false,
+      stateSwitchInterval: null,
+      enableAuth: false,
+    } as const;
+    this.relationships = [
+      relationship({
+        ...normal,
+        name: 'dc1.contoso.com-192.168.0.254',
+        partnerServer: '192.168.0.254',
+        mode: 'hotStandby',
+        loadBalancePercent: null,
+        serverRole: 'active',
+        reservePercent: 5,
+        scopeId: ['192.168.50.0', '192.168.0.0'],
+      }),
+      relationship({
+        ...normal,
+        name: 'dhcp1-dc1 load balance',
+        partnerServer: 'dhcp1.contoso.com',
+        scopeId: [],
+      }),
+    ];
+  }
+
   raiseAlarm(): void {
     this.alarms = [alarm];
   }
