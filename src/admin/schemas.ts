@@ -260,6 +260,7 @@ export const relationship = z.object({
   state: z.enum(FAILOVER_STATES),
   partnerState: z.enum(FAILOVER_STATES).nullable().describe('as last told; null = never met'),
   stateSince: instant,
+  partnerStateSince: instant.nullable(),
   why: z.string(),
   next: z.array(z.object({ at: instant.nullable(), what: z.string() })),
   connected: z.boolean(),
@@ -296,6 +297,10 @@ export const relationship = z.object({
       active: count,
       offered: count,
       other: count,
+      exhaustedInSeconds: z
+        .number()
+        .nullable()
+        .describe('until this server has no address for new clients; null = not foreseeable'),
     }),
   ),
 }) satisfies z.ZodType<api.RelationshipView>;

@@ -17,9 +17,6 @@ import {
 } from './print.js';
 import type { Terminal } from './terminal.js';
 
-/** A skew up to this is not worth a word on the status screen. */
-const SKEW_NOTICE_MS = 2_000;
-
 const sum = (view: RelationshipView, read: (pool: RelationshipView['pools'][number]) => number) =>
   view.pools.reduce((total, pool) => total + read(pool), 0);
 
@@ -54,7 +51,13 @@ const POOL_COLUMNS: readonly Column<RelationshipView['pools'][number]>[] = [
   { head: 'ACTIVE', of: (pool) => String(pool.active), right: true },
   { head: 'OFFERED', of: (pool) => String(pool.offered), right: true, drop: 2 },
   { head: 'OTHER', of: (pool) => String(pool.other), right: true, drop: 1 },
+  { head: 'FULL IN', of: fullIn, right: true },
 ];
+
+function fullIn({ total, exhaustedInSeconds }: RelationshipView['pools'][number]): string {
+  if (exhaustedInSeconds === null || total === 0) return '-';
+  return exhaustedInSeconds === 0 ? 'full' : roughly(exhaustedInSeconds);
+}
 
 export async function failoverList(call: Call): Promise<undefined> {
   const all = await call.client.get<readonly RelationshipView[]>('/failover');
@@ -89,7 +92,7 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['State', `${view.state} since ${instant(view.stateSince)}`],
     ['Why', view.why],
     ...nextPairs(view),
-    ['Partner state', partnerStateOf(view)],
+    ['Partner state', partnerStateSince(view)],
     ['Last contact', contact],
     ...(view.trouble === null ? [] : [['Trouble', view.trouble] as const]),
     ['Mode', modeOf(view)],
@@ -120,6 +123,13 @@ function partnerOf(view: RelationshipView): string {
 function partnerStateOf(view: RelationshipView): string {
   if (view.partnerState === null) return 'not met yet';
   return view.connected ? view.partnerState : `${view.partnerState} when last heard`;
+}
+
+/** `normal since 2026-03-01 11:40:00Z, when last heard` */
+function partnerStateSince(view: RelationshipView): string {
+  if (view.partnerState === null || view.partnerStateSince === null) return partnerStateOf(view);
+  const since = `${view.partnerState} since ${instant(view.partnerStateSince)}`;
+  return view.connected ? since : `${since}, when last heard`;
 }
 
 function modeOf(view: RelationshipView): string {
@@ -202,7 +212,12 @@ export function relationshipLines(terminal: Terminal, all: readonly Relationship
   const lines = all.map((view) => {
     const state = view.state === 'normal' ? view.state.toUpperCase() : style.yellow(view.state.toUpperCase());
     const head = `  ${style.bold(printable(view.name))}  ${state}  since ${instant(view.stateSince)}  with ${printable(partnerOf(view))}`;
-    const body = [view.why, ...view.next.map((step) => `next: ${stepText(step)}`), factsOf(view)];
+    const body = [
+      view.why,
+      ...view.next.map((step) => `next: ${stepText(step)}`),
+      `${partnerOf(view)}: ${partnerStateSince(view)}`,
+      factsOf(view),
+    ];
     const wrapped = body.map((text) => `    ${wrap(printable(text), terminal.columns - 4).join('\n    ')}\n`);
     return `${head}\n${wrapped.join('')}`;
   });
@@ -216,8 +231,13 @@ function factsOf(view: RelationshipView): string {
     `unacknowledged ${view.unacked}`,
   ];
   if (view.resync !== null) facts.push(`resync ${resyncOf(view.resync)}`);
-  if (view.clockSkewMs !== null && Math.abs(view.clockSkewMs) > SKEW_NOTICE_MS)
-    facts.push(`clock skew ${skewOf(view)}`);
+  if (view.clockSkewMs !== null) facts.push(`clock skew ${skewOf(view)}`);
+  for (const pool of view.pools.filter((one) => fullIn(one) !== '-'))
+    facts.push(
+      pool.exhaustedInSeconds === 0
+        ? `${pool.scopeId} is FULL here`
+        : `${pool.scopeId} full in ${fullIn(pool)}`,
+    );
   if (!view.enableAuth) facts.push('NOT AUTHENTICATED');
   return facts.join('; ');
 }

@@ -265,7 +265,8 @@ export class Engine {
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const served of this.index.all) {
-      this.view.sample(served.scope.scopeId, this.at, served.pools.counts().freeSide1);
+      const { freeSide1, freeSide2 } = served.pools.counts();
+      this.view.sample(served.scope.scopeId, this.at, freeSide1 + freeSide2);
       this.notices.lookAgain(served);
     }
   }

@@ -3,19 +3,28 @@
 
 import type { SharedScope } from '../failover/host.js';
 import type { Relationship } from '../failover/relationship.js';
-import { type Story, storyOf } from '../failover/story.js';
-import { INFINITE_AT, type Side } from '../lease/lease.js';
+import { type NextStep, type Story, storyOf } from '../failover/story.js';
+import { INFINITE_AT } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import type { Engine } from './engine.js';
 import { isoOf, isoOrNull } from './instants.js';
 import type { RelationshipPool, RelationshipView } from './view.js';
 
+/** Seconds until `usable` of the free addresses of a scope are gone at the present rate; null = not foreseeable. */
+export type Forecast = (scopeId: string, free: number, usable: number) => number | null;
+
 /** The relationship as it stands at the engine's time. */
-export function relationshipView(engine: Engine, relationship: Relationship): RelationshipView {
+export function relationshipView(
+  engine: Engine,
+  relationship: Relationship,
+  forecast: Forecast = () => null,
+): RelationshipView {
   const { record, contact, exchange } = relationship;
   const { settings, stored } = record;
   const balanced = settings.mode === 'loadBalance';
-  const pools = sharedScopes(engine, relationship).map((shared) => poolOf(shared, relationship.side));
+  const pools = sharedScopes(engine, relationship).map((shared) =>
+    poolOf(engine, shared, relationship, forecast),
+  );
   const { why, next } = story(engine, relationship, pools);
   const { lastContactAt, automaticAt } = relationshipInstants(relationship);
   return {
@@ -38,8 +47,12 @@ export function relationshipView(engine: Engine, relationship: Relationship): Re
     state: relationship.state,
     partnerState: relationship.partnerState ?? stored.partnerState,
     stateSince: isoOf(relationship.sinceAt),
+    partnerStateSince: isoOrNull(stored.partnerSinceAt),
     why,
-    next: next.map(({ at, what }) => ({ at: at === null ? null : isoOf(at), what })),
+    next: withExhaustion(engine, pools, next).map(({ at, what }) => ({
+      at: at === null ? null : isoOf(at),
+      what,
+    })),
     connected: relationship.connected,
     lastContact: isoOrNull(lastContactAt),
     contactAgeSeconds: lastContactAt === 0 ? null : (engine.at - lastContactAt) / 1000,
@@ -60,17 +73,52 @@ function sharedScopes(engine: Engine, { record }: Relationship): SharedScope[] {
   return record.settings.scopes.flatMap((scopeId) => engine.index.byId(scopeId) ?? []);
 }
 
-function poolOf({ scope, pools }: SharedScope, side: Side): RelationshipPool {
+function poolOf(
+  engine: Engine,
+  { scope, pools }: SharedScope,
+  relationship: Relationship,
+  forecast: Forecast,
+): RelationshipPool {
   const { total, freeSide1, freeSide2, active, offered, other } = pools.counts();
+  const own = relationship.side === 1 ? freeSide1 : freeSide2;
+  const partner = relationship.side === 1 ? freeSide2 : freeSide1;
   return {
     scopeId: scope.scopeId,
     total,
-    freeOnThisServer: side === 1 ? freeSide1 : freeSide2,
-    freeOnPartner: side === 1 ? freeSide2 : freeSide1,
+    freeOnThisServer: own,
+    freeOnPartner: partner,
     active,
     offered,
     other,
+    exhaustedInSeconds: forecast(
+      scope.scopeId,
+      own + partner,
+      usesBoth(engine, relationship) ? own + partner : own,
+    ),
   };
+}
+
+/** In NORMAL the partner hands over what is asked for; in PARTNER-DOWN its share is used once it may be. */
+function usesBoth(engine: Engine, { state, service, ruleE }: Relationship): boolean {
+  return state === 'normal' || (service.allocates === 'both' && ruleE.partnerFreeUsableAt <= engine.at);
+}
+
+/** A forecast further ahead than this says nothing. */
+const FORECAST_SECONDS = 7 * 86_400;
+
+/** The steps ahead, with the instants at which scopes run out of addresses among them. */
+function withExhaustion(
+  engine: Engine,
+  pools: readonly RelationshipPool[],
+  next: readonly NextStep[],
+): readonly NextStep[] {
+  const ends = pools.flatMap(({ scopeId, exhaustedInSeconds: left }): NextStep[] => {
+    if (left === null || left === 0 || left > FORECAST_SECONDS) return [];
+    const what = `no free address of ${scopeId} is left for new clients here, at the present rate`;
+    return [{ at: engine.at + left * 1000, what }];
+  });
+  const dated = [...next.filter(({ at }) => at !== null), ...ends].sort((a, b) => a.at! - b.at!);
+  return [...dated, ...next.filter(({ at }) => at === null)];
 }
 
 /** Instants ahead of and behind a relationship, engine time; 0 = none. */

@@ -1,5 +1,6 @@
 // Reading the engine: its state as the values of view.ts, made when asked for. Changes nothing; every answer is bounded.
 
+import type { Relationship } from '../failover/relationship.js';
 import { clientOfKey } from '../lease/client.js';
 import { blankLease, endAt, INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { ServerSettings } from '../lease/settings.js';
@@ -57,7 +58,7 @@ export class Snapshot implements EngineView {
       clockHeld: engine.clockHeld,
       at: isoOf(engine.at),
       alarms: engine.alarms.list(isoOf),
-      relationships: engine.partners.all.map((one) => relationshipView(engine, one)),
+      relationships: engine.partners.all.map((one) => this.relationshipOf(one)),
       scopes: engine.index.all.map((served) => this.scopeStatus(served)),
       interfaces: engine.interfaces.map(({ name, addresses }) => ({
         name,
@@ -79,17 +80,17 @@ export class Snapshot implements EngineView {
       offered: counts.offered,
       other: counts.other,
       reserved: counts.reserved,
-      exhaustedInSeconds: this.exhaustedIn(scope.scopeId, free),
+      exhaustedInSeconds: this.exhaustedIn(scope.scopeId, free, free),
     };
   }
 
-  /** Free addresses over the rate at which they went in the last minutes; null while they do not get fewer. */
-  private exhaustedIn(scopeId: string, free: number): number | null {
-    if (free === 0) return 0;
+  /** Usable addresses over the rate at which free ones went in the last minutes; null while they do not get fewer. */
+  private exhaustedIn(scopeId: string, free: number, usable: number): number | null {
+    if (usable === 0) return 0;
     const oldest = this.samples.get(scopeId)?.[0];
     if (oldest === undefined || oldest.free <= free || this.engine.at <= oldest.at) return null;
     const perSecond = ((oldest.free - free) * 1000) / (this.engine.at - oldest.at);
-    return Math.round(free / perSecond);
+    return Math.round(usable / perSecond);
   }
 
   server(): ServerSettings {
@@ -117,7 +118,13 @@ export class Snapshot implements EngineView {
 
   relationship(name: string): RelationshipView | undefined {
     const found = this.engine.partners.named(name);
-    return found && relationshipView(this.engine, found);
+    return found && this.relationshipOf(found);
+  }
+
+  private relationshipOf(relationship: Relationship): RelationshipView {
+    return relationshipView(this.engine, relationship, (scopeId, free, usable) =>
+      this.exhaustedIn(scopeId, free, usable),
+    );
   }
 
   lease(address: number): LeaseView | undefined {

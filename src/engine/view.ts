@@ -85,6 +85,11 @@ export interface RelationshipPool {
   readonly active: number;
   readonly offered: number; // by this server, not taken yet
   readonly other: number; // expired, released, declined, reset
+  /**
+   * Seconds until this server has no address for new clients, at the rate of the last minutes: of both shares where it
+   * may use or be given both, else of its own. Null = not foreseeable.
+   */
+  readonly exhaustedInSeconds: number | null;
 }
 
 /** A relationship as the API shows it (product.md "JSON"). Durations are seconds; percents and role are this server's. */
@@ -109,6 +114,7 @@ export interface RelationshipView {
   /** As last told; `connected` says whether that is news. Null = never met. */
   readonly partnerState: State | null;
   readonly stateSince: string;
+  readonly partnerStateSince: string | null; // when the partner entered `partnerState`, by this server's clock
   /** One or two sentences: why this server is in this state, and whom it serves. */
   readonly why: string;
   /** Steps ahead, in order of time; `at` null = as soon as its condition comes true. */

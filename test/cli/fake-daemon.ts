@@ -74,6 +74,7 @@ const relationship = (more: Partial<RelationshipView> = {}): RelationshipView =>
   state: 'communications-interrupted',
   partnerState: 'normal',
   stateSince: '2026-03-01T11:58:00Z',
+  partnerStateSince: '2026-03-01T09:00:00Z',
   why: 'dhcp2 was last heard 2 min ago. This server answers everyone; new clients get one of its own 44 free addresses.',
   next: [
     {
@@ -101,6 +102,7 @@ const relationship = (more: Partial<RelationshipView> = {}): RelationshipView =>
       active: 12,
       offered: 0,
       other: 0,
+      exhaustedInSeconds: 100_000,
     },
   ],
   ...more,
@@ -148,6 +150,7 @@ const standby = relationship({
       active: 2,
       offered: 0,
       other: 0,
+      exhaustedInSeconds: 0,
     },
   ],
 });

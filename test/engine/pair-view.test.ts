@@ -60,7 +60,16 @@ t.test('a pair in step', async (t) => {
   t.same(view.next, []);
   t.ok(view.contactAgeSeconds !== null && view.contactAgeSeconds <= 1, 'heard within a second');
   t.same(view.pools, [
-    { scopeId: SCOPE, total: 100, freeOnThisServer: 70, freeOnPartner: 30, active: 0, offered: 0, other: 0 },
+    {
+      scopeId: SCOPE,
+      total: 100,
+      freeOnThisServer: 70,
+      freeOnPartner: 30,
+      active: 0,
+      offered: 0,
+      other: 0,
+      exhaustedInSeconds: null,
+    },
   ]);
   t.match(b.view, {
     id: view.id,
@@ -73,6 +82,32 @@ t.test('a pair in step', async (t) => {
   t.equal(a.world.engine.view.scope(SCOPE)?.relationship, RELATIONSHIP);
   t.same(a.world.engine.view.status().relationships, [view], 'in status as by name');
   t.equal(a.world.engine.view.relationship('other'), undefined);
+});
+
+t.test('when addresses run out at the present rate', async (t) => {
+  const pair = met();
+  pair.pass(120_000);
+  const { a } = pair;
+  for (let i = 0; i < 10; i++) {
+    pair.bind(mac(i));
+    pair.pass(60_000);
+  }
+  // One a minute: of 90 free ones in NORMAL, where the partner hands over what it has.
+  const [pool] = a.view.pools;
+  t.ok(Math.abs(pool!.exhaustedInSeconds! - 90 * 60) < 15 * 60, `${pool!.exhaustedInSeconds} s`);
+  const [end] = a.view.next;
+  t.match(end?.what, 'no free address of 10.77.0.0 is left for new clients here, at the present rate');
+  t.equal(
+    Date.parse(end!.at!),
+    pool!.exhaustedInSeconds! * 1000 + Math.floor(a.world.engine.at / 1000) * 1000,
+    'and when',
+  );
+  pair.cut();
+  pair.pass(5_000);
+  const [own] = a.view.pools;
+  t.equal(a.view.state, 'communications-interrupted');
+  t.ok(own!.exhaustedInSeconds! < 0.7 * pool!.exhaustedInSeconds!, 'alone only its own share counts');
+  t.match(a.view, { partnerState: 'normal', partnerStateSince: /^2026-01-01T00:0\d:\d\dZ$/ });
 });
 
 t.test('hot standby, seen from both sides', async (t) => {
