@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { metricsUsed } from '../docs/metrics-used.js';
 import { readPlan } from '../lab/compose.js';
 import { CHECKOUT, fakeTimeLibrary, missingLabTool, NetnsLab } from '../lab/netns.js';
 import { findTool } from '../setup/debian.js';
@@ -14,6 +15,21 @@ import { labUnavailable, until } from './namespace.js';
 const skip = labUnavailable('udhcpc', 'dhclient', 'dhcrelay', 'setcap', 'setpriv', 'nsenter');
 
 t.setTimeout(180_000);
+
+const TOKEN = readFileSync(join(CHECKOUT, 'config/lab/metrics.token'), 'utf8');
+const SCRAPE = `fetch('http://127.0.0.1:8647/metrics', { headers: { authorization: 'Bearer ${TOKEN}' } })
+  .then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
+
+/** Labels that alerts or dashboard use and no sample has. Metrics without samples are left out. */
+function missingLabels(exposition: string): readonly string[] {
+  const samples = exposition.split('\n').filter((line) => !line.startsWith('#'));
+  return metricsUsed(CHECKOUT).flatMap(({ where, metric, labels }) => {
+    const own = samples.filter((line) => new RegExp(`^${metric}(?:_bucket)?[{ ]`).test(line));
+    if (own.length === 0) return [];
+    const missing = labels.filter((label) => !own.some((line) => line.includes(`${label}="`)));
+    return missing.map((label) => `${where}: ${metric} has no ${label}`);
+  });
+}
 
 t.test('the plan of both files', async (t) => {
   const { services, images, networks } = readPlan(CHECKOUT);
@@ -79,6 +95,12 @@ t.test('every service runs as written; kill, cut, load, skew and their ends', { 
     t.not(lab.exec('dhcp1', ['touch', '/etc/tandem/x']).status, 0, 'its root is read-only');
 
     t.equal(await lab.load(20), 20);
+    const metrics = lab.exec('dhcp1', ['node', '-e', SCRAPE]).stdout;
+    if (findTool('promtool') !== undefined) {
+      const checked = spawnSync('promtool', ['check', 'metrics'], { input: metrics, encoding: 'utf8' });
+      t.equal(checked.status, 0, `${checked.stdout}${checked.stderr}`);
+    }
+    t.same(missingLabels(metrics), [], 'alerts and dashboard ask for labels that there are');
     lab.link('cut');
     await lab.reach('communications-interrupted');
     t.equal(await lab.load(6), 6, 'apart, everyone is served');

@@ -2,7 +2,16 @@
 // that is process 1 of namespaces of its own, with user, capabilities and sandbox as shipped.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -85,6 +94,19 @@ t.test('the unit is sound, and as exposed as the manual says', { skip: needsAnal
   t.match(readFileSync(join(CHECKOUT, 'systemd/README.md'), 'utf8'), `exposure level ${score}`);
 });
 
+/** Control groups go from the innermost outwards, and only when nothing runs in them. True when all are gone. */
+function removeGroups(group: string): boolean {
+  if (!existsSync(group)) return true;
+  const inner = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of inner) removeGroups(join(group, name));
+  try {
+    rmdirSync(group);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A host that systemd booted. */
 class Machine {
   private constructor(
@@ -139,6 +161,9 @@ class Machine {
 
   async shutDown(): Promise<void> {
     await this.outer.stop('SIGKILL');
+    const tree = /^\S+ (\S+) cgroup2 /m.exec(textIn('/proc/mounts'))?.[1] ?? '';
+    const group = join(tree, `tandem-test-${this.outer.pid}`);
+    await until('its control groups to be empty', 10_000, () => removeGroups(group));
   }
 }
 
