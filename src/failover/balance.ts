@@ -18,7 +18,7 @@ export interface BalanceQuestion {
 }
 
 /** Addresses handed over in one commit; the rest follow when these are answered. */
-const AT_ONCE = 512;
+export const AT_ONCE = 512;
 
 /** Leases to commit so that the split comes closer to its target; empty when nothing is to be given. */
 export function handovers(host: FailoverHost, question: BalanceQuestion, occasion: Occasion): Lease[] {

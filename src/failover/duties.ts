@@ -2,7 +2,7 @@
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
 import type { Lease } from '../lease/lease.js';
-import { handovers, wanting } from './balance.js';
+import { AT_ONCE, handovers, wanting } from './balance.js';
 import type { FailoverHost } from './host.js';
 import { Progress } from './progress.js';
 import type { Relationship } from './relationship.js';
@@ -44,6 +44,7 @@ export class Duties {
   /** Since when an own resync has made no progress although it was asked for again; 0 = it has. */
   stalledSinceAt = 0;
   private rebalanceAt = 0;
+  private roundGoesOn = false; // more was to be handed over than goes at once
   private leavingPartnerDown = false;
   private ownOffersUntilAt = 0;
   private sweptAt = 0;
@@ -58,6 +59,7 @@ export class Duties {
     this.request = null;
     this.stalledSinceAt = 0;
     this.leavingPartnerDown = false;
+    this.roundGoesOn = false;
     this.shutdownToldBy = 0;
   }
 
@@ -265,7 +267,8 @@ export class Duties {
       isSplit: (scopeId: string) => relationship.joining.stepOf(scopeId) === undefined,
       isOutstanding: (address: number) => relationship.exchange.updates.isOutstanding(address),
     } as const;
-    const leases = handovers(this.host, question, occasion);
+    const leases = handovers(this.host, question, this.roundGoesOn ? 'round' : occasion);
+    this.roundGoesOn = leases.length >= AT_ONCE && (this.roundGoesOn || occasion === 'round');
     if (leases.length > 0) {
       this.commitAndTell(leases);
       return;

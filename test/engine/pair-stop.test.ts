@@ -72,3 +72,14 @@ for (const mode of ['loadBalance', 'hotStandby'] as const) {
     }
   });
 }
+
+t.test('a round hands over all that is missing, though only so much at once', async (t) => {
+  const pair = new Pair({
+    relationship: { mode: 'hotStandby', reservePercent: 40 },
+    scope: { subnet: '10.77.0.0/16', ranges: ['10.77.16.0-10.77.31.255'] },
+  });
+  pair.settle();
+  const [pool] = pair.a.view.pools;
+  t.equal(pool?.freeOnPartner, Math.round(4096 * 0.4), 'more than three times that');
+  t.equal(pool?.freeOnThisServer, 4096 - Math.round(4096 * 0.4));
+});
