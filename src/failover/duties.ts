@@ -1,7 +1,7 @@
 // What a relationship does because of its state: the actions of the state table, each by name, and the timers they set.
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
-import type { Lease } from '../lease/lease.js';
+import { type Lease, NO_BINDING } from '../lease/lease.js';
 import { AT_ONCE, handovers, wanting } from './balance.js';
 import type { FailoverHost } from './host.js';
 import { Progress } from './progress.js';
@@ -18,16 +18,6 @@ const FLUSH_MS = 2_000;
 /** How often, and how many at once, rule E frees addresses. */
 const SWEEP_MS = 1_000;
 const SWEPT_AT_ONCE = 512;
-
-/** What a record says of a binding, when there is none. */
-const NO_BINDING = {
-  startAt: 0,
-  endToldAt: 0,
-  endPartnerAt: 0,
-  sentPetAt: 0,
-  ackedPetAt: 0,
-  receivedPetAt: 0,
-} as const;
 
 interface Request {
   readonly xid: number;

@@ -9,7 +9,7 @@ import {
   type ReceivedBinding,
   type Verdict,
 } from '../lease/accept.js';
-import type { Lease } from '../lease/lease.js';
+import { type Lease, NO_BINDING } from '../lease/lease.js';
 import { fromPartner, type PartnerClock } from '../lease/lifetime.js';
 import { type Merged, merge } from '../lease/merge.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
@@ -213,7 +213,12 @@ export class Exchange {
       this.view.held.answered(address, sent.revision, accepted, reason);
       if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
     }
-    if (leases.length > 0) this.host.commit({ leases, stored: undefined, messages: [] });
+    if (leases.length > 0) {
+      const id = this.host.commit({ leases, stored: undefined, messages: [] });
+      // What waits to be told again says this now, so it waits for this commit, too (rule C).
+      for (const { address } of leases)
+        if (this.updates.isWaiting(address)) this.updates.changed(address, id);
+    }
     this.pump();
     this.finishAnswer();
   }
@@ -293,7 +298,7 @@ function acknowledgedLease(lease: Lease, sent: InFlight, at: number): Lease {
     ackedPetAt: sameBinding ? Math.max(lease.ackedPetAt, sent.petAt) : lease.ackedPetAt,
   };
   const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
-  return current && over ? { ...acked, state: 'free', stateSinceAt: at } : acked;
+  return current && over ? { ...acked, ...NO_BINDING, state: 'free', stateSinceAt: at } : acked;
 }
 
 function answerTo(verdict: Verdict): { readonly rejectReason: number; readonly text: string } {

@@ -77,6 +77,10 @@ export class Updates {
     return true;
   }
 
+  isWaiting(address: number): boolean {
+    return this.waiting.has(address);
+  }
+
   isOutstanding(address: number): boolean {
     return this.inFlight.has(address) || this.waiting.has(address);
   }

@@ -39,6 +39,16 @@ export interface Lease {
   readonly dnsName: string; // the name used in them, which may differ from the host name; '' = none
 }
 
+/** What a record says of a binding, when there is none: marks end with it (failover.md §2). */
+export const NO_BINDING = {
+  startAt: 0,
+  endToldAt: 0,
+  endPartnerAt: 0,
+  sentPetAt: 0,
+  ackedPetAt: 0,
+  receivedPetAt: 0,
+} as const;
+
 /** The record of an address of which nothing is known: free, side 1's, no client. Spread it and set what differs. */
 export function blankLease(address: number): Lease {
   return {
