@@ -19,7 +19,7 @@ import type { Rng } from './rng.js';
 import { MS, type Scheduler, SECOND } from './scheduler.js';
 import type { Endpoint, Streams } from './streams.js';
 import type { Actor, Trace } from './trace.js';
-import type { Watch } from './watch.js';
+import { Records, type Watch } from './watch.js';
 
 type Commit = Extract<Effect, { kind: 'commit' }>;
 type Probe = Extract<Effect, { kind: 'probe' }>;
@@ -163,7 +163,10 @@ export class Process implements Endpoint {
     readonly settings: ReadonlyMap<string, unknown>;
   };
   readonly nextEventSeq: number;
+  /** What checkers know of its records. */
+  readonly records: Records;
   startedAt = 0; // engine time
+  readonly startedUs: number;
   gone = false;
   /** Commits asked for and not done. */
   pending = 0;
@@ -184,6 +187,8 @@ export class Process implements Endpoint {
   ) {
     this.loaded = { leases: new Map(image.leases), settings: new Map(image.settings) };
     this.nextEventSeq = image.nextEventSeq;
+    this.records = new Records(this.loaded.leases);
+    this.startedUs = node.world.scheduler.now;
     const { mutation } = node.world;
     this.clock = new SystemClock(
       mutation?.mark ? mutation.mark(image.mark) : image.mark,
@@ -371,7 +376,7 @@ export class Process implements Endpoint {
           this.node.note('send', hash32(effect.bytes), effect.link, () =>
             describeFrames(effect.link, effect.bytes),
           );
-          if (world.streams.isOpen(this, effect.link)) world.watch.link(this, effect);
+          if (world.streams.isOpen(this, effect.link)) world.watch.link(this, effect.link, effect.bytes);
           world.streams.send(this, effect.link, effect.bytes);
           break;
         case 'hang-up':

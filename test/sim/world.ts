@@ -10,6 +10,7 @@ import { Client, type ClientWorld, type Held } from './client.js';
 import { configOf, habitsOf, NODE_NAMES, nodeAddress, type Setting, type WorldConfig } from './config.js';
 import { Datagrams } from './datagrams.js';
 import { Faults } from './faults.js';
+import { Ledger } from './ledger.js';
 import type { Mutation } from './mutant.js';
 import { Node, type NodeWorld } from './node.js';
 import { Operator } from './operator.js';
@@ -63,6 +64,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
   readonly streams: Streams;
   readonly watch: Watch;
   readonly holders: Holders;
+  readonly ledger: Ledger;
   readonly nodes: readonly Node[];
   readonly clients: readonly Client[];
   readonly operator: Operator;
@@ -99,8 +101,9 @@ export class World implements NodeWorld, ClientWorld, Actor {
     );
     this.streams = new Streams(this.scheduler, rng.fork('streams'), this.#paths());
     this.holders = new Holders(this);
+    this.ledger = new Ledger(this);
     const wanted = allCheckers(this).filter(({ name }) => only?.includes(name) ?? true);
-    this.watch = new Watch(wanted);
+    this.watch = new Watch(this.config.pair === null ? wanted : [this.ledger, ...wanted]);
     this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
     this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
     this.operator = new Operator(this, rng.fork('operator'));

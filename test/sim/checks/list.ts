@@ -3,10 +3,15 @@
 import type { Checker } from '../watch.js';
 import type { World } from '../world.js';
 import { Allowed, NoNak, Silent } from './answers.js';
+import { Freed, Grid, Handovers, RuleD } from './changes.js';
 import { Durable, SameOnDisk } from './durable.js';
-import { pairCheckers } from './pair.js';
+import { Moves, Refusals, SilentStates } from './moves.js';
 import { Offered, Promised } from './promise.js';
+import { RuleE } from './rule-e.js';
+import { RuleA, RuleB, RuleC } from './rules.js';
 import { Recount, Replay, Served } from './state.js';
+import { Converged, OneOwner } from './together.js';
+import { NoStorm } from './traffic.js';
 
 export function allCheckers(world: World): readonly Checker[] {
   const always: Checker[] = [
@@ -23,4 +28,23 @@ export function allCheckers(world: World): readonly Checker[] {
   ];
   // Replaying costs as much as running: every fourth seed pays for it.
   return world.replays ? [...always, new Replay()] : always;
+}
+
+function pairCheckers(world: World): readonly Checker[] {
+  return [
+    new RuleA(world),
+    new RuleB(),
+    new RuleC(),
+    new RuleD(),
+    new RuleE(world),
+    new Freed(world),
+    new Handovers(),
+    new Grid(world),
+    new OneOwner(world),
+    new SilentStates(world),
+    new Refusals(world),
+    new Moves(world),
+    new NoStorm(world),
+    new Converged(world),
+  ];
 }

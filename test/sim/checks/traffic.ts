@@ -1,24 +1,11 @@
 // What two servers say to each other, counted: they agree on each address after a few words, or go on for ever.
 
-import type { Effect } from '../../../src/engine/effect.js';
 import { formatAddress } from '../../../src/wire/address.js';
-import { FrameReader } from '../../../src/wire/partner.js';
 import type { ReceivedFrame } from '../../../src/wire/partner-message.js';
 import type { Process } from '../node.js';
 import { SECOND } from '../scheduler.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
-
-type LinkSend = Extract<Effect, { kind: 'link-send' }>;
-
-/** The frames of one write. */
-export function framesIn(bytes: Uint8Array): ReceivedFrame[] {
-  const reader = new FrameReader();
-  reader.push(bytes);
-  const frames: ReceivedFrame[] = [];
-  for (let frame = reader.next(); frame; frame = reader.next()) frames.push(frame);
-  return frames;
-}
 
 const WINDOW_US = 10 * SECOND;
 /** A client in a hurry, its lease's end, a hand-over and a resync together do not need so many. */
@@ -37,8 +24,8 @@ export class NoStorm implements Checker {
 
   constructor(private readonly world: World) {}
 
-  onLink(process: Process, { bytes }: LinkSend): void {
-    for (const { message } of framesIn(bytes)) {
+  onFrames(process: Process, _link: number, frames: readonly ReceivedFrame[]): void {
+    for (const { message } of frames) {
       if (message.kind !== 'bnd-upd') continue;
       for (const { address } of message.bindings) this.#count(process, address);
     }

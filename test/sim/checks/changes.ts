@@ -1,0 +1,254 @@
+// Each change of a lease record in a pair has a cause that failover.md §2 to §4 and §7 allow: what the client did, what
+// time did, what the partner said. Looked at change by change, in memory, with what the two have told each other.
+
+import { receivedBinding } from '../../../src/failover/exchange.js';
+import { clientKey } from '../../../src/lease/client.js';
+import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
+import { formatAddress } from '../../../src/wire/address.js';
+import { equalBytes } from '../../../src/wire/bytes.js';
+import type { Binding, BindingResult } from '../../../src/wire/partner-message.js';
+import { ACCEPTED } from '../../../src/wire/partner-values.js';
+import { relationshipOf } from '../pair.js';
+import { type Change, type Checker, type Step, Violation } from '../watch.js';
+import type { World } from '../world.js';
+import { ruleEOf } from './rule-e.js';
+
+/** Times closer than this are equal (failover.md §7), and so is what a clock offset leaves uncertain. */
+const EQUAL_MS = 1_000;
+
+export function sameClient(a: Lease, b: Pick<Lease, 'clientId' | 'htype' | 'hardwareAddress'>): boolean {
+  const one = clientKey(a.clientId, a.htype, a.hardwareAddress);
+  return equalBytes(one, clientKey(b.clientId, b.htype, b.hardwareAddress));
+}
+
+/** What the partner said of an address in this step. */
+export function updateOf({ frames }: Step, address: number): Binding | undefined {
+  for (const { message } of frames) {
+    if (message.kind !== 'bnd-upd') continue;
+    for (const binding of message.bindings) if (binding.address === address) return binding;
+  }
+  return undefined;
+}
+
+function answerOf({ frames }: Step, address: number, revision: number): BindingResult | undefined {
+  for (const { message } of frames) {
+    if (message.kind !== 'bnd-ack') continue;
+    for (const result of message.results)
+      if (result.address === address && result.revision === revision) return result;
+  }
+  return undefined;
+}
+
+const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
+
+/** In RECOVER, where more is believed; one read may bring it and an update. */
+function recovers({ before, after }: Step): boolean {
+  return before === 'recover' || after === 'recover';
+}
+
+/** Rule C: how an address becomes free, and that nobody has it again while the partner may give it away. */
+export class Freed implements Checker {
+  readonly name = 'freed';
+  readonly section = 'failover.md §2 C, E';
+  readonly says =
+    "an address that was held becomes free by the partner's word, or by rule E; until then it goes to nobody";
+
+  constructor(private readonly world: World) {}
+
+  onChange(step: Step, { before, after }: Change): void {
+    if (before === undefined || before.state === 'free') return;
+    if (after.state === 'free') this.#freed(step, before, after);
+    else if (after.state === 'active' && OVER.has(before.state)) this.#revived(step, before);
+  }
+
+  #freed(step: Step, before: Lease, after: Lease): void {
+    const { address } = after;
+    const marks = [
+      after.endToldAt,
+      after.endPartnerAt,
+      after.sentPetAt,
+      after.ackedPetAt,
+      after.receivedPetAt,
+    ];
+    const acked = answerOf(step, address, before.revision)?.rejectReason === ACCEPTED;
+    if (marks.some((at) => at !== 0)) this.#fail(step, address, 'frees it with marks of the last binding');
+    if (updateOf(step, address) !== undefined) return; // whether it may be believed is the grid's matter
+    if (OVER.has(before.state) && acked) return;
+    if (OVER.has(before.state) && step.before === 'partner-down') {
+      const early = ruleEOf(this.world, step).otherClientWaitMs(before);
+      if (early <= 0) return;
+      this.#fail(step, address, `frees it ${early} ms before rule E allows it`);
+    }
+    this.#fail(step, address, `frees it, ${before.state}, without the partner's word`);
+  }
+
+  #revived(step: Step, before: Lease): void {
+    const { address } = before;
+    if (updateOf(step, address) !== undefined) return;
+    const sent = this.world.ledger.of(step.process.node).unanswered.get(address);
+    if (sent?.over !== true) return;
+    if (step.before === 'partner-down' && ruleEOf(this.world, step).otherClientWaitMs(before) <= 0) return;
+    this.#fail(
+      step,
+      address,
+      `gives it again, although the partner was told that it is over and has not answered`,
+    );
+  }
+
+  #fail({ process, input }: Step, address: number, what: string): never {
+    throw new Violation(
+      this.name,
+      this.section,
+      `${process.node.name} ${what}: ${formatAddress(address)}, on ${input.kind}`,
+    );
+  }
+}
+
+/** Rule D: what one server told a client stands, whatever the other says; marks belong to the binding. */
+export class RuleD implements Checker {
+  readonly name = 'rule-D';
+  readonly section = 'failover.md §2 D';
+  readonly says =
+    "a revision lowers its sender's part of the end alone, and receivedPet never falls within a binding";
+
+  onChange(step: Step, { before, after }: Change): void {
+    if (after.state !== 'active') return;
+    const update = updateOf(step, after.address);
+    if (update?.state === 'active' && sameClient(after, update)) this.#partners(step, before, after, update);
+    if (before?.state !== 'active' || !sameClient(before, after)) return;
+    const recovering = recovers(step);
+    if (after.receivedPetAt < before.receivedPetAt) this.#fail(step, after, 'lets receivedPet fall');
+    if (after.sentPetAt < before.sentPetAt) this.#fail(step, after, 'lets sentPet fall');
+    if (update === undefined && after.endPartnerAt !== before.endPartnerAt)
+      this.#fail(step, after, "changes the partner's part of the end by itself");
+    if (update !== undefined && after.endToldAt < before.endToldAt && !recovering)
+      this.#fail(step, after, "lowers its own part of the end by the partner's word");
+    if (after.startAt !== before.startAt && update === undefined)
+      this.#fail(step, after, 'begins the binding anew');
+  }
+
+  /** What the partner told the client is in the record, if it was taken at all. */
+  #partners(step: Step, before: Lease | undefined, after: Lease, update: Binding): void {
+    const relationship = relationshipOf(step.process);
+    if (relationship === undefined) return;
+    const { endToldAt, petAt } = receivedBinding(update, relationship.clock);
+    if (after.endPartnerAt < endToldAt) {
+      // A refused update changes nothing but the owner.
+      if (
+        before !== undefined &&
+        before.endPartnerAt === after.endPartnerAt &&
+        before.state === 'active' &&
+        before.receivedPetAt === after.receivedPetAt
+      )
+        return;
+      this.#fail(step, after, 'forgets what the partner told the client');
+    }
+    if (before !== undefined && before.receivedPetAt === after.receivedPetAt) return;
+    if (after.receivedPetAt < petAt) this.#fail(step, after, 'forgets the potential expiration received');
+  }
+
+  #fail({ process, input }: Step, { address }: Lease, what: string): never {
+    throw new Violation(
+      this.name,
+      this.section,
+      `${process.node.name} ${what}: ${formatAddress(address)}, on ${input.kind}`,
+    );
+  }
+}
+
+/** §4: an owner gives away what is free and its own, and only in NORMAL; nobody else changes owners. */
+export class Handovers implements Checker {
+  readonly name = 'handovers';
+  readonly section = 'failover.md §4';
+  readonly says =
+    'only the owner gives an address away, with the next handover number; nobody else changes the owner';
+
+  onChange(step: Step, { before, after }: Change): void {
+    const relationship = relationshipOf(step.process);
+    if (relationship === undefined) return;
+    const { address } = after;
+    const owner = before?.owner ?? 1;
+    const handover = before?.handover ?? 0;
+    if (after.owner === owner && after.handover === handover) return;
+    const given =
+      !recovers(step) &&
+      owner === relationship.side &&
+      after.owner !== owner &&
+      after.handover === handover + 1;
+    const update = updateOf(step, address);
+    if (update !== undefined && !given) {
+      if (recovers(step)) return;
+      const partners = owner !== relationship.side && update.handover > handover;
+      if (partners && update.owner === after.owner && update.handover === after.handover) return;
+      this.#fail(
+        step,
+        address,
+        `takes the owner of ${formatAddress(address)} from the partner, whose it was not`,
+      );
+    }
+    if (!given) this.#fail(step, address, 'changes the owner of what is not its own');
+    if ((before?.state ?? 'free') !== 'free')
+      this.#fail(step, address, `gives away what is ${before?.state}`);
+    if (step.after !== 'normal') this.#fail(step, address, `gives away in ${step.after}`);
+    if (step.process.engine.memory.offeredTo(address) !== undefined)
+      this.#fail(step, address, 'gives away what it has offered');
+  }
+
+  #fail({ process, input }: Step, address: number, what: string): never {
+    throw new Violation(
+      this.name,
+      this.section,
+      `${process.node.name} ${what}: ${formatAddress(address)}, on ${input.kind}`,
+    );
+  }
+}
+
+/** §7: what may never be taken from a partner, whatever the acceptance grid says in its words. */
+export class Grid implements Checker {
+  readonly name = 'grid';
+  readonly section = 'failover.md §7';
+  readonly says =
+    'no update ends or replaces a lease that has not ended, lifts a quarantine but RESET, or is ACTIVE over what is not settled';
+
+  constructor(private readonly world: World) {}
+
+  onChange(step: Step, { before, after }: Change): void {
+    const update = updateOf(step, after.address);
+    if (update === undefined || before === undefined || recovers(step)) return;
+    if (before.state === after.state && (after.state !== 'active' || sameClient(before, after))) return;
+    const relationship = relationshipOf(step.process);
+    if (relationship === undefined) return;
+    const { clock } = relationship;
+    const tolerance = EQUAL_MS + clock.uncertaintyMs;
+    const received = receivedBinding(update, clock);
+    if (before.state === 'declined' && update.state !== 'reset')
+      this.#fail(step, after, `lifts a quarantine by ${update.state}`);
+    if (after.state === 'active' && before.state !== 'active' && before.state !== 'declined') {
+      const { unanswered } = this.world.ledger.of(step.process.node);
+      if (unanswered.has(after.address))
+        this.#fail(step, after, 'takes an ACTIVE update while its own has not been answered');
+    }
+    if (before.state !== 'active') return;
+    if (after.state === 'active') {
+      if (received.lastTransactionAt + tolerance <= endAt(before))
+        this.#fail(step, after, 'replaces the client of a lease that had not ended');
+      return;
+    }
+    if (after.state === 'declined') return;
+    const same = sameClient(before, update);
+    if (
+      same &&
+      received.lastTransactionAt + tolerance >= before.lastTransactionAt &&
+      update.state !== 'expired'
+    )
+      return;
+    // An end that its own sender has lowered counts no more (rule D); what this server told does.
+    const end = same ? before.endToldAt : endAt(before);
+    if (end < INFINITE_AT && step.at + tolerance >= end) return;
+    this.#fail(step, after, `ends a lease by ${update.state} ${end - step.at} ms before its end`);
+  }
+
+  #fail({ process }: Step, { address }: Lease, what: string): never {
+    throw new Violation(this.name, this.section, `${process.node.name} ${what}: ${formatAddress(address)}`);
+  }
+}

@@ -1,0 +1,196 @@
+// Rules A to C of failover.md §2, looked at from outside: in what clients are told, in the frames on the wire, in the
+// records on disk.
+
+import type { Write } from '../../../src/engine/effect.js';
+import type { RelationshipRecord } from '../../../src/failover/record.js';
+import { INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
+import { decodeRecord } from '../../../src/lease/record.js';
+import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
+import { formatAddress } from '../../../src/wire/address.js';
+import { MessageType } from '../../../src/wire/message.js';
+import type { Binding, ReceivedFrame } from '../../../src/wire/partner-message.js';
+import { ACCEPTED } from '../../../src/wire/partner-values.js';
+import type { Node, Process } from '../node.js';
+import { leaseSecondsOf, macOf, typeOf, yiaddrOf } from '../packets.js';
+import { relationshipOf } from '../pair.js';
+import { type Checker, type Step, Violation } from '../watch.js';
+import type { World } from '../world.js';
+import { sends } from './answers.js';
+
+function onDisk({ disk }: Node, address: number): Lease | undefined {
+  const record = disk.image.leases.get(address);
+  return record === undefined ? undefined : decodeRecord(address, record);
+}
+
+/** Rounding of a lease to whole seconds. */
+const SLACK_MS = 1_000;
+
+export class RuleA implements Checker {
+  readonly name = 'rule-A';
+  readonly section = 'failover.md §2 A';
+  readonly says =
+    'no lease ends later than MCLT + max(now, ackedPet, receivedPet); in RECOVER-DONE without now';
+
+  constructor(private readonly world: World) {}
+
+  /** When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. */
+  onStep({ process, at, effects, before, after }: Step): void {
+    const relationship = relationshipOf(process);
+    if (relationship === undefined) return;
+    for (const { bytes } of sends(effects)) {
+      const address = yiaddrOf(bytes);
+      const lease = process.engine.table.get(address);
+      if (typeOf(bytes) !== MessageType.ACK || address === 0 || lease?.state !== 'active') continue;
+      const now = before === 'recover-done' && after === before ? 0 : Math.min(at, lease.lastTransactionAt);
+      const known = Math.max(now, lease.ackedPetAt, lease.receivedPetAt);
+      const seconds = leaseSecondsOf(bytes);
+      if (seconds === INFINITE_SECONDS && known >= INFINITE_AT) continue;
+      const end = lease.lastTransactionAt + seconds * 1000;
+      const most = known + relationship.record.settings.mcltSeconds * 1000;
+      if (end <= most + SLACK_MS) continue;
+      const name = this.world.clientOf(macOf(bytes))?.name;
+      const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
+      throw new Violation(this.name, this.section, what);
+    }
+  }
+}
+
+/** A record's marks, relative to its last transaction, for people. */
+function marksOf({ lastTransactionAt, ackedPetAt, receivedPetAt, endToldAt, revision }: Lease): string {
+  const after = (at: number): string =>
+    at === 0 ? 'none' : `${((at - lastTransactionAt) / 1000).toFixed(1)} s`;
+  return `revision ${revision}, acked PET ${after(ackedPetAt)}, received PET ${after(receivedPetAt)}, end ${after(endToldAt)}`;
+}
+
+interface Promised {
+  readonly client: string;
+  readonly startAt: number;
+  readonly petAt: number;
+}
+
+export class RuleB implements Checker {
+  readonly name = 'rule-B';
+  readonly section = 'failover.md §2 B';
+  readonly says =
+    'a potential expiration sent is never before the end that a client was told, nor before one sent of that binding';
+  readonly #sent = new WeakMap<Process, Map<number, Promised>>();
+
+  onFrames(process: Process, _link: number, frames: readonly ReceivedFrame[]): void {
+    for (const { message } of frames) {
+      if (message.kind !== 'bnd-upd') continue;
+      for (const binding of message.bindings) if (binding.state === 'active') this.#look(process, binding);
+    }
+  }
+
+  #look(process: Process, { address, petAt, endToldAt, startAt, hardwareAddress }: Binding): void {
+    const sent = this.#sent.get(process) ?? new Map<number, Promised>();
+    this.#sent.set(process, sent);
+    const before = sent.get(address);
+    const client = hardwareAddress.join(':');
+    const same = before?.client === client && before.startAt === startAt;
+    sent.set(address, { client, startAt, petAt });
+    const least = Math.max(endToldAt, same ? before.petAt : 0);
+    if (petAt >= least) return;
+    const what = `${process.node.name} sends ${formatAddress(address)} with a potential expiration ${least - petAt} ms before what was told`;
+    throw new Violation(this.name, this.section, what);
+  }
+}
+
+export class RuleC implements Checker {
+  readonly name = 'rule-C';
+  readonly section = 'failover.md §2 C';
+  readonly says = 'BNDUPD, BNDACK and STATE leave only when what they say is on disk';
+  /** What came on a link and was not answered: "link address revision" → the binding. */
+  readonly #received = new WeakMap<Process, Map<string, Binding>>();
+  /** States that were on a server's disk at some time. */
+  readonly #stored = new WeakMap<Node, Set<string>>();
+
+  onFlushed(node: Node, writes: readonly Write[]): void {
+    for (const write of writes) {
+      if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
+      const { stored } = write.value as RelationshipRecord;
+      const known = this.#stored.get(node) ?? new Set<string>();
+      this.#stored.set(node, known.add(stored.state));
+    }
+  }
+
+  onReplaced(node: Node): void {
+    this.#stored.delete(node);
+  }
+
+  onStep({ process, input, frames }: Step): void {
+    if (input.kind !== 'link-bytes') return;
+    for (const { message } of frames) {
+      if (message.kind !== 'bnd-upd') continue;
+      const map = this.#received.get(process) ?? new Map<string, Binding>();
+      this.#received.set(process, map);
+      for (const binding of message.bindings)
+        map.set(`${input.link} ${binding.address} ${binding.revision}`, binding);
+    }
+  }
+
+  onFrames(process: Process, link: number, frames: readonly ReceivedFrame[]): void {
+    for (const { message } of frames) {
+      if (message.kind === 'bnd-upd') {
+        for (const binding of message.bindings) this.#update(process, binding);
+      } else if (message.kind === 'bnd-ack') {
+        for (const { address, rejectReason, revision } of message.results) {
+          const received = this.#received.get(process);
+          const told = received?.get(`${link} ${address} ${revision}`);
+          received?.delete(`${link} ${address} ${revision}`);
+          if (rejectReason === ACCEPTED && told !== undefined && !this.#took(process, told))
+            this.#fail(process, `the acknowledgement of ${formatAddress(address)} before it is on its disk`);
+        }
+      } else if (message.kind === 'state' && !message.startup) {
+        if (!this.#stored.get(process.node)?.has(message.state))
+          this.#fail(process, `STATE ${message.state} before it is on its disk`);
+      }
+    }
+  }
+
+  #update(process: Process, binding: Binding): void {
+    const lease = onDisk(process.node, binding.address);
+    if (lease === undefined && binding.revision === 0) return;
+    const proved = lease !== undefined && lease.revision >= binding.revision && bears(lease, binding);
+    if (!proved)
+      this.#fail(process, `${describeBinding(binding)}, with ${describeRecord(lease)} on its disk`);
+  }
+
+  /** Accepted: the receiver's disk has something of what was told, or what came after it. */
+  #took({ node }: Process, { address, state }: Binding): boolean {
+    const lease = onDisk(node, address);
+    if (state !== 'active') return true;
+    return lease !== undefined && Math.max(lease.lastTransactionAt, lease.stateSinceAt) > 0;
+  }
+
+  #fail({ node }: Process, what: string): never {
+    throw new Violation(this.name, this.section, `${node.name} sends ${what}`);
+  }
+}
+
+function describeBinding({ address, state, revision, petAt }: Binding): string {
+  return `${formatAddress(address)} ${state} revision ${revision} PET ${petAt}`;
+}
+
+function describeRecord(lease: Lease | undefined): string {
+  if (lease === undefined) return 'nothing';
+  return `${lease.state} revision ${lease.revision} sent PET ${lease.sentPetAt}`;
+}
+
+/**
+ * Does the record on disk say what the update says? A PET that came from the partner may be sent back to it; a record
+ * that is newer on disk than the update may say anything.
+ */
+function bears(lease: Lease, { state, petAt, revision, lastTransactionAt, endToldAt }: Binding): boolean {
+  if (lease.revision !== revision) return true;
+  if (lease.state !== state) return false;
+  if (state !== 'active') return true;
+  const known = Math.max(
+    lease.sentPetAt,
+    lease.ackedPetAt,
+    lease.receivedPetAt,
+    lease.endToldAt,
+    lease.endPartnerAt,
+  );
+  return known >= petAt && lease.lastTransactionAt === lastTransactionAt && lease.endToldAt === endToldAt;
+}

@@ -1,0 +1,174 @@
+// What the two servers of a pair have said, to whom and when, noted from outside by true time: the ground on which the
+// rules of failover.md §2 and §3 are judged. Notes only; it finds no fault.
+
+import type { Write } from '../../src/engine/effect.js';
+import type { RelationshipRecord } from '../../src/failover/record.js';
+import { type SavedState, type State, savedFrom } from '../../src/failover/states.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import type { ReceivedFrame } from '../../src/wire/partner-message.js';
+import { ACCEPTED } from '../../src/wire/partner-values.js';
+import type { Node, Process } from './node.js';
+import { PAIR_NAME } from './pair.js';
+import { MS, SECOND } from './scheduler.js';
+import type { Change, Checker, Step } from './watch.js';
+import type { World } from './world.js';
+
+/** Rounding, and what a server may know later than it is so. */
+const SLACK_US = 3 * SECOND;
+
+/** What is known of one server. */
+export class Account {
+  /** When it last said anything to a client. */
+  servedUs = Number.NEGATIVE_INFINITY;
+  /** When its partner was last heard, after the greeting; and by which process. */
+  heardUs = Number.NEGATIVE_INFINITY;
+  heardBy: Process | null = null;
+  /** When it entered PARTNER-DOWN, which outlasts a restart; infinite: it is not in it. */
+  downUs = Number.POSITIVE_INFINITY;
+  /** It entered it long out of touch, or without all leases: its own share waits, too. */
+  downBlind = false;
+  /** The state to which STARTUP leads back, as memory has it and as the disk has it. */
+  saved: SavedState = 'recover';
+  savedOnDisk: SavedState = 'recover';
+  stateOnDisk: State = 'startup';
+  /** First start with a store that was exchanged, until it is in operation again. */
+  replacedUs = Number.NEGATIVE_INFINITY;
+  /** Address → newest revision that left for the partner and has had no answer, and whether it ended a binding. */
+  readonly unanswered = new Map<number, { readonly revision: number; readonly over: boolean }>();
+  /** Address → newest revision that the partner refused: it has had its answer, though it be told once more. */
+  readonly refused = new Map<number, number>();
+}
+
+const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
+const RECOVERING: ReadonlySet<State> = new Set<State>(['recover', 'recover-wait', 'recover-done']);
+const OPERATING: ReadonlySet<State> = new Set<State>([
+  'normal',
+  'communications-interrupted',
+  'partner-down',
+  'resolution-interrupted',
+  'conflict-done',
+]);
+
+export class Ledger implements Checker {
+  readonly name = 'ledger';
+  readonly section = 'failover.md §8';
+  readonly says = 'nothing: it keeps count for the others';
+  /** Has either server ever been in NORMAL? */
+  everNormal = false;
+  readonly #accounts = new Map<Node, Account>();
+  /** Own updates that the partner's has replaced in this step: settled once all have looked at it. */
+  #settled: { readonly account: Account; readonly address: number }[] = [];
+
+  constructor(private readonly world: World) {}
+
+  of(node: Node): Account {
+    let account = this.#accounts.get(node);
+    if (account === undefined) {
+      account = new Account();
+      this.#accounts.set(node, account);
+    }
+    return account;
+  }
+
+  /** Started long after the partner was last heard, and not heard it since. */
+  isBlind(process: Process): boolean {
+    const { heardUs, heardBy } = this.of(process.node);
+    const graceUs = TIMER_DEFAULTS.restartGraceMs * MS;
+    return heardBy !== process && process.startedUs - heardUs > graceUs + SLACK_US;
+  }
+
+  onBoot({ node }: Process): void {
+    const account = this.of(node);
+    account.saved = account.savedOnDisk;
+    if (account.replacedUs === Number.POSITIVE_INFINITY) account.replacedUs = this.world.scheduler.now;
+  }
+
+  /** What the partner says was taken in place of what was said to it. */
+  onChange({ process, frames }: Step, { before, after: { address } }: Change): void {
+    const replaced = frames.some(
+      ({ message }) =>
+        message.kind === 'bnd-upd' && message.bindings.some((binding) => binding.address === address),
+    );
+    if (replaced && before !== undefined) this.#settled.push({ account: this.of(process.node), address });
+  }
+
+  #settle(): void {
+    for (const { account, address } of this.#settled) account.unanswered.delete(address);
+    this.#settled = [];
+  }
+
+  onStep({ process, frames, before, after }: Step): void {
+    this.#settle();
+    const account = this.of(process.node);
+    if (frames.some(({ message }) => message.kind === 'state' || message.kind === 'contact')) {
+      account.heardUs = this.world.scheduler.now;
+      account.heardBy = process;
+    }
+    for (const { message } of frames) {
+      if (message.kind !== 'bnd-ack') continue;
+      for (const { address, revision, rejectReason } of message.results) {
+        this.#answered(account, address, revision);
+        if (rejectReason !== ACCEPTED) account.refused.set(address, revision);
+      }
+    }
+    if (before !== after) this.#moved(process, before, after);
+  }
+
+  #answered({ unanswered }: Account, address: number, revision: number): void {
+    const known = unanswered.get(address);
+    if (known !== undefined && revision >= known.revision) unanswered.delete(address);
+  }
+
+  #moved(process: Process, before: State | undefined, after: State | undefined): void {
+    if (after === undefined) return;
+    const account = this.of(process.node);
+    if (after === 'normal') this.everNormal = true;
+    if (OPERATING.has(after)) account.replacedUs = Number.NEGATIVE_INFINITY;
+    const saved = savedFrom(after);
+    const left = before === undefined ? null : savedFrom(before);
+    account.saved = saved ?? left ?? account.saved;
+    if (after === 'partner-down') {
+      if (before === 'startup' && account.downUs < Number.POSITIVE_INFINITY) return;
+      account.downUs = this.world.scheduler.now;
+      account.downBlind = this.isBlind(process) || (before !== undefined && RECOVERING.has(before));
+    } else if (saved !== null) account.downUs = Number.POSITIVE_INFINITY;
+  }
+
+  onWire({ node }: Process): void {
+    this.of(node).servedUs = this.world.scheduler.now;
+  }
+
+  onFrames({ node }: Process, _link: number, frames: readonly ReceivedFrame[]): void {
+    this.#settle();
+    const { unanswered, refused } = this.of(node);
+    for (const { message } of frames) {
+      if (message.kind !== 'bnd-upd') continue;
+      for (const { address, revision, state } of message.bindings) {
+        if (refused.get(address) === revision) continue;
+        unanswered.set(address, { revision, over: OVER.has(state) });
+      }
+    }
+  }
+
+  onFlushed(node: Node, writes: readonly Write[]): void {
+    for (const write of writes) {
+      if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
+      const { state } = (write.value as RelationshipRecord).stored;
+      const account = this.of(node);
+      const left = savedFrom(account.stateOnDisk);
+      account.savedOnDisk = savedFrom(state) ?? left ?? account.savedOnDisk;
+      account.stateOnDisk = state;
+    }
+  }
+
+  /** Lost or rolled back: what the disk says now is all it knows. */
+  onReplaced(node: Node): void {
+    const account = this.of(node);
+    account.replacedUs = Number.POSITIVE_INFINITY;
+    const record = node.disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
+    account.stateOnDisk = record?.stored.state ?? 'startup';
+    account.savedOnDisk = savedFrom(account.stateOnDisk) ?? record?.stored.savedState ?? 'recover';
+    account.unanswered.clear();
+    account.refused.clear();
+  }
+}
