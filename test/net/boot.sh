@@ -5,17 +5,18 @@ set -eu
 root=$1 checkout=$2 build=$3 node=$4
 
 if [ "${5:-}" != inside ]; then
-  # A control group of its own, which the new namespace takes for the whole tree.
-  tree=$(sed -n 's/^\S* \(\S*\) cgroup2 .*/\1/p' /proc/mounts | head -n 1)
-  mkdir "$tree/tandem-test-$$"
-  echo $$ >"$tree/tandem-test-$$/cgroup.procs"
+  # A control group of its own, which the new namespace takes for the whole tree. `ip netns exec` hides the machine's.
+  mkdir -p "$root.cgroups" "$root.disk"
+  mount -t cgroup2 cgroup2 "$root.cgroups"
+  mkdir "$root.cgroups/tandem-test-$$"
+  echo $$ >"$root.cgroups/tandem-test-$$/cgroup.procs"
   exec unshare --mount --pid --fork --cgroup --uts --ipc --kill-child sh "$0" "$@" inside
 fi
 
 mkdir -p "$root"
 mount -t tmpfs -o mode=0755 tandem-test "$root"
 cd "$root"
-mkdir -p usr proc sys dev etc/systemd/system opt/tandem root run tmp var/lib var/log
+mkdir -p usr proc sys dev etc/systemd/system opt/tandem root run tmp var/lib var/log var/tmp
 for name in bin sbin lib lib32 lib64 libx32; do
   if [ -L "/$name" ]; then cp -P "/$name" .; fi
 done
@@ -29,6 +30,7 @@ chmod +x usr/local/bin/tandem
 mount --bind -o ro "$checkout" opt/tandem
 mount --bind -o ro "$build" opt/tandem/build
 mount -t tmpfs -o mode=0755 tandem-test run
+mount --bind "$root.disk" var/lib
 
 cp /etc/ld.so.cache /etc/nsswitch.conf etc/
 echo 'root:x:0:0::/root:/bin/sh' >etc/passwd
@@ -45,12 +47,14 @@ for name in null zero full random urandom; do
   mount --bind "/dev/$name" "dev/$name"
 done
 ln -s /proc/self/fd dev/fd
-mkdir dev/shm
+ln -s pts/ptmx dev/ptmx
+mkdir dev/shm dev/pts
 mount -t tmpfs -o mode=1777 tandem-test dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 mount -t proc proc proc
 mount --bind proc/sys proc/sys
 mount -o remount,bind,ro proc/sys
 mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 exec chroot "$root" /usr/bin/env -i container=tandem-test PATH=/usr/local/bin:/usr/sbin:/usr/bin \
-  /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=no
+  /lib/systemd/systemd --system --unit=test.target --log-target=journal --show-status=no

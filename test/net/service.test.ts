@@ -57,8 +57,8 @@ t.test(
     t.equal(first.said.match(/^done /gm)?.length, 5);
     const left = files().filter((entry) => entry.isFile());
     t.same(left.map((entry) => join(entry.parentPath, entry.name).slice(root.length)).sort(), [
-      '/etc/sysusers.d/tandem.conf',
       '/etc/systemd/system/tandem.service',
+      '/etc/sysusers.d/tandem.conf',
       '/etc/tandem/tandem.yaml',
       '/usr/local/share/man/man1/tandem.1',
     ]);
@@ -238,7 +238,7 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
       t.match(machine.log, /server-stopping/);
       t.notMatch(
         machine.tell('tandem install-service').said,
-        /^done {6}(?!systemctl)/m,
+        /^done {8}(?!systemctl)/m,
         'all is as it should be',
       );
     } finally {
