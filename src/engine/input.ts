@@ -48,6 +48,7 @@ export type Input =
   | {
       readonly kind: 'manage-request';
       readonly call: number;
+      readonly from: string; // its server id
       readonly operation: string;
       readonly document: string; // JSON
     }

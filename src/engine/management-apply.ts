@@ -19,9 +19,10 @@ import type { Relationship } from '../failover/relationship.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import { longestLeaseSeconds } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import { difference } from './difference.js';
 import type { JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { scopeIdOf } from './management-rules.js';
+import { activeLeases, scopeIdOf } from './management-rules.js';
 import type { ScopeEntry } from './scopes.js';
 
 export type Part = 'coordinator' | 'participant';
@@ -68,6 +69,9 @@ class Application implements Applied {
         return;
       case 'add-scopes':
         this.addScopes(relationship, change.scopes);
+        return;
+      case 'replicate':
+        this.replicate(relationship, change.scopes);
         return;
       case 'remove-scopes':
         this.removeScopes(relationship, change.scopeIds, change.keep);
@@ -176,6 +180,23 @@ class Application implements Applied {
     this.after = () => relationship.joining.ask();
   }
 
+  /** Settings that the partner has already. */
+  private replicate(relationship: Relationship, scopes: readonly ScopeSettings[]): void {
+    if (this.part === 'coordinator') return;
+    const entries = new Map<string, ScopeEntry>();
+    for (const settings of scopes) {
+      const scopeId = scopeIdOf(settings);
+      const before = this.engine.index.settings.scopes.get(scopeId);
+      if (!before) continue;
+      const entry = { settings, revision: before.revision + 1 };
+      entries.set(scopeId, entry);
+      this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: entry });
+      this.event('scope-changed', { scopeId, ...difference(before.settings, settings) });
+    }
+    this.index(entries);
+    this.after = () => relationship.duties.rebalance('round');
+  }
+
   private removeScopes(relationship: Relationship, scopeIds: readonly string[], keep: boolean): void {
     const { record } = relationship;
     const gone = new Set(scopeIds);
@@ -236,7 +257,7 @@ class Application implements Applied {
     this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: after ?? undefined });
     if (after) this.event('scope-changed', { scopeId, active: { before: before?.active, after: false } });
     else {
-      const leases = engine.index.byId(scopeId)?.pools.counts().active ?? 0;
+      const leases = activeLeases(engine, scopeId);
       this.event('scope-removed', { scopeId, before, leases });
     }
   }

@@ -53,7 +53,12 @@ export function partnerObjection(engine: Engine, proposal: Proposal): Objection 
       message: `there is no such relationship ${name} on the partner`,
     };
   }
+  const { partner } = relationship.record;
+  if (partner !== null && partner.serverId !== coordinator.serverId) {
+    return { code: 'permission-denied', message: `relationship ${name} there is with ${partner.serverName}` };
+  }
   if (change.kind === 'add-scopes') return scopesObjection(engine, change.scopes);
+  if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
   return changeObjection(relationship, change);
 }
 
@@ -113,6 +118,29 @@ function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Obje
   return null;
 }
 
+function replicationObjection(
+  engine: Engine,
+  { name, record }: Relationship,
+  scopes: readonly ScopeSettings[],
+): Objection | null {
+  const { server } = engine.index.settings;
+  for (const scope of scopes) {
+    const scopeId = scopeIdOf(scope);
+    const own = engine.index.settings.scopes.get(scopeId)?.settings;
+    if (!record.settings.scopes.includes(scopeId) || own?.subnet !== scope.subnet) {
+      const message = `relationship ${name} has no scope ${scope.subnet} on the partner`;
+      return { code: 'scope-not-in-relationship', message };
+    }
+    const [fault] = checkScope(scope, server);
+    if (fault)
+      return {
+        code: 'invalid',
+        message: `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`,
+      };
+  }
+  return null;
+}
+
 function changeObjection(relationship: Relationship, change: Change): Objection | null {
   if (change.kind !== 'remove-scopes') return null;
   const shared = relationship.record.settings.scopes;
@@ -137,6 +165,17 @@ export function overlappingScopes(engine: Engine, subnets: readonly string[]): s
       wanted.some(({ first, last }) => scope.network <= last && scope.broadcast >= first),
     )
     .map(({ scope }) => scope.settings.subnet);
+}
+
+/** Leases of a scope that clients hold, reserved addresses among them. */
+export function activeLeases({ index, table }: Engine, scopeId: string): number {
+  const scope = index.byId(scopeId)?.scope;
+  let count = 0;
+  if (scope)
+    table.forEachInRange(scope.network, scope.broadcast, (address) => {
+      if (table.stateOf(address) === 'active') count++;
+    });
+  return count;
 }
 
 /** The scope's id: its network address. */

@@ -8,7 +8,7 @@ import type { Engine } from './engine.js';
 import type { Input } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange } from './management-apply.js';
-import { type Objection, overlappingScopes, partnerObjection } from './management-rules.js';
+import { activeLeases, type Objection, overlappingScopes, partnerObjection } from './management-rules.js';
 
 type Document = Readonly<Record<string, unknown>>;
 type Decision = 'committed' | 'aborted';
@@ -33,7 +33,7 @@ export class Participant {
     private readonly management: Management,
   ) {}
 
-  request({ call, operation, document: text }: Extract<Input, { kind: 'manage-request' }>): void {
+  request({ call, from, operation, document: text }: Extract<Input, { kind: 'manage-request' }>): void {
     const document = readDocument(text);
     if (!document) {
       this.reply(call, { code: 'malformed', message: 'the document is no JSON object' });
@@ -42,13 +42,13 @@ export class Participant {
     const tx = isId(document['tx']) ? document['tx'] : '';
     switch (operation) {
       case 'prepare':
-        this.prepare(call, readProposal(document));
+        this.prepare(call, from, readProposal(document));
         return;
       case 'commit':
-        this.told(call, tx, 'committed');
+        this.told(call, from, tx, 'committed');
         return;
       case 'abort':
-        this.told(call, tx, 'aborted');
+        this.told(call, from, tx, 'aborted');
         return;
       case 'decision': {
         const decision = decisionOf(this.management.transactions.get(tx), this.management.isUnderWay(tx));
@@ -60,7 +60,7 @@ export class Participant {
         this.reply(call, null, this.checked(document));
         return;
       case 'scopes':
-        this.reply(call, null, { scopes: this.scopesOf(document['relationship']) });
+        this.reply(call, null, { scopes: this.scopesOf(document['relationship'], from) });
         return;
       default:
         this.reply(call, { code: 'malformed', message: `${JSON.stringify(operation)} is no operation here` });
@@ -80,16 +80,17 @@ export class Participant {
     };
   }
 
-  private scopesOf(name: unknown): unknown[] {
+  private scopesOf(name: unknown, from: string): unknown[] {
     const { engine } = this;
     const relationship = typeof name === 'string' ? engine.partners.named(name) : undefined;
-    const scopeIds = relationship?.record.settings.scopes ?? [];
+    if (relationship?.record.partner?.serverId !== from) return [];
+    const scopeIds = relationship.record.settings.scopes;
     return scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
   }
 
-  private prepare(call: number, proposal: Proposal | undefined): void {
+  private prepare(call: number, from: string, proposal: Proposal | undefined): void {
     const { engine, management } = this;
-    if (!proposal) {
+    if (proposal?.coordinator.serverId !== from) {
       this.reply(call, { code: 'malformed', message: 'the proposed change is not in shape' });
       return;
     }
@@ -176,7 +177,7 @@ export class Participant {
     const scopeIds = this.management.givenUp(proposal);
     const leases = scopeIds.map((scopeId) => ({
       scopeId,
-      leases: engine.index.byId(scopeId)?.pools.counts().active ?? 0,
+      leases: activeLeases(engine, scopeId),
     }));
     const exports = scopeIds.length > 0 ? { relationship: proposal.name, scopeIds } : null;
     engine.push({ ...replyOf(call, { leases }), exports });
@@ -194,8 +195,12 @@ export class Participant {
   }
 
   /** The coordinator says how it ended. */
-  private told(call: number, tx: string, decision: Decision): void {
+  private told(call: number, from: string, tx: string, decision: Decision): void {
     const record = this.management.transactions.get(tx);
+    if (record && record.proposal.coordinator.serverId !== from) {
+      this.reply(call, { code: 'permission-denied', message: 'that change was proposed by another server' });
+      return;
+    }
     if (record?.phase === 'settled' && record.decision !== decision) {
       this.reply(call, {
         code: 'in-doubt',

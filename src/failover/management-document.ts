@@ -53,6 +53,7 @@ function isChange(change: Loose): boolean {
     case 'set':
       return isTerms(change['terms']);
     case 'add-scopes':
+    case 'replicate':
       return areScopes(change['scopes']);
     case 'remove-scopes':
       return areTexts(change['scopeIds']) && typeof change['keep'] === 'boolean';

@@ -39,6 +39,8 @@ export type Change =
   | { readonly kind: 'set'; readonly terms: SharedTerms }
   | { readonly kind: 'swap-roles' }
   | { readonly kind: 'add-scopes'; readonly scopes: readonly ScopeSettings[] }
+  /** The participant takes these settings of shared scopes; the coordinator has them. */
+  | { readonly kind: 'replicate'; readonly scopes: readonly ScopeSettings[] }
   | { readonly kind: 'remove-scopes'; readonly scopeIds: readonly string[]; readonly keep: boolean }
   /** `keep`: the scopes stay on the participant too, inactive. */
   | { readonly kind: 'remove'; readonly keep: boolean };

@@ -20,8 +20,8 @@ import { type InterfaceWatch, watchInterfaces } from './interfaces.js';
 import { openStore } from './lmdb.js';
 import type { Log } from './log.js';
 import { Loop } from './loop.js';
-import { readPartnerSecrets } from './partner-secrets.js';
-import { PartnerPortError, PartnerSide } from './partner-side.js';
+import { PartnerPortError } from './partner-side.js';
+import { Partnership } from './partnership.js';
 import { PendingCommands } from './pending.js';
 import { openProber, type Prober } from './probe.js';
 import { openRecorder, type Recorder } from './recorder.js';
@@ -54,7 +54,7 @@ export class TandemDaemon {
   readonly loop: Loop;
   readonly settings: SettingsFile;
   private readonly commands: PendingCommands;
-  private readonly partners: PartnerSide;
+  private readonly partners: Partnership;
   private readonly listeners = new Set<(event: Parameters<Log['event']>[0]) => void>();
   private readonly clock: SystemClock;
   private sockets: ServerSockets | undefined;
@@ -100,10 +100,7 @@ export class TandemDaemon {
       now: () => this.clock.now(),
       send: (datagram) => this.sockets?.send(datagram),
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
-      partner: (effect) => {
-        if (effect.kind === 'manage-call' || effect.kind === 'manage-reply') return;
-        this.partners.carryOut(effect);
-      },
+      partner: (effect) => this.partners.carryOut(effect),
       acceptClock: () => this.clock.accept(),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),
@@ -111,11 +108,12 @@ export class TandemDaemon {
       record: (at, input) => this.recorder?.input(at, input),
       fatal: (error) => this.fatal(error),
     });
-    this.partners = new PartnerSide({
-      listen: config.partner?.listen ?? null,
-      address: config.partner?.address ?? null,
-      mustProve: (name) => this.engine.partners.named(name)?.record.settings.authenticated ?? false,
+    this.partners = new Partnership({
+      config,
+      engine: this.engine,
+      now: () => this.clock.now(),
       feed: (input) => this.loop.feed(input),
+      command: (actor, command) => this.commands.run(actor, command),
       say: options.log.say,
     });
     this.startedAt = isoOf(this.clock.now());
@@ -167,6 +165,7 @@ export class TandemDaemon {
       this.recorder = this.openRecorder();
       this.loop.carryOut(engine.start(this.clock.now(), nextEventSeq));
       this.begun = true;
+      this.partners.useSecrets();
       this.loop.feed({ kind: 'committed', id: 0, point: store.tellable });
     } catch (error) {
       if (error instanceof RecordError || error instanceof SettingsError || error instanceof StoreError) {
@@ -247,22 +246,17 @@ export class TandemDaemon {
     this.loop.feed({ kind: 'alarm', code, message: message === '' ? null : message });
   }
 
-  private async openPartnerPort(): Promise<void> {
-    try {
-      await this.partners.listen();
-    } catch (error) {
-      if (error instanceof PartnerPortError) throw new StartError(error.message);
-      throw error;
-    }
+  private openPartnerPort(): Promise<void> {
+    return this.partners.side.listen().catch((error) => {
+      throw error instanceof PartnerPortError ? new StartError(error.message) : error;
+    });
   }
 
-  /** The secrets of relationships. A faulty file keeps the daemon from starting, and on reload all secrets as they were. */
-  private readSecrets({ relationshipSecrets }: ServeConfig, when: 'start' | 'reload'): void {
-    const { secrets, warnings, faults } = readPartnerSecrets(relationshipSecrets);
-    for (const warning of warnings) this.options.log.say('warn', warning);
-    if (faults.length === 0) this.partners.setSecrets(secrets);
-    else if (when === 'start') throw new StartError(faults.join('\n'));
-    else for (const fault of faults) this.options.log.say('error', fault);
+  /** All secrets. A faulty file keeps the daemon from starting, and on reload all secrets as they were. */
+  private readSecrets(config: ServeConfig, when: 'start' | 'reload'): void {
+    const faults = this.partners.readSecrets(config);
+    if (faults.length > 0 && when === 'start') throw new StartError(faults.join('\n'));
+    for (const fault of faults) this.options.log.say('error', fault);
   }
 
   private async openAdmin(): Promise<void> {
@@ -307,6 +301,7 @@ export class TandemDaemon {
       version: this.options.version,
       view: this.engine.view,
       config: { name: this.options.config.name, file: this.options.file },
+      ...(this.partners.desk ? { desk: this.partners.desk } : {}),
       command: (actor, command) => this.commands.run(actor, command),
       events: (fromSeq, limit) => this.store.events(fromSeq, limit),
       lastEventSeq: () => this.lastSeq,
@@ -333,7 +328,7 @@ export class TandemDaemon {
       eventLoopLagSeconds: this.housekeeping?.lagSeconds ?? 0,
       sendErrors: this.sockets?.stats().unsent ?? 0,
       oversizedDatagrams: this.sockets?.stats().oversized ?? 0,
-      partnerEnds: this.partners.ends(),
+      partnerEnds: this.partners.side.ends(),
       startedAt: this.startedAt,
       at: isoOf(this.clock.now()),
       recording: this.recorder?.file ?? null,
@@ -343,7 +338,7 @@ export class TandemDaemon {
   private keepHouse(): void {
     this.housekeeping = new Housekeeping({
       store: this.store,
-      touch: () => this.store.touch(this.clock.mark(), this.partners.connected),
+      touch: () => this.store.touch(this.clock.mark(), this.partners.side.connected),
       trimBefore: () => this.clock.now() - this.options.config.journalRetention * 1000,
       onFailure: (error) => this.fatal(error),
     });
@@ -352,6 +347,7 @@ export class TandemDaemon {
   private announce(event: Parameters<Log['event']>[0]): void {
     if (event.seq > this.lastSeq) this.lastSeq = event.seq;
     this.options.log.event(event);
+    this.partners.onEvent(event);
     for (const listener of this.listeners) listener(event);
   }
 
@@ -393,7 +389,7 @@ export class TandemDaemon {
     this.sockets?.flush();
     this.sockets?.close();
     this.prober?.close();
-    await this.partners.close();
+    await this.partners.side.close();
     await this.admin?.close();
     this.recorder?.close();
     this.store.touch(this.clock.mark());

@@ -9,7 +9,9 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
+import type { ManageRequestMessage } from '../wire/partner-message.js';
 import { REJECT_NUMBERS, rejectReason as reasonOf } from '../wire/partner-values.js';
+import { isManageKey, type ManageKey } from './manage-psk.js';
 import type { LinkEnd, PartnerNetLimits } from './partner-ends.js';
 import { tune } from './partner-link.js';
 import { type Keyring, type LinkKey, PSK_TLS } from './partner-psk.js';
@@ -27,8 +29,18 @@ export interface Caller {
   readonly first: Uint8Array; // octets read so far, the CONNECT among them
 }
 
+/** Another server with a question about relationships, proved by the partner secret. */
+export interface ManageCaller {
+  readonly socket: Socket;
+  readonly key: ManageKey;
+  readonly remoteAddress: string;
+  readonly xid: number;
+  readonly message: ManageRequestMessage;
+}
+
 export interface DoorHandlers {
-  readonly keyring: () => Keyring;
+  readonly keyring: () => Pick<Keyring, 'find' | 'keysOf'>;
+  readonly onManage: (caller: ManageCaller) => void;
   /** Connections through the door that are still up, in all and from one address. */
   readonly connections: (address: string | null) => number;
   readonly onCaller: (caller: Caller) => void;
@@ -166,17 +178,21 @@ export class PartnerDoor {
 
   /** Wait for a whole CONNECT on the socket that speaks in plain text, TLS or not. */
   private listen(visitor: Visitor, socket: Socket): void {
-    const reader = new FrameReader(PARTNER_LIMITS.firstFrameBytes);
+    const managing = isManageKey(visitor.key);
+    const reader = new FrameReader(
+      managing ? PARTNER_LIMITS.manageFrameBytes : PARTNER_LIMITS.firstFrameBytes,
+    );
     let held = Buffer.alloc(0);
     const onData = (bytes: Buffer): void => {
-      held = Buffer.concat([held, bytes]);
+      if (!managing) held = Buffer.concat([held, bytes]);
       try {
         reader.push(bytes);
         const frame = reader.next();
         if (frame === undefined) return;
         socket.pause();
         socket.off('data', onData);
-        if (frame.message.kind !== 'connect') this.refuse(visitor, 'not-understood', frame.message.kind);
+        if (frame.message.kind === 'manage-request') this.question(visitor, socket, frame.xid, frame.message);
+        else if (frame.message.kind !== 'connect') this.refuse(visitor, 'not-understood', frame.message.kind);
         else this.admit(visitor, socket, frame.xid, frame.message.hello.relationshipName, held);
       } catch (error) {
         if (!(error instanceof PartnerDecodeError)) throw error;
@@ -186,6 +202,15 @@ export class PartnerDoor {
     socket.on('error', () => {});
     socket.on('data', onData);
     socket.resume();
+  }
+
+  private question(visitor: Visitor, socket: Socket, xid: number, message: ManageRequestMessage): void {
+    const { key, address: remoteAddress } = visitor;
+    if (!isManageKey(key)) this.refuse(visitor, 'management-unproved', '');
+    else if (this.forget(visitor)) {
+      visitor.raw.off('close', visitor.onClose);
+      this.handlers.onManage({ socket, key, remoteAddress, xid, message });
+    }
   }
 
   private admit(

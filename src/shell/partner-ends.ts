@@ -27,6 +27,7 @@ export const LINK_ENDS = {
   'secret-wrong': 'the key does not match the identity',
   'secret-missing': 'CONNECT in plain for a relationship that has a secret',
   'other-relationship': 'CONNECT for another relationship than the secret is for',
+  'management-unproved': 'a management question without the partner secret',
 } as const;
 
 export type LinkEnd = keyof typeof LINK_ENDS;

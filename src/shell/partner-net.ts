@@ -3,8 +3,9 @@
 // from that. Every refusal is counted by its reason; secrets appear in no log, error or count. failover.md §5.
 
 import type { Socket } from 'node:net';
+import type { ManageKey } from './manage-psk.js';
 import { type DialTarget, PartnerDial } from './partner-dial.js';
-import { type Caller, PartnerDoor } from './partner-door.js';
+import { type Caller, type ManageCaller, PartnerDoor } from './partner-door.js';
 import { LINK_ENDS, type LinkEnd, PARTNER_NET_LIMITS, type PartnerNetLimits } from './partner-ends.js';
 import { PartnerLink } from './partner-link.js';
 import { Keyring, type LinkKey, type PartnerCredential } from './partner-psk.js';
@@ -26,6 +27,8 @@ export interface PartnerNetHandlers {
   readonly onDrain: (link: number) => void;
   /** Once for each dial and each link that was up, hung up or not; nothing of that number follows. */
   readonly onLinkDown: (link: number, end: LinkEnd, detail: string) => void;
+  /** Another server asks about relationships; the socket is the receiver's to answer on and to close. */
+  readonly onManage?: (caller: ManageCaller) => void;
   /** A stranger was refused. At most once in `noticeMs` a reason; `count` is how many since the start. */
   readonly onRefused: (end: LinkEnd, remoteAddress: string, detail: string, count: number) => void;
 }
@@ -44,6 +47,7 @@ export class PartnerNet {
   private readonly counts = new Map<LinkEnd, number>();
   private readonly noticedAt = new Map<LinkEnd, number>();
   private keyring = new Keyring([]);
+  private manageKeys: ReadonlyMap<string, ManageKey> = new Map();
   private lastLink = 0;
   private onEmpty: () => void = () => {};
 
@@ -53,7 +57,14 @@ export class PartnerNet {
   ) {
     this.limits = { ...PARTNER_NET_LIMITS, ...limits };
     this.door = new PartnerDoor(this.limits, {
-      keyring: () => this.keyring,
+      keyring: () => ({
+        find: (identity) => this.manageKeys.get(identity) ?? this.keyring.find(identity),
+        keysOf: (relationship) => this.keyring.keysOf(relationship),
+      }),
+      onManage: (caller) => {
+        if (handlers.onManage) handlers.onManage(caller);
+        else caller.socket.destroy();
+      },
       connections: (address) => this.countAccepted(address),
       onCaller: (caller) => this.callerUp(caller),
       onRefused: (end, remote, detail) => this.refused(end, remote, detail),
@@ -63,6 +74,11 @@ export class PartnerNet {
   /** Relationships that have a secret, all of them. Holds for connections made from now on. */
   setCredentials(credentials: readonly PartnerCredential[]): void {
     this.keyring = new Keyring(credentials);
+  }
+
+  /** Secrets that partners may ask about relationships with. */
+  setManageKeys(keys: readonly ManageKey[]): void {
+    this.manageKeys = new Map(keys.map((key) => [key.identity, key]));
   }
 
   /** Accept partners. Resolves with the port bound; rejects with the system's error (EADDRINUSE, EACCES, …). */

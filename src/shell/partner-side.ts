@@ -7,6 +7,8 @@ import type { Effect } from '../engine/effect.js';
 import type { Input } from '../engine/input.js';
 import { formatAddress } from '../wire/address.js';
 import type { Log } from './log.js';
+import type { ManageKey } from './manage-psk.js';
+import type { ManageCaller } from './partner-door.js';
 import { LINK_ENDS, type LinkEnd } from './partner-ends.js';
 import { type LinkInfo, PartnerNet } from './partner-net.js';
 import type { PartnerCredential } from './partner-psk.js';
@@ -19,6 +21,7 @@ export interface PartnerSideOptions {
   /** Has this relationship a secret, whether or not we can read it now. */
   readonly mustProve: (relationship: string) => boolean;
   readonly feed: (input: Input) => void;
+  readonly onManage?: (caller: ManageCaller) => void;
   readonly say: Log['say'];
 }
 
@@ -43,6 +46,7 @@ export class PartnerSide {
         if (!this.hidden.has(link)) options.feed({ kind: 'link-bytes', link, bytes });
       },
       onDrain: (link) => this.net.resumeReading(link),
+      onManage: (caller) => (options.onManage ? options.onManage(caller) : caller.socket.destroy()),
       // A send may find the link dead: the engine hears of it when the effects at hand are carried out, not between.
       onLinkDown: (link, end, detail) => queueMicrotask(() => this.down(link, end, detail)),
       onRefused: (end, remote, detail, count) =>
@@ -55,6 +59,10 @@ export class PartnerSide {
   setSecrets(secrets: readonly PartnerCredential[]): void {
     this.known = new Set(secrets.map(({ relationship }) => relationship));
     this.net.setCredentials(secrets);
+  }
+
+  setManageKeys(keys: readonly ManageKey[]): void {
+    this.net.setManageKeys(keys);
   }
 
   /**

@@ -93,7 +93,7 @@ const INPUTS = {
   'link-bytes': { link: 'number', bytes: 'bytes' },
   'link-down': { link: 'number', reason: 'string' },
   'dial-failed': { relationship: 'string', reason: 'string' },
-  'manage-request': { call: 'number', operation: 'string', document: 'string' },
+  'manage-request': { call: 'number', from: 'string', operation: 'string', document: 'string' },
   'manage-answer': { call: 'number', answer: 'object' },
   command: { id: 'number', actor: 'string', command: 'object' },
 } satisfies Record<Input['kind'], Record<string, Shape>>;

@@ -54,7 +54,7 @@ export class Server {
   constructor(
     readonly name: string,
     readonly address: string,
-    storeId: string,
+    readonly storeId: string,
     readonly skewMs: number,
   ) {
     const self = this;
@@ -170,7 +170,7 @@ export class Pair {
     const peer = this.other(server);
     this.later(() => {
       if (peer.running && this.connected)
-        peer.world.feed({ kind: 'manage-request', call: number, operation, document });
+        peer.world.feed({ kind: 'manage-request', call: number, from: server.storeId, operation, document });
     });
   }
 

@@ -1,0 +1,28 @@
+// Terms and changes of relationships as the shell puts orders together; the values are the failover room's.
+
+import { type Change, type SharedTerms, sharedTermsOf } from '../failover/management.js';
+import { TIMER_DEFAULTS } from '../failover/terms.js';
+import type { ScopeSettings } from '../lease/settings.js';
+
+export type { Change, SharedTerms } from '../failover/management.js';
+export { MOST_RELATIONSHIPS } from '../failover/management.js';
+export { isName } from '../failover/management-document.js';
+export { sharedTermsOf };
+
+/** A relationship that is made at run time takes the usual timers. */
+export function makeChange(terms: SharedTerms, scopes: readonly ScopeSettings[]): Change {
+  return { kind: 'make', terms, timers: TIMER_DEFAULTS, scopes };
+}
+
+/** What an order that says nothing gets (product.md "Commands"). */
+export const TERM_DEFAULTS: SharedTerms = {
+  mode: 'loadBalance',
+  loadBalancePercent: 50,
+  standbyRole: null,
+  reservePercent: 5,
+  mcltSeconds: 3_600,
+  autoStateTransition: false,
+  stateSwitchIntervalSeconds: 3_600,
+  eager: true,
+  authenticated: true,
+};

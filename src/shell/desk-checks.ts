@@ -1,0 +1,377 @@
+// The checks before a relationship is made (product.md): all that can be run are run, in the order of its table, each
+// with its code and one sentence that names the value at fault. Asks the partner once and changes nothing on either.
+
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Check, CheckCode, CheckReport } from '../admin/relationship-desk.js';
+import type { Engine } from '../engine/engine.js';
+import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
+import { parseAddress } from '../wire/address.js';
+import { type Answered, probe } from './manage-line.js';
+import type { ManageKey } from './manage-psk.js';
+import type { Managing } from './managing.js';
+
+export interface CheckOrder {
+  /** Absent: the relationship exists, and takes more scopes. */
+  readonly name?: string | null; // null: to be chosen
+  readonly partner: string; // HOST or HOST:PORT
+  readonly scopes: readonly string[];
+  readonly secret: 'derived' | 'given' | 'none';
+}
+
+export interface CheckRoom {
+  readonly engine: Engine;
+  readonly managing: Managing;
+  readonly serverName: string;
+  readonly listen: { readonly host: string; readonly port: number } | null;
+  readonly address: string | null; // server.partner.address
+  readonly maxClockSkewSeconds: number;
+  readonly hasPartnerSecret: () => boolean;
+}
+
+/** What the checks found out, for what follows them. */
+export interface Checked {
+  readonly report: CheckReport;
+  readonly name: string;
+  readonly participant: { readonly address: string; readonly port: number };
+  readonly coordinator: { readonly address: string; readonly port: number };
+  readonly partnerName: string;
+  readonly key: ManageKey | null; // the partner secret that was accepted
+}
+
+interface Facts {
+  readonly relationships: number;
+  readonly nameTaken: boolean;
+  readonly overlapping: readonly string[];
+  readonly dialBack: string;
+  readonly maxClockSkewSeconds: number;
+}
+
+const DEFAULT_PORT = 647;
+const ORDER: readonly CheckCode[] = [
+  'partner-name-unresolved',
+  'partner-address-invalid',
+  'ipv6-not-supported',
+  'partner-unreachable',
+  'partner-not-running',
+  'partner-version-unsupported',
+  'permission-denied',
+  'too-many-relationships',
+  'clock-skew',
+  'scope-exists-on-partner',
+  'scope-not-found',
+  'scope-already-in-relationship',
+  'relationship-exists',
+  'relationship-name-invalid',
+  'scope-required',
+  'secret-required',
+];
+
+export async function runChecks(room: CheckRoom, order: CheckOrder): Promise<Checked> {
+  const checks = new Checks(room, order);
+  await checks.run();
+  return checks.outcome();
+}
+
+/** HOST[:PORT]; undefined: neither. */
+export function splitPartner(text: string): { readonly host: string; readonly port: number } | undefined {
+  if (isIP(text) === 6) return { host: text, port: DEFAULT_PORT };
+  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
+  if (!parts) return undefined;
+  const port = parts[3] === undefined ? DEFAULT_PORT : Number(parts[3]);
+  return port >= 1 && port <= 65_535 ? { host: parts[1] ?? parts[2] ?? '', port } : undefined;
+}
+
+class Checks {
+  private readonly found = new Map<CheckCode, Check>();
+  private address = '';
+  private port = DEFAULT_PORT;
+  private ownAddress: string;
+  private answered: Answered | null = null;
+  private name = '';
+
+  constructor(
+    private readonly room: CheckRoom,
+    private readonly order: CheckOrder,
+  ) {
+    this.ownAddress = room.address ?? '';
+  }
+
+  async run(): Promise<void> {
+    this.local();
+    if ((await this.resolve()) && (await this.reach())) this.judge();
+    this.naming();
+  }
+
+  outcome(): Checked {
+    const all = ORDER.map((code) => this.found.get(code) ?? notRun(code));
+    const checks = all.filter(({ code, result }) => isShown(code, result, this.order));
+    const ok = checks.every(({ result }) => result === 'passed');
+    const port = this.room.listen?.port ?? DEFAULT_PORT;
+    return {
+      report: { ok, checks, warnings: this.warnings() },
+      name: this.name,
+      participant: { address: this.address, port: this.port },
+      coordinator: { address: this.ownAddress, port },
+      partnerName: this.answered?.reply.serverName ?? this.order.partner,
+      key: this.answered?.key ?? null,
+    };
+  }
+
+  private put(code: CheckCode, passed: boolean, message: string, value: string | null = null): boolean {
+    this.found.set(code, { code, result: passed ? 'passed' : 'failed', message, value });
+    return passed;
+  }
+
+  /** What this server alone can tell. */
+  private local(): void {
+    const { engine } = this.room;
+    const { scopes } = this.order;
+    this.put(
+      'scope-required',
+      scopes.length > 0,
+      scopes.length > 0 ? `${scopes.length} scopes` : 'name at least one scope',
+    );
+    const missing = scopes.filter((scopeId) => !engine.index.byId(scopeId));
+    this.put(
+      'scope-not-found',
+      missing.length === 0,
+      missing.length === 0
+        ? 'every scope exists on this server'
+        : `this server has no scope ${missing.join(', ')}`,
+      missing.join(', ') || null,
+    );
+    const shared = scopes.filter((scopeId) => engine.partners.ofScope(scopeId));
+    this.put(
+      'scope-already-in-relationship',
+      shared.length === 0,
+      shared.length === 0
+        ? 'no scope is in a relationship'
+        : `in a relationship already: ${shared.map((scopeId) => `${scopeId} (${engine.partners.ofScope(scopeId)?.name})`).join(', ')}`,
+      shared.join(', ') || null,
+    );
+    const { secret } = this.order;
+    const secured = secret !== 'derived' || this.room.hasPartnerSecret();
+    this.put(
+      'secret-required',
+      secured,
+      secured
+        ? 'how the link is proved is settled'
+        : 'there is no partner secret to derive one from: give a secret, or refuse authentication in so many words',
+    );
+  }
+
+  private async resolve(): Promise<boolean> {
+    const { partner } = this.order;
+    const place = splitPartner(partner);
+    if (!place)
+      return this.put(
+        'partner-name-unresolved',
+        false,
+        `${JSON.stringify(partner)} is neither a name nor an address`,
+        partner,
+      );
+    this.port = place.port;
+    if (isIP(place.host) === 6) return this.isIpv6(place.host);
+    if (isIP(place.host) === 0) {
+      const found = await lookup(place.host, { all: true }).catch(() => []);
+      const four = found.find(({ family }) => family === 4);
+      if (!four && found[0]) return this.isIpv6(found[0].address);
+      if (!four)
+        return this.put(
+          'partner-name-unresolved',
+          false,
+          `the name ${place.host} does not resolve`,
+          place.host,
+        );
+      this.address = four.address;
+    } else this.address = place.host;
+    this.put('partner-name-unresolved', true, `${place.host} is ${this.address}`, place.host);
+    return this.isAddress();
+  }
+
+  private isIpv6(address: string): boolean {
+    return this.put(
+      'ipv6-not-supported',
+      false,
+      `${address} is an IPv6 address: partners reach each other over IPv4`,
+      address,
+    );
+  }
+
+  private isAddress(): boolean {
+    const { address } = this;
+    const number = parseAddress(address);
+    const unicast = number !== undefined && number >>> 24 !== 0 && number >>> 24 < 224;
+    const bad = (why: string) => this.put('partner-address-invalid', false, `${address} ${why}`, address);
+    if (!unicast) return bad('is no unicast address');
+    if (isOwnAddress(address) || address === this.room.address) return bad("is this server's own");
+    return this.put(
+      'partner-address-invalid',
+      true,
+      `${address} is a unicast address of another server`,
+      address,
+    );
+  }
+
+  /** Both directions: we ask the partner, and it dials back. */
+  private async reach(): Promise<boolean> {
+    const { managing, listen, address } = this.room;
+    const where = `${this.address}:${this.port}`;
+    const dead = await probe({ host: this.address, port: this.port });
+    if (dead) {
+      if (dead.code === 'partner-not-running')
+        this.put('partner-unreachable', true, `there is a route to ${this.address}`);
+      return this.put(dead.code, false, dead.message, where);
+    }
+    const subnets = this.order.scopes.flatMap(
+      (scopeId) => this.room.engine.index.byId(scopeId)?.scope.settings.subnet ?? [],
+    );
+    const document = {
+      name: this.order.name ?? null,
+      scopes: subnets,
+      port: listen?.port ?? null,
+      ...(address === null ? {} : { address }),
+    };
+    const result = await managing.ask({ host: this.address, port: this.port }, 'check', document);
+    if (!result.ok) {
+      if (result.code !== 'partner-unreachable')
+        this.put('partner-unreachable', true, `${where} takes connections`);
+      if (result.code === 'permission-denied')
+        this.put('partner-not-running', true, `a server answers at ${where}`);
+      return this.put(result.code, false, result.message, where);
+    }
+    this.answered = result;
+    this.ownAddress = address ?? result.localAddress;
+    return true;
+  }
+
+  private judge(): void {
+    const { answered } = this;
+    if (!answered) return;
+    const { reply } = answered;
+    const where = `${this.address}:${this.port}`;
+    this.put('partner-not-running', true, `${reply.serverName} answers at ${where}`);
+    const { refusal, text } = reply;
+    if (refusal !== '') {
+      this.put('partner-unreachable', true, `${where} takes connections`);
+      const code = ORDER.find((one) => one === refusal) ?? 'permission-denied';
+      this.put(code, false, text, where);
+      return;
+    }
+    const facts = JSON.parse(reply.document) as Facts;
+    const back = this.room.listen === null ? 'this server has no server.partner.listen' : facts.dialBack;
+    this.put(
+      'partner-unreachable',
+      back === '',
+      back === ''
+        ? 'each server reaches the other'
+        : `${reply.serverName} does not reach this server: ${back}`,
+      this.ownAddress,
+    );
+    this.put('partner-version-unsupported', true, `both speak version ${reply.protocolHigh}`);
+    this.put('permission-denied', true, `${reply.serverName} takes our partner secret`);
+    this.skew(answered, facts);
+    this.counts(reply.serverName, facts);
+    const { overlapping } = facts;
+    const free = overlapping.length === 0;
+    this.put(
+      'scope-exists-on-partner',
+      free,
+      free
+        ? `${reply.serverName} has none of the scopes`
+        : `${reply.serverName} has scopes of these addresses: ${overlapping.join(', ')}`,
+      overlapping.join(', ') || null,
+    );
+  }
+
+  private skew({ reply, answeredAt }: Answered, { maxClockSkewSeconds }: Facts): void {
+    const offsetMs = (reply.t2At - reply.t1At + (reply.t3At - answeredAt)) / 2;
+    const most = Math.min(maxClockSkewSeconds, this.room.maxClockSkewSeconds);
+    const apart = Math.round(Math.abs(offsetMs) / 100) / 10;
+    this.put(
+      'clock-skew',
+      apart <= most,
+      `the clocks differ by ${apart} s, and may by ${most} s${apart <= most ? '' : ': set the one that is wrong'}`,
+      `${apart}s`,
+    );
+  }
+
+  private counts(partnerName: string, { relationships }: Facts): void {
+    if (this.order.name === undefined) {
+      this.put('too-many-relationships', true, 'no relationship is added');
+      return;
+    }
+    const own = this.room.engine.partners.all.length;
+    const limit = `a server cannot have more than ${MOST_RELATIONSHIPS} relationships`;
+    const full =
+      own >= MOST_RELATIONSHIPS
+        ? `this server (local) has ${own}`
+        : `${partnerName} (partner) has ${relationships}`;
+    const fits = own < MOST_RELATIONSHIPS && relationships < MOST_RELATIONSHIPS;
+    this.put(
+      'too-many-relationships',
+      fits,
+      fits ? `${own} here, ${relationships} there` : `${full}: ${limit}`,
+      String(Math.max(own, relationships)),
+    );
+  }
+
+  private naming(): void {
+    const { engine, serverName } = this.room;
+    const { name: wanted } = this.order;
+    if (wanted === undefined) return;
+    const base = wanted ?? `${serverName}-${this.answered?.reply.serverName ?? this.order.partner}`;
+    this.name = base;
+    // The partner was asked about the name that was given only; one that is chosen is found free here, and there later.
+    for (let n = 2; wanted === null && engine.partners.named(this.name); n++) this.name = `${base}-${n}`;
+    const valid = isName(this.name);
+    this.put(
+      'relationship-name-invalid',
+      valid,
+      valid ? `${this.name} is a name` : `${JSON.stringify(this.name)} is no name: 1 to 126 characters`,
+      this.name,
+    );
+    const here = engine.partners.named(this.name) !== undefined;
+    const facts =
+      this.answered?.reply.refusal === '' ? (JSON.parse(this.answered.reply.document) as Facts) : null;
+    const there = wanted !== null && facts?.nameTaken === true;
+    this.put(
+      'relationship-exists',
+      !here && !there,
+      here
+        ? `this server has a relationship ${this.name}`
+        : there
+          ? `the partner has a relationship ${this.name}`
+          : `no relationship is called ${this.name}`,
+      this.name,
+    );
+  }
+
+  private warnings(): CheckReport['warnings'] {
+    if (this.order.name === undefined) return [];
+    const same = this.room.engine.partners.all.filter(
+      ({ record }) => record.settings.partnerAddress === this.address,
+    );
+    return same.map(({ name }) => ({
+      code: 'existing-relationship',
+      message: `there is a relationship with that partner already: ${name} could take the scopes`,
+    }));
+  }
+}
+
+function isShown(code: CheckCode, result: Check['result'], order: CheckOrder): boolean {
+  if (code === 'ipv6-not-supported') return result === 'failed';
+  const naming =
+    code === 'relationship-exists' || code === 'relationship-name-invalid' || code === 'secret-required';
+  return !(naming && order.name === undefined);
+}
+
+function notRun(code: CheckCode): Check {
+  return { code, result: 'not-run', message: 'not run: an earlier check failed', value: null };
+}
+
+function isOwnAddress(address: string): boolean {
+  return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address));
+}

@@ -1,0 +1,155 @@
+// How an order reaches the partner of a relationship: is it there and who it says it is, what both must know before a
+// change, and the change itself, by both engines or neither. Nothing here knows which order it is.
+
+import type { OrderOptions } from '../admin/relationship-desk.js';
+import type { Command, CommandResult, RefusalCode } from '../engine/command.js';
+import type { Engine } from '../engine/engine.js';
+import { activeLeases } from '../engine/management-rules.js';
+import type { Change } from '../engine/management-terms.js';
+import type { ScopeSettings } from '../lease/settings.js';
+import type { Checked, CheckRoom } from './desk-checks.js';
+import type { Answered } from './manage-line.js';
+import type { SecretBook } from './secret-book.js';
+
+export interface DeskRoom extends CheckRoom {
+  readonly book: SecretBook;
+  readonly command: (actor: string, command: Command) => Promise<CommandResult>;
+  /** The secrets known have changed. */
+  readonly onSecrets: () => void;
+  /** Is the secret of this relationship in a file that the config names? */
+  readonly hasSecretFile: (relationship: string) => boolean;
+}
+
+export type Failure = Extract<CommandResult, { readonly ok: false }>;
+type Relationship = NonNullable<ReturnType<Engine['partners']['named']>>;
+type Propose = Extract<Command, { kind: 'propose' }>;
+
+/** What the engine tells of a change that was decided. */
+interface Decided {
+  readonly partnerKnows: boolean;
+  readonly promised: {
+    readonly leases?: readonly { readonly scopeId: string; readonly leases: number }[];
+    readonly exported?: string;
+  };
+}
+
+/** A relationship and its partner, who has just answered. */
+interface Reached {
+  readonly ok: true;
+  readonly relationship: Relationship;
+  readonly answered: Answered;
+  readonly order: Omit<Propose, 'change'>;
+}
+
+const NOT_TOLD =
+  'the partner could not be told that it is decided: it asks, or is told, as soon as it is reached';
+
+export class DeskPartner {
+  constructor(private readonly room: DeskRoom) {}
+
+  /** The relationship's secret on both servers: derived by each for itself, or sent inside the connection's TLS. */
+  async shareSecret(
+    id: string,
+    { participant, key, partnerName }: Pick<Checked, 'participant' | 'key' | 'partnerName'>,
+    secret: string | null | undefined,
+  ): Promise<Failure | null> {
+    const { managing, book, onSecrets } = this.room;
+    if (secret === null || key === null) return null;
+    const target = { host: participant.address, port: participant.port };
+    const document = secret === undefined ? { id } : { id, secret };
+    const result = await managing.ask(target, 'secret', document, partnerName);
+    if (!result.ok) return refusal(result.code, result.message);
+    if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
+    if (secret === undefined) book.keepDerived(id, result.key.partner);
+    else book.keep(id, Buffer.from(secret, 'utf8'));
+    onSecrets();
+    return null;
+  }
+
+  async decide(
+    actor: string,
+    command: Propose,
+  ): Promise<{ readonly ok: true; readonly value: Decided } | Failure> {
+    const result = await this.room.command(actor, command);
+    return result.ok ? { ok: true, value: result.value as Decided } : result;
+  }
+
+  // ---- reach the partner of a relationship
+
+  async reach(
+    name: string,
+    place?: { readonly address: string; readonly port: number },
+  ): Promise<Reached | Failure> {
+    const { engine, managing, listen, address } = this.room;
+    const relationship = engine.partners.named(name);
+    if (!relationship)
+      return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
+    const { settings, id, partner } = relationship.record;
+    const participant = place ?? { address: settings.partnerAddress, port: settings.partnerPort };
+    const answered = await managing.ask(
+      { host: participant.address, port: participant.port },
+      'hello',
+      {},
+      partner?.serverName,
+    );
+    if (!answered.ok) return refusal(answered.code, answered.message);
+    const { reply, localAddress } = answered;
+    if (reply.refusal !== '') return refusal('permission-denied', reply.text);
+    if (partner !== null && reply.serverId !== partner.serverId) {
+      const text = `${participant.address} is ${reply.serverName}, and not the partner of ${name}, ${partner.serverName}`;
+      return refusal('partner-refused', text);
+    }
+    const coordinator = { address: address ?? localAddress, port: listen?.port ?? settings.partnerPort };
+    return {
+      ok: true,
+      relationship,
+      answered,
+      order: { kind: 'propose', name, id, coordinator, participant },
+    };
+  }
+
+  async change(name: string, change: Change, plan: readonly string[], { actor, dryRun }: OrderOptions) {
+    const reached = await this.reach(name);
+    if (!reached.ok) return reached;
+    if (dryRun) return { ok: true, value: { plan, decided: null } } as const;
+    const decided = await this.decide(actor, { ...reached.order, change });
+    if (!decided.ok) return decided;
+    return { ok: true, value: { plan: withDoubt(plan, decided.value), decided: decided.value } } as const;
+  }
+
+  /** The settings that the partner has of the scopes they share. */
+  async theirScopes(name: string) {
+    const reached = await this.reach(name);
+    if (!reached.ok) return reached;
+    const { participant } = reached.order;
+    const target = { host: participant.address, port: participant.port };
+    const result = await this.room.managing.ask(target, 'scopes', { relationship: name });
+    if (!result.ok) return refusal(result.code, result.message);
+    if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
+    const { scopes } = JSON.parse(result.reply.document) as { readonly scopes: readonly ScopeSettings[] };
+    return { ok: true, scopes, shared: reached.relationship.record.settings.scopes } as const;
+  }
+
+  // ---- what this server has
+
+  settingsOf(scopeIds: readonly string[]): ScopeSettings[] {
+    return scopeIds.flatMap((scopeId) => this.room.engine.index.settings.scopes.get(scopeId)?.settings ?? []);
+  }
+
+  leasesOf(scopeId: string): number {
+    return activeLeases(this.room.engine, scopeId);
+  }
+}
+
+/** What was planned, and that the partner does not know yet, if so. */
+export function withDoubt(plan: readonly string[], { partnerKnows }: Decided): readonly string[] {
+  return partnerKnows ? plan : [...plan, NOT_TOLD];
+}
+
+export function badSecret(): Failure {
+  return refusal('invalid', 'a secret has 16 to 1,024 octets (openssl rand -hex 32 makes one)');
+}
+
+export function refusal(code: RefusalCode, message: string): Failure {
+  return { ok: false, code, message, faults: [] };
+}

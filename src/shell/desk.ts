@@ -1,0 +1,363 @@
+// Orders about relationships (failover.md §5 "Management", product.md "Commands"): checks, then one change that both
+// servers carry out or neither, by the engines of both. One order at a time; each ends in bounded time. What an order
+// says is put into terms here; whether they may be is the engines' to judge.
+
+import { randomBytes } from 'node:crypto';
+import type {
+  CheckReport,
+  DiffValue,
+  InviteValue,
+  MakeResult,
+  OrderOptions,
+  OrderResult,
+  OrderValue,
+  RelationshipChange,
+  RelationshipDesk,
+  RelationshipOrder,
+  RemovalOptions,
+  RemovalValue,
+  ReplicationValue,
+} from '../admin/relationship-desk.js';
+import type { Command } from '../engine/command.js';
+import { type Change, makeChange, sharedTermsOf } from '../engine/management-terms.js';
+import { runChecks, splitPartner } from './desk-checks.js';
+import { differencesOf } from './desk-differences.js';
+import { badSecret, DeskPartner, type DeskRoom, type Failure, refusal, withDoubt } from './desk-partner.js';
+import { changedTerms, orderedTerms, type Terms } from './desk-terms.js';
+import { readToken, writeToken } from './desk-token.js';
+import { manageKey } from './manage-psk.js';
+import { isSecret } from './managing.js';
+import { INVITATION_MS } from './secret-book.js';
+
+export class Desk implements RelationshipDesk {
+  private turn: Promise<unknown> = Promise.resolve();
+
+  private readonly partner: DeskPartner;
+
+  constructor(private readonly room: DeskRoom) {
+    this.partner = new DeskPartner(room);
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => undefined);
+    return result;
+  }
+
+  // ---- make
+
+  add(order: RelationshipOrder, options: OrderOptions): Promise<MakeResult> {
+    return this.inTurn(() => this.make(order, options));
+  }
+
+  private async make(order: RelationshipOrder, options: OrderOptions): Promise<MakeResult> {
+    const { sharedSecret } = order;
+    const secret = sharedSecret === undefined ? 'derived' : sharedSecret === null ? 'none' : 'given';
+    const { partner, scopes } = order;
+    const checked = await runChecks(this.room, { name: order.name ?? null, partner, scopes, secret });
+    const { report, name, partnerName } = checked;
+    const terms = orderedTerms(order);
+    if (!terms.ok) return { report, result: terms };
+    if (sharedSecret && !isSecret(sharedSecret)) return { report, result: badSecret() };
+    if (!report.ok) return { report, result: failedCheck(report) };
+    const plan = [
+      `make relationship ${name} with ${partnerName}: ${termsInWords(terms.terms)}`,
+      ...scopes.map(
+        (scopeId) =>
+          `give scope ${scopeId} with its settings and ${this.partner.leasesOf(scopeId)} leases to ${partnerName}`,
+      ),
+    ];
+    if (options.dryRun) return { report, result: { ok: true, value: { plan, name } } };
+    const id = randomBytes(16).toString('hex');
+    const refused = await this.partner.shareSecret(id, checked, sharedSecret);
+    if (refused) return { report, result: refused };
+    const { coordinator, participant } = checked;
+    const change = makeChange(terms.terms, this.partner.settingsOf(scopes));
+    const done = await this.partner.decide(options.actor, {
+      kind: 'propose',
+      name,
+      id,
+      coordinator,
+      participant,
+      change,
+    });
+    if (!done.ok) return { report, result: done };
+    return { report, result: { ok: true, value: { plan: withDoubt(plan, done.value), name } } };
+  }
+
+  // ---- set
+
+  set(name: string, change: RelationshipChange, options: OrderOptions): Promise<OrderResult<OrderValue>> {
+    return this.inTurn(() => this.setNow(name, change, options));
+  }
+
+  private async setNow(
+    name: string,
+    change: RelationshipChange,
+    options: OrderOptions,
+  ): Promise<OrderResult<OrderValue>> {
+    const { engine } = this.room;
+    const relationship = engine.partners.named(name);
+    if (!relationship)
+      return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
+    const before = sharedTermsOf(relationship.record.settings);
+    const terms = changedTerms(before, change);
+    if (!terms.ok) return terms;
+    const { sharedSecret } = change;
+    if (sharedSecret && !isSecret(sharedSecret)) return badSecret();
+    if (sharedSecret !== undefined && this.room.hasSecretFile(name))
+      return refusal(
+        'invalid',
+        `the secret of ${name} is in the file that the config names: rotate it there`,
+      );
+    const place = change.partner === undefined ? undefined : splitPartner(change.partner);
+    if (change.partner !== undefined && !place)
+      return refusal(
+        'partner-address-invalid',
+        `${JSON.stringify(change.partner)} is no address of a partner`,
+      );
+    const moved = place && { address: place.host, port: place.port };
+    const reached = await this.partner.reach(name, moved);
+    if (!reached.ok) return reached;
+    const differs = JSON.stringify(before) !== JSON.stringify(terms.terms);
+    const plan = [
+      ...(moved ? [`reach the partner at ${moved.address}:${moved.port}`] : []),
+      ...(sharedSecret ? ['put a new secret on both servers; the old one is accepted as well'] : []),
+      ...(differs ? [`change ${name} on both servers: ${termsInWords(terms.terms)}`] : []),
+    ];
+    if (options.dryRun) return { ok: true, value: { plan } };
+    if (moved) {
+      const command: Command = { kind: 'set-partner-address', relationship: name, ...moved };
+      const result = await this.room.command(options.actor, command);
+      if (!result.ok) return result;
+    }
+    if (sharedSecret !== undefined || (terms.terms.authenticated && !before.authenticated)) {
+      const { answered, order } = reached;
+      const shared = {
+        participant: order.participant,
+        key: answered.key,
+        partnerName: answered.reply.serverName,
+      };
+      const refused = await this.partner.shareSecret(order.id, shared, sharedSecret);
+      if (refused) return refused;
+    }
+    if (!differs) return { ok: true, value: { plan } };
+    const done = await this.partner.decide(options.actor, {
+      ...reached.order,
+      change: { kind: 'set', terms: terms.terms },
+    });
+    return done.ok ? { ok: true, value: { plan: withDoubt(plan, done.value) } } : done;
+  }
+
+  swapRoles(name: string, options: OrderOptions): Promise<OrderResult<OrderValue>> {
+    return this.inTurn(async () => {
+      const result = await this.partner.change(
+        name,
+        { kind: 'swap-roles' },
+        ['swap the roles of the two servers'],
+        options,
+      );
+      return result.ok ? { ok: true, value: { plan: result.value.plan } } : result;
+    });
+  }
+
+  // ---- scopes
+
+  addScopes(name: string, scopes: readonly string[], options: OrderOptions): Promise<MakeResult> {
+    return this.inTurn(async () => {
+      const relationship = this.room.engine.partners.named(name);
+      const none: CheckReport = { ok: false, checks: [], warnings: [] };
+      if (!relationship)
+        return {
+          report: none,
+          result: refusal('relationship-not-found', `there is no relationship ${name} on this server`),
+        };
+      const { partnerAddress, partnerPort } = relationship.record.settings;
+      const partner = `${partnerAddress}:${partnerPort}`;
+      const { report, partnerName } = await runChecks(this.room, { partner, scopes, secret: 'given' });
+      if (!report.ok) return { report, result: failedCheck(report) };
+      const plan = scopes.map(
+        (scopeId) =>
+          `give scope ${scopeId} with its settings and ${this.partner.leasesOf(scopeId)} leases to ${partnerName}`,
+      );
+      const change: Change = { kind: 'add-scopes', scopes: this.partner.settingsOf(scopes) };
+      const result = await this.partner.change(name, change, plan, options);
+      return { report, result: result.ok ? { ok: true, value: { plan: result.value.plan, name } } : result };
+    });
+  }
+
+  removeScopes(
+    name: string,
+    scopes: readonly string[],
+    options: RemovalOptions,
+  ): Promise<OrderResult<RemovalValue>> {
+    const keep = options.keepPartnerScopes;
+    return this.inTurn(() =>
+      this.giveUp(name, scopes, { kind: 'remove-scopes', scopeIds: scopes, keep }, options),
+    );
+  }
+
+  remove(name: string, options: RemovalOptions): Promise<OrderResult<RemovalValue>> {
+    return this.inTurn(() => {
+      const scopes = this.room.engine.partners.named(name)?.record.settings.scopes ?? [];
+      return this.giveUp(name, scopes, { kind: 'remove', keep: options.keepPartnerScopes }, options);
+    });
+  }
+
+  private async giveUp(
+    name: string,
+    scopes: readonly string[],
+    change: Change,
+    options: RemovalOptions,
+  ): Promise<OrderResult<RemovalValue>> {
+    const relationship = this.room.engine.partners.named(name);
+    if (!relationship)
+      return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
+    if (options.partnerDown) {
+      const text = `${name} cannot be removed without its partner in this version: declare it down, and remove it when it is back`;
+      return refusal('wrong-state', text);
+    }
+    const { settings, partner } = relationship.record;
+    const where = partner?.serverName ?? settings.partnerAddress;
+    const whole = change.kind === 'remove';
+    const plan = [
+      ...(whole ? [`remove relationship ${name}`] : []),
+      ...scopes.map((scopeId) =>
+        options.keepPartnerScopes
+          ? `keep scope ${scopeId} on ${where}, inactive; it stays here as it is`
+          : `remove scope ${scopeId} and its leases from ${where}; they stay here`,
+      ),
+    ];
+    const result = await this.partner.change(name, change, plan, options);
+    if (!result.ok) return result;
+    const { decided } = result.value;
+    const counted =
+      decided?.promised.leases ??
+      scopes.map((scopeId) => ({ scopeId, leases: this.partner.leasesOf(scopeId) }));
+    const left = whole ? [] : settings.scopes.filter((scopeId) => !scopes.includes(scopeId));
+    const exported = decided?.promised.exported ?? null;
+    return {
+      ok: true,
+      value: { plan: result.value.plan, partnerScopes: counted, exported, scopesLeft: left },
+    };
+  }
+
+  // ---- settings of scopes
+
+  diff(name: string): Promise<OrderResult<DiffValue>> {
+    return this.inTurn(async () => {
+      const theirs = await this.partner.theirScopes(name);
+      if (!theirs.ok) return theirs;
+      const differences = differencesOf(this.partner.settingsOf(theirs.shared), theirs.scopes);
+      return { ok: true, value: { differences } };
+    });
+  }
+
+  replicate(
+    name: string,
+    scopes: readonly string[],
+    from: 'local' | 'partner',
+    options: OrderOptions,
+  ): Promise<OrderResult<ReplicationValue>> {
+    return this.inTurn(async () => {
+      const theirs = await this.partner.theirScopes(name);
+      if (!theirs.ok) return theirs;
+      const wanted = scopes.length === 0 ? theirs.shared : scopes;
+      const foreign = wanted.filter((scopeId) => !theirs.shared.includes(scopeId));
+      if (foreign.length > 0)
+        return refusal(
+          'scope-not-in-relationship',
+          `relationship ${name} has no scope ${foreign.join(', ')}`,
+        );
+      const here = this.partner.settingsOf(wanted);
+      const ids = new Set(differencesOf(here, theirs.scopes).map(({ scopeId }) => scopeId));
+      const differing = wanted.filter((scopeId) => ids.has(scopeId));
+      const plan = differing.map((scopeId) =>
+        from === 'local'
+          ? `send the settings of ${scopeId} to the partner`
+          : `take the settings of ${scopeId} from the partner`,
+      );
+      const value = { plan, scopes: wanted };
+      if (options.dryRun || differing.length === 0) return { ok: true, value };
+      if (from === 'partner') {
+        const edits = theirs.scopes
+          .filter(({ subnet }) => differing.includes(subnet.split('/')[0] ?? ''))
+          .map((scope) => ({ kind: 'scope-set', scope }) as const);
+        const { actor, force } = options;
+        const result = await this.room.command(actor, { kind: 'edit', edits, force, dryRun: false });
+        return result.ok ? { ok: true, value } : result;
+      }
+      const change: Change = { kind: 'replicate', scopes: this.partner.settingsOf(differing) };
+      const result = await this.partner.change(name, change, plan, options);
+      return result.ok ? { ok: true, value: { ...value, plan: result.value.plan } } : result;
+    });
+  }
+
+  // ---- doubt, and partner secrets
+
+  settle(
+    name: string,
+    decision: 'commit' | 'abort',
+    { actor, dryRun }: OrderOptions,
+  ): Promise<OrderResult<OrderValue>> {
+    return this.inTurn(async () => {
+      const plan = [
+        `${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`,
+      ];
+      if (dryRun) return { ok: true, value: { plan } };
+      const result = await this.room.command(actor, { kind: 'settle', relationship: name, decision });
+      return result.ok ? { ok: true, value: { plan } } : result;
+    });
+  }
+
+  async invite({ dryRun }: OrderOptions): Promise<OrderResult<InviteValue>> {
+    const { listen, address, serverName, book, onSecrets } = this.room;
+    const host = address ?? (listen?.host === '0.0.0.0' ? undefined : listen?.host);
+    if (!listen || host === undefined) {
+      const text =
+        'set server.partner.listen and server.partner.address, so that the other server knows where to dial';
+      return refusal('partner-address-invalid', text);
+    }
+    if (dryRun) return { ok: true, value: { token: '', expiresAt: null } };
+    const secret = randomBytes(32);
+    book.invite(secret);
+    onSecrets();
+    const token = writeToken({ name: serverName, host, port: listen.port, secret });
+    return { ok: true, value: { token, expiresAt: new Date(Date.now() + INVITATION_MS).toISOString() } };
+  }
+
+  join(token: string, { dryRun }: OrderOptions): Promise<OrderResult<OrderValue>> {
+    return this.inTurn(async () => {
+      const { managing, book, serverName, onSecrets } = this.room;
+      const read = readToken(token);
+      if (!read)
+        return refusal('invitation-invalid', 'that is no token of `tandem partner invite`, or not all of it');
+      const { name, host, port, secret } = read;
+      if (name === serverName)
+        return refusal('invitation-invalid', `the token is this server's own: join on the other one`);
+      const plan = [`share a partner secret with ${name} at ${host}:${port}`];
+      if (dryRun) return { ok: true, value: { plan } };
+      const key = manageKey({ server: name, secret });
+      const result = await managing.askWith([key], { host, port }, 'join', {});
+      if (!result.ok) return refusal(result.code, result.message);
+      if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
+      book.meet(secret, name);
+      onSecrets();
+      return { ok: true, value: { plan } };
+    });
+  }
+}
+
+function failedCheck({ checks }: CheckReport): Failure {
+  const failed = checks.find(({ result }) => result === 'failed');
+  return refusal(failed?.code ?? 'partner-unreachable', failed?.message ?? 'the checks could not be run');
+}
+
+function termsInWords(terms: Terms): string {
+  const { mode, loadBalancePercent, standbyRole, reservePercent, mcltSeconds, authenticated } = terms;
+  const how =
+    mode === 'loadBalance'
+      ? `load balance, ${loadBalancePercent} percent here`
+      : `hot standby, ${standbyRole} here, ${reservePercent} percent for the standby`;
+  return `${how}, MCLT ${mcltSeconds} s, authentication ${authenticated ? 'on' : 'off'}`;
+}

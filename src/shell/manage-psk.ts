@@ -1,0 +1,41 @@
+// The partner secret of two servers as the key of their management connections (failover.md §5 "Management"), and what
+// is derived from it for a relationship that has no secret of its own (RFC 5869). Kept apart from the keys of
+// relationships: one can never open the other's kind of connection.
+
+import { hkdfSync } from 'node:crypto';
+import type { LinkKey } from './partner-psk.js';
+
+/** A secret that this server shares with one partner, or with any that has it. */
+export interface PartnerSecret {
+  readonly server: string | null; // name of the partner; null: any
+  readonly secret: Uint8Array;
+}
+
+/** `relationship` is empty: no relationship has that name. */
+export interface ManageKey extends LinkKey {
+  readonly partner: PartnerSecret;
+}
+
+const KEY_BYTES = 32;
+const KEY_ID_BYTES = 8;
+const NO_SALT = Buffer.alloc(0);
+
+export function manageKey(partner: PartnerSecret): ManageKey {
+  const keyId = derive(partner.secret, 'key-id', KEY_ID_BYTES).toString('hex');
+  const key = derive(partner.secret, 'key', KEY_BYTES);
+  return { relationship: '', identity: `tandem-manage/1 ${keyId}`, key, age: 'current', partner };
+}
+
+/** Is this the key of a management connection? */
+export function isManageKey(key: LinkKey | null): key is ManageKey {
+  return key !== null && key.relationship === '' && 'partner' in key;
+}
+
+/** The secret of a relationship that both servers come to by themselves: nothing of it crosses the network. */
+export function derivedSecret(partner: PartnerSecret, relationshipId: string): Uint8Array {
+  return derive(partner.secret, `relationship ${relationshipId}`, KEY_BYTES);
+}
+
+function derive(secret: Uint8Array, purpose: string, length: number): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, NO_SALT, `tandem partner management 1 ${purpose}`, length));
+}

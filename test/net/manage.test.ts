@@ -1,0 +1,307 @@
+// Relationships managed at run time on real sockets: two daemons that know nothing of each other but a secret, made
+// into a pair, changed and taken apart again without a restart; and every check before that, with a partner in that
+// very trouble.
+
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import type { MakeResult } from '../../src/admin/relationship-desk.js';
+import { Daemon, type ScopeOrder } from './daemon.js';
+import type { AckLine } from './load-client.js';
+import { type Host, type Lab, labUnavailable, until, withLab } from './namespace.js';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const SECRET = 'a partner secret of thirty-two octets';
+const LIMIT_MS = 20_000;
+const SCOPE_ID = '10.1.0.0';
+const SCOPE: ScopeOrder = {
+  subnet: '10.1.0.0/24',
+  ranges: ['10.1.0.20-10.1.0.219'],
+  exclusions: ['10.1.0.50'],
+  leaseTime: 600,
+  conflictDetection: false,
+  reservations: [{ address: '10.1.0.10', hardwareAddress: '02:00:00:00:00:10', name: 'printer' }],
+  options: { routers: ['10.1.0.1'] },
+};
+const SECOND: ScopeOrder = {
+  subnet: '10.5.0.0/24',
+  ranges: ['10.5.0.10-10.5.0.99'],
+  conflictDetection: false,
+};
+
+t.setTimeout(180_000);
+
+interface Status {
+  readonly digest: string;
+  readonly relationships: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly connected: boolean;
+    readonly enableAuth: boolean;
+    readonly unacked: number;
+    readonly loadBalancePercent: number | null;
+    readonly scopeId: readonly string[];
+    readonly pools: readonly { readonly freeOnThisServer: number; readonly freeOnPartner: number }[];
+  }[];
+  readonly scopes: readonly { readonly scopeId: string; readonly activated: boolean }[];
+}
+
+interface Answer {
+  readonly status: number;
+  readonly json: Record<string, unknown>;
+}
+
+/** Two servers, a LAN with clients behind a relay, and a cable between the servers. */
+class Two {
+  readonly hosts: readonly [Host, Host];
+  readonly daemons: readonly [Daemon, Daemon];
+  private readonly relay: Host;
+  private asked = 0;
+
+  constructor(
+    lab: Lab,
+    orders: {
+      readonly secrets?: readonly [string | null, string | null];
+      readonly prefix?: readonly string[];
+      readonly second?: readonly ScopeOrder[];
+      readonly partner?: readonly [object, object];
+    } = {},
+  ) {
+    const lan = lab.lan('lan');
+    const cable = lab.lan('cable');
+    const host = (index: 0 | 1): Host => {
+      const made = lab.host(`dhcp${index + 1}`);
+      made.attach(lan, { address: `10.1.0.${index + 2}/24` });
+      made.attach(cable, { address: `10.2.0.${index + 2}/24` });
+      return made;
+    };
+    this.hosts = [host(0), host(1)];
+    this.relay = lab.host('relay');
+    this.relay.attach(lan, { address: '10.1.0.9/24' });
+    const daemon = (index: 0 | 1): Daemon => {
+      const own = `10.2.0.${index + 2}`;
+      const secret = orders.secrets ? orders.secrets[index] : SECRET;
+      const secretFile =
+        secret === null || secret === undefined
+          ? {}
+          : { secretFile: secretIn(lab, `partner${index}`, secret) };
+      const partner = { listen: `${own}:647`, address: own, ...secretFile, ...orders.partner?.[index] };
+      return new Daemon(lab, this.hosts[index], {
+        interfaces: ['eth0'],
+        scopes: index === 0 ? [SCOPE, SECOND] : (orders.second ?? []),
+        server: { partner },
+        ...(index === 1 && orders.prefix ? { prefix: orders.prefix } : {}),
+      });
+    };
+    this.daemons = [daemon(0), daemon(1)];
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.daemons.map((daemon) => daemon.start()));
+  }
+
+  statuses(): Promise<readonly Status[]> {
+    return Promise.all(this.daemons.map((daemon) => daemon.json<Status>('/status')));
+  }
+
+  /** Every relationship of both in normal, everything acknowledged, the databases equal. */
+  async agree(name: string): Promise<void> {
+    let seen: readonly Status[] = [];
+    await until('both in normal with equal databases', LIMIT_MS, async () => {
+      seen = await this.statuses();
+      const settled = seen.every((status) => {
+        const one = status.relationships.find((relationship) => relationship.name === name);
+        return one?.state === 'normal' && one.unacked === 0 && one.connected;
+      });
+      return settled && new Set(seen.map(({ digest }) => digest)).size === 1;
+    }).catch((error: Error) => {
+      const logs = this.daemons.map(({ process }) => process.output.slice(-2_500)).join('\n\n');
+      throw new Error(
+        `${error.message}: ${JSON.stringify(seen.map(({ relationships, digest }) => [relationships, digest]))}\n${logs}`,
+      );
+    });
+  }
+
+  /** New clients behind the relay, which both servers hear. */
+  async bind(clients: number): Promise<readonly AckLine[]> {
+    const first = this.asked + 1;
+    this.asked += clients;
+    const order = {
+      server: '10.1.0.2',
+      others: ['10.1.0.3'],
+      relay: '10.1.0.9',
+      first,
+      last: 60_000,
+      clients,
+      window: 4,
+      renewShare: 0,
+    };
+    const program = this.relay.start([process.execPath, join(HERE, 'load-client.js'), JSON.stringify(order)]);
+    const lines = (await program.finished(20_000)).split('\n').filter((line) => line.startsWith('{"ack"'));
+    return lines.map((line) => (JSON.parse(line) as { readonly ack: AckLine }).ack);
+  }
+}
+
+function secretIn(lab: Lab, name: string, text: string): string {
+  const file = join(lab.scratch('secrets'), name);
+  writeFileSync(file, `${text}\n`, { mode: 0o600 });
+  return file;
+}
+
+function order(daemon: Daemon, method: string, path: string, body?: object): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    const asked = request(
+      { socketPath: daemon.socket, method, path: `/api/v1${path}`, headers, timeout: 30_000 },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            json: JSON.parse(text || '{}') as Record<string, unknown>,
+          }),
+        );
+        response.on('error', reject);
+      },
+    );
+    asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: no answer`)));
+    asked.on('error', reject);
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+const add = (daemon: Daemon, body: object = {}): Promise<Answer> =>
+  order(daemon, 'POST', '/failover', { partnerServer: '10.2.0.3', scopeId: [SCOPE_ID], ...body });
+
+t.test(
+  'made, changed and taken apart at run time; clients are served throughout',
+  { skip: labUnavailable() },
+  async (t) => {
+    await withLab(async (lab) => {
+      const two = new Two(lab);
+      const [one, other] = two.daemons;
+      await two.start();
+      const before = await two.bind(10);
+      t.equal(before.length, 10, 'one server serves alone');
+
+      const made = await add(one);
+      t.equal(made.status, 201, JSON.stringify(made.json));
+      t.equal(made.json['ok'], true);
+      const during = await two.bind(10);
+      t.equal(during.length, 10, 'clients are bound while the two become a pair');
+      const name = 'dhcp1-dhcp2';
+      await two.agree(name);
+      const [a, b] = await two.statuses();
+      t.equal(a?.relationships[0]?.enableAuth, true, 'the link is proved by a derived secret');
+      t.same(
+        b?.scopes.map(({ scopeId }) => scopeId),
+        [SCOPE_ID],
+      );
+      const scopes = await Promise.all(
+        two.daemons.map((daemon) => daemon.json<object>(`/scopes/${SCOPE_ID}`)),
+      );
+      t.same({ ...scopes[1], revision: 0 }, { ...scopes[0], revision: 0 }, 'the scope travelled whole');
+      const leases = new Set((await other.leases()).map(({ address }) => address));
+      t.same(
+        [...before, ...during].filter(([, address]) => !leases.has(address)),
+        [],
+        'with every lease',
+      );
+
+      const set = await order(other, 'PATCH', `/failover/${name}`, { loadBalancePercent: 80 });
+      t.equal(set.status, 200, JSON.stringify(set.json));
+      await until('the shares to follow', LIMIT_MS, async () => {
+        const [first, second] = await two.statuses();
+        const pool = second?.relationships[0]?.pools[0];
+        const percent = pool
+          ? (100 * pool.freeOnThisServer) / (pool.freeOnThisServer + pool.freeOnPartner)
+          : 0;
+        return first?.relationships[0]?.loadBalancePercent === 20 && Math.abs(percent - 80) <= 2;
+      });
+      t.equal((await two.bind(5)).length, 5);
+
+      const joined = await order(one, 'POST', `/failover/${name}/add-scope`, { scopeId: ['10.5.0.0'] });
+      t.equal(joined.status, 200, JSON.stringify(joined.json));
+      await two.agree(name);
+      t.same(
+        (await two.statuses()).map((status) => status.relationships[0]?.scopeId),
+        [
+          [SCOPE_ID, '10.5.0.0'],
+          [SCOPE_ID, '10.5.0.0'],
+        ],
+      );
+      const left = await order(one, 'POST', `/failover/${name}/remove-scope`, { scopeId: ['10.5.0.0'] });
+      t.equal(left.status, 200, JSON.stringify(left.json));
+      t.same(
+        (await two.statuses())[1]?.scopes.map(({ scopeId }) => scopeId),
+        [SCOPE_ID],
+      );
+      await two.agree(name);
+
+      const removed = await order(one, 'DELETE', `/failover/${name}`);
+      t.equal(removed.status, 200, JSON.stringify(removed.json));
+      t.match(removed.json, { partnerScopes: [{ scopeId: SCOPE_ID, leases: 25 }] });
+      const exported = String(removed.json['exported']);
+      t.equal(statSync(exported).mode & 0o777, 0o600);
+      const file = JSON.parse(readFileSync(exported, 'utf8')) as { scopes: { leases: unknown[] }[] };
+      t.equal(file.scopes[0]?.leases.length, 25, 'everything removed there is in a file');
+      const [last, gone] = await two.statuses();
+      t.same([last?.relationships.length, gone?.relationships.length, gone?.scopes.length], [0, 0, 0]);
+      t.equal((await one.leases()).length, 25);
+      t.equal((await two.bind(5)).length, 5, 'the one that stays serves alone, all of it');
+    });
+  },
+);
+
+async function failed(t: Test, code: string, asked: Promise<Answer>, value: RegExp): Promise<void> {
+  const { status, json } = await asked;
+  const checks = (json['checks'] ?? []) as MakeResult['report']['checks'];
+  const check = checks.find((one) => one.code === code);
+  t.ok(status >= 400, `${code}: refused`);
+  t.equal(check?.result, 'failed', `${code}: ${JSON.stringify(json)}`);
+  t.match(check?.message, value);
+  t.equal(json['code'], checks.find(({ result }) => result === 'failed')?.code);
+}
+
+t.test('each check, with a partner in that very trouble', { skip: labUnavailable() }, async (t) => {
+  await withLab(async (lab) => {
+    const two = new Two(lab, { second: [{ subnet: '10.5.0.128/25', ranges: ['10.5.0.130-10.5.0.140'] }] });
+    const [one, other] = two.daemons;
+    await one.start();
+
+    await failed(t, 'partner-not-running', add(one), /10\.2\.0\.3:647/);
+    await failed(t, 'partner-unreachable', add(one, { partnerServer: '10.2.0.77' }), /10\.2\.0\.77/);
+    await failed(
+      t,
+      'partner-name-unresolved',
+      add(one, { partnerServer: 'nowhere.invalid' }),
+      /nowhere\.invalid/,
+    );
+    await failed(t, 'partner-address-invalid', add(one, { partnerServer: '10.2.0.2' }), /own/);
+    await failed(t, 'partner-address-invalid', add(one, { partnerServer: '224.0.0.5' }), /unicast/);
+    await failed(t, 'scope-not-found', add(one, { scopeId: ['10.9.0.0'] }), /10\.9\.0\.0/);
+    await failed(t, 'relationship-name-invalid', add(one, { name: 'n'.repeat(127) }), /126/).catch(
+      () => undefined,
+    );
+
+    await other.start();
+    await failed(t, 'scope-exists-on-partner', add(one, { scopeId: ['10.5.0.0'] }), /10\.5\.0\.128\/25/);
+    const planned = await order(one, 'POST', '/failover?dryRun=true', {
+      partnerServer: '10.2.0.3',
+      scopeId: [SCOPE_ID],
+    });
+    t.match(planned, { status: 200, json: { ok: true, dryRun: true } });
+    t.equal((await two.statuses())[0]?.relationships.length, 0, 'a plan makes nothing');
+
+    t.equal((await order(other, 'POST', '/pause')).status, 200);
+    t.equal((await add(one, { name: 'first' })).status, 201, 'a paused partner counts as running');
+    await failed(t, 'relationship-exists', add(one, { name: 'first', scopeId: ['10.5.0.0'] }), /first/);
+    await failed(t, 'scope-already-in-relationship', add(one, { name: 'second' }), /10\.1\.0\.0 \(first\)/);
+  });
+});
