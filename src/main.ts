@@ -7,6 +7,7 @@ import { startAdmin } from './admin/server.js';
 import { runCli } from './cli/run.js';
 import { loadConfigFile } from './config/load.js';
 import { type DaemonOptions, StartError } from './shell/daemon.js';
+import { peerUser } from './shell/ffi.js';
 import { installService } from './shell/install.js';
 import { lab } from './shell/lab/lab.js';
 import { replay } from './shell/replay.js';
@@ -17,7 +18,7 @@ const PACKAGE = new URL('../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { readonly version: string };
 
 const openAdmin: DaemonOptions['openAdmin'] = (options) =>
-  startAdmin(options).catch((error) => {
+  startAdmin({ ...options, peerUser }).catch((error) => {
     throw error instanceof AdminError ? new StartError(error.message) : error;
   });
 

@@ -18,7 +18,7 @@ import { ApiError, problemOf } from './problem.js';
 import type { Reply, Room } from './route.js';
 import { findRoute, type Match, ROUTES } from './routes.js';
 import { statusOf } from './status.js';
-import { authenticate, authorize, type Caller, UNIX_CALLER } from './tokens.js';
+import { authenticate, authorize, type Caller, unixCaller } from './tokens.js';
 
 export type AdminLog = (
   level: 'info' | 'warn' | 'error',
@@ -34,6 +34,8 @@ export interface AdminOptions {
   readonly tokens: () => readonly Token[];
   /** Running settings as the YAML of a config file. */
   readonly exportConfig: () => Promise<string>;
+  /** The user id at the other end of a unix socket with this descriptor, for the journal. */
+  readonly peerUser?: (descriptor: number) => number;
   readonly log?: AdminLog;
   readonly limits?: Partial<AdminLimits>;
 }
@@ -61,12 +63,14 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   let address: AddressInfo | null = null;
   try {
     if (options.socket) {
-      const server = desk.listener(() => UNIX_CALLER);
+      const server = desk.listener(({ socket }) => unixCaller(userOf(socket, options)));
       await listenUnix(server, options.socket.path, options.socket.mode ?? 0o660);
       servers.push(server);
     }
     if (http) {
-      const server = desk.listener((header) => authenticate(header, options.tokens()));
+      const server = desk.listener(({ headers, socket }) =>
+        authenticate(headers.authorization, socket.remoteAddress, options.tokens()),
+      );
       address = await listenTcp(server, http.host, http.port);
       servers.push(server);
     }
@@ -102,7 +106,18 @@ async function closeAll(servers: readonly Server[], desk: Desk): Promise<void> {
   desk.feed.terminate();
 }
 
-type Authenticate = (authorization: string | undefined) => Caller;
+type Authenticate = (request: IncomingMessage) => Caller;
+
+/** The user at the other end of a unix socket; null where nobody can tell. */
+function userOf(socket: Socket, { peerUser }: AdminOptions): number | null {
+  // Node keeps the descriptor to itself, in a field that every release has had.
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
+  try {
+    return peerUser && handle?.fd !== undefined && handle.fd >= 0 ? peerUser(handle.fd) : null;
+  } catch {
+    return null;
+  }
+}
 
 /** Answers of one connection go out in the order of its requests, and few may wait. */
 interface Line {
@@ -248,7 +263,7 @@ class Desk {
     const isMatch = typeof found === 'object' && 'route' in found;
     if (isMatch && found.route.access === 'open')
       return { match: found, caller: { access: 'read', actor: '' }, search };
-    const caller = who(request.headers.authorization);
+    const caller = who(request);
     if (found === 'malformed')
       throw new ApiError('malformed-request', 'The path is not percent-encoded UTF-8.', { value: path });
     if (found === 'no-path')

@@ -13,7 +13,10 @@ export interface Caller {
   readonly actor: string;
 }
 
-export const UNIX_CALLER: Caller = { access: 'full', actor: 'admin socket' };
+/** Whoever the file mode of the unix socket lets in; `user` null = the system does not tell. */
+export function unixCaller(user: number | null): Caller {
+  return { access: 'full', actor: user === null ? 'admin socket' : `user ${user} by the admin socket` };
+}
 
 /** Each set of tokens is hashed once; a reload brings another array. */
 const digests = new WeakMap<readonly Token[], readonly Buffer[]>();
@@ -26,8 +29,12 @@ function digestsOf(tokens: readonly Token[]): readonly Buffer[] {
   return made;
 }
 
-/** The caller behind an Authorization header; throws ApiError `unauthorized` saying what is missing. */
-export function authenticate(header: string | undefined, tokens: readonly Token[]): Caller {
+/** The caller behind an Authorization header, at the address `from`; throws ApiError `unauthorized` saying what is missing. */
+export function authenticate(
+  header: string | undefined,
+  from: string | undefined,
+  tokens: readonly Token[],
+): Caller {
   if (header === undefined)
     throw unauthorized('The request has no Authorization header: send "Authorization: Bearer TOKEN".');
   const given = /^bearer +([^\s]{1,512})$/i.exec(header)?.[1];
@@ -37,7 +44,10 @@ export function authenticate(header: string | undefined, tokens: readonly Token[
   for (const [index, known] of digestsOf(tokens).entries())
     if (timingSafeEqual(known, digest)) access = tokens[index]!.access;
   if (access === null) throw unauthorized('The token is not one of this server: look into its token file.');
-  return { access, actor: `token ${digest.toString('hex').slice(0, 8)}` };
+  return {
+    access,
+    actor: `token ${digest.toString('hex').slice(0, 8)} from ${from ?? 'a closed connection'}`,
+  };
 }
 
 function unauthorized(detail: string): ApiError {

@@ -2,6 +2,7 @@
 // on the commit of the change (failover.md §2 C holds for operators too).
 
 import { endedLease, freedLease } from '../dhcp/bind.js';
+import type { RelationshipSettings } from '../failover/terms.js';
 import { formatAddress, parseAddress, parseSubnet } from '../wire/address.js';
 import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
 import { difference } from './difference.js';
@@ -26,8 +27,7 @@ export class Commands {
         this.releaseLease(id, actor, command.address);
         return;
       case 'declare-relationship':
-        this.engine.partners.declare(command.settings);
-        this.engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: {} } }]);
+        this.declare(id, actor, command.settings);
         return;
       case 'partner-down':
         this.partnerDown(id, actor, command);
@@ -52,6 +52,26 @@ export class Commands {
         this.setPaused(id, actor, false);
         return;
     }
+  }
+
+  /** What the declaration makes or changes goes into the journal; one that says what runs already leaves no trace. */
+  private declare(id: number, actor: string, settings: RelationshipSettings): void {
+    const { engine } = this;
+    const relationship = settings.name;
+    const before = engine.partners.named(relationship)?.record.settings;
+    engine.partners.declare(settings);
+    const writes: Write[] = [];
+    const then: Effect[] = [];
+    const data = before === undefined ? { before: null, after: settings } : difference(before, settings);
+    if (data.before === null || Object.keys({ ...data.before, ...data.after }).length > 0) {
+      const type = before === undefined ? 'relationship-added' : 'relationship-changed';
+      const event = engine.makeEvent(type, { relationship, ...data }, actor);
+      const value = engine.partners.named(relationship)?.record;
+      writes.push({ table: 'settings', key: `failover/${relationship}`, value });
+      writes.push({ table: 'journal', events: [event] });
+      then.push({ kind: 'event', event });
+    }
+    engine.commit(writes, [...then, { kind: 'reply', id, result: { ok: true, value: {} } }]);
   }
 
   private answer(id: number, result: CommandResult): void {

@@ -21,6 +21,7 @@ export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_BROADCAST = 6;
 const SO_RCVBUF = 8;
+const SO_PEERCRED = 17;
 const SO_BINDTODEVICE = 25;
 const SO_RCVBUFFORCE = 33;
 export const MSG_TRUNC = 0x20;
@@ -199,6 +200,14 @@ export function getOption(fd: number, level: number, name: number): number {
   const length = new Uint8Array(Uint32Array.of(4).buffer);
   checked('getsockopt', libc().getsockopt(fd, level, name, value, length));
   return new Int32Array(value.buffer)[0]!;
+}
+
+/** The user id at the other end of a unix socket (SO_PEERCRED, unix(7)). Throws SystemError. */
+export function peerUser(fd: number): number {
+  const credentials = new Uint8Array(12); // struct ucred: pid, uid, gid
+  const length = new Uint8Array(Uint32Array.of(credentials.length).buffer);
+  checked('getsockopt(SO_PEERCRED)', libc().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length));
+  return new Uint32Array(credentials.buffer)[1]!;
 }
 
 /** Tie a socket to one interface: it receives from there and sends there only. Throws SystemError. */

@@ -126,7 +126,22 @@ t.test('relationships', async (t) => {
     scopes: ['10.77.0.0'],
     timers: TIMER_DEFAULTS,
   } as const;
+  await house.world.command('test', {
+    kind: 'declare-relationship',
+    settings: { ...settings, mcltSeconds: 60 },
+  });
   await house.world.command('test', { kind: 'declare-relationship', settings });
+  await house.world.command('test', { kind: 'declare-relationship', settings });
+  const declared = { actor: 'test', relationship: settings.name };
+  t.match(
+    house.world.journal.filter(({ type }) => type.startsWith('relationship-')),
+    [
+      { ...declared, type: 'relationship-added', data: { before: null, after: { mode: 'hotStandby' } } },
+      { ...declared, data: { before: { mcltSeconds: 60 }, after: { mcltSeconds: 3_600 } } },
+    ],
+    'declared anew as it is, it leaves no trace',
+  );
+  t.equal(house.world.journal.filter(({ type }) => type.startsWith('relationship-')).length, 2);
   const [listed] = (await good(t, 'GET', '/api/v1/failover')).json as api.FailoverResponse;
   t.match(listed, { mode: 'hotStandby', serverRole: 'active', state: 'startup', partnerState: null });
   const path = `/api/v1/failover/${encodeURIComponent(settings.name)}`;
@@ -224,7 +239,7 @@ t.test('a relationship is made, changed and removed', async (t) => {
       Object.entries(order).filter(([key]) => !/^(partnerS|partnerP|scopeId|load)/.test(key)),
     ),
   });
-  t.match(desk.orders[1], /\{"actor":"token [0-9a-f]{8}[^"]*"\}$/);
+  t.match(desk.orders[1], /\{"actor":"token [0-9a-f]{8} from 127\.0\.0\.1"\}$/);
 
   const path = `${FAILOVER}/floor%20one%2Ftwo`;
   desk.orders.length = 0;
@@ -864,7 +879,7 @@ t.test('tokens', async (t) => {
   }
   t.equal(house.world.journal.filter(({ type }) => type === 'paused').length, 0, 'nothing was carried out');
   await call(house, 'POST', '/api/v1/pause', { token: FULL_TOKEN });
-  t.match(house.world.journal.at(-1), { type: 'paused', actor: /^token [0-9a-f]{8}$/ });
+  t.match(house.world.journal.at(-1), { type: 'paused', actor: /^token [0-9a-f]{8} from 127\.0\.0\.1$/ });
   t.notMatch(JSON.stringify([house.said, house.world.journal]), FULL_TOKEN, 'no token in log or journal');
 });
 

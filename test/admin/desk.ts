@@ -19,6 +19,7 @@ import type {
   ReplicationValue,
 } from '../../src/admin/relationship-desk.js';
 import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import { parseAddress } from '../../src/wire/address.js';
 import type { World } from './world.js';
 
 type Failure = Extract<OrderResult<never>, { readonly ok: false }>;
@@ -196,7 +197,7 @@ export function settingsOf(name: string, order: RelationshipOrder): Relationship
   const standby = order.mode === 'hotStandby';
   return {
     name,
-    partnerAddress: /^[\d.]+$/.test(order.partner) ? order.partner : '10.77.0.3',
+    partnerAddress: parseAddress(order.partner) === undefined ? '10.77.0.3' : order.partner,
     partnerPort: 647,
     mode: order.mode ?? 'loadBalance',
     loadBalancePercent: order.loadBalancePercent ?? 50,

@@ -16,6 +16,8 @@ import { AdminError } from '../../src/admin/listen.js';
 import { ROUTES } from '../../src/admin/routes.js';
 import { startAdmin } from '../../src/admin/server.js';
 import type { JournalEvent } from '../../src/engine/effect.js';
+import { peerUser } from '../../src/shell/ffi.js';
+import { FakeDesk } from './desk.js';
 import { call, FULL_TOKEN, furnishedWorld, type House, openHouse, READ_TOKEN, START_AT } from './world.js';
 
 const STATUS = '/api/v1/status';
@@ -256,6 +258,7 @@ t.test('mutated requests never crash, hang or find a bug', async (t) => {
 
 t.test('paths, queries and bodies of any kind never find a bug', async (t) => {
   await open();
+  house.world.desk = new FakeDesk(house.world);
   const words = fc.constantFrom(
     '10.77.0.0',
     '10.77.0.100',
@@ -302,6 +305,17 @@ t.test('paths, queries and bodies of any kind never find a bug', async (t) => {
     'scopeId',
     'acceptClock',
     'dryRun',
+    'partnerServer',
+    'partnerPort',
+    'mode',
+    'loadBalancePercent',
+    'serverRole',
+    'stateSwitchInterval',
+    'sharedSecret',
+    'token',
+    'decision',
+    'from',
+    'keepPartnerScopes',
   );
   const json = fc.letrec((tie) => ({
     value: fc.oneof(
@@ -340,6 +354,25 @@ t.test('paths, queries and bodies of any kind never find a bug', async (t) => {
   );
   t.ok(statuses.has(200) && statuses.has(422));
   t.same(noBugs(), []);
+});
+
+t.test('the journal names the user behind the admin socket', async (t) => {
+  await open();
+  const path = join(house.folder, 'named.sock');
+  const admin = await startAdmin({
+    daemon: house.world,
+    socket: { path },
+    http: null,
+    tokens: () => [],
+    exportConfig: async () => '',
+    peerUser,
+  });
+  await call({ ...house, socket: path }, 'POST', '/api/v1/pause');
+  await admin.close();
+  t.match(house.world.journal.at(-1), {
+    type: 'paused',
+    actor: `user ${process.getuid?.()} by the admin socket`,
+  });
 });
 
 // The live feed.
