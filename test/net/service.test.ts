@@ -117,7 +117,7 @@ class Machine {
   ) {}
 
   static async boot(lab: Lab, host: Host): Promise<Machine> {
-    const root = lab.scratch('machine');
+    const root = lab.scratch(`machine-${host.name}`);
     const outer = host.start([
       'sh',
       join(CHECKOUT, 'test/net/boot.sh'),
@@ -146,7 +146,7 @@ class Machine {
     return { status: result.status, said: result.stdout + result.stderr };
   }
 
-  /** The same for a line that must go well. */
+  /** Its output alone. */
   run(line: string): string {
     return this.tell(line).said;
   }
@@ -243,6 +243,49 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
       );
     } finally {
       await machine.shutDown();
+    }
+  });
+});
+
+/** The lines of the first indented block below a heading of README.md, without their comments. */
+function blockOf(heading: string): readonly string[] {
+  const text = readFileSync(join(CHECKOUT, 'README.md'), 'utf8');
+  const section = text.slice(text.indexOf(`\n## ${heading}\n`));
+  const block = /(?:^ {4}.*\n)+/m.exec(section)?.[0] ?? '';
+  return block
+    .split('\n')
+    .flatMap((line) => (line.trim() === '' ? [] : [line.trim().replace(/ +# .*$/, '')]));
+}
+
+t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, async (t) => {
+  const lines = blockOf('A pair').filter((line) => !line.startsWith('npm ')); // the packages are here already
+  t.equal(lines.length, 7);
+  await withLab(async (lab) => {
+    const lan = lab.lan('lan');
+    const machines: Machine[] = [];
+    try {
+      for (const n of [1, 2]) {
+        const host = lab.host(`dhcp${n}`);
+        host.attach(lan, { address: `10.77.0.${n + 1}/24` });
+        const machine = await Machine.boot(lab, host);
+        machines.push(machine);
+        for (const line of lines) {
+          const [first] = machines;
+          const secret = '/etc/tandem/dhcp1-dhcp2.secret';
+          const mine =
+            n === 2 && line.startsWith('openssl')
+              ? `echo ${first?.run(`cat ${secret}`).trim()} >${secret}`
+              : line.replace('load-balance.dhcp1', `load-balance.dhcp${n}`);
+          const told = machine.tell(`cd /opt/tandem && ${mine}`);
+          t.equal(told.status, 0, `${mine}\n${told.said}`);
+        }
+      }
+      for (const machine of machines) {
+        await until('normal', 20_000, () => / normal +normal /.test(machine.run('tandem failover list')));
+        t.match(machine.run('tandem status'), /No alarms/);
+      }
+    } finally {
+      for (const machine of machines) await machine.shutDown();
     }
   });
 });
