@@ -2,13 +2,14 @@
 // SIGKILL at random moments under load, started again, and held to every ACK that any client has ever seen.
 // TANDEM_KILL_ROUNDS sets the number of rounds (`npm run soak` does more of them).
 
+import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Daemon, type LeaseJson } from './daemon.js';
 import type { AckLine, LoadCounts, LoadOrder } from './load-client.js';
-import { type Host, labUnavailable, withLab } from './namespace.js';
+import { type Host, type Lab, labUnavailable, withLab } from './namespace.js';
 
 const ROUNDS = Number(process.env['TANDEM_KILL_ROUNDS'] ?? 20);
 const CLIENTS = 20_000; // fewer than addresses, so that in long runs old clients come again
@@ -81,8 +82,13 @@ class Ledger {
   }
 }
 
-/** Load until the daemon has been killed; every ACK seen goes to the ledger. Returns the instant of the kill. */
-async function loadAndKill(load: Host, daemon: Daemon, ledger: Ledger, round: number): Promise<number> {
+/** Load until the daemon has come to its `end`; every ACK seen goes to the ledger. Returns the instant of the end. */
+async function loadUntil(
+  load: Host,
+  ledger: Ledger,
+  round: number,
+  end: () => Promise<unknown>,
+): Promise<number> {
   const order: LoadOrder = {
     server: '10.1.0.1',
     relay: '10.1.0.2',
@@ -108,13 +114,12 @@ async function loadAndKill(load: Host, daemon: Daemon, ledger: Ledger, round: nu
   });
   const read = new Promise<void>((resolve) => lines.once('close', resolve));
   await Promise.race([firstAck, generator.exited]);
-  await new Promise((resolve) => setTimeout(resolve, Math.random() * 700));
-  await daemon.stop('SIGKILL');
-  const killedAt = Date.now();
+  await end();
+  const endedAt = Date.now();
   await generator.stop('SIGTERM');
   await read;
   if (counts === undefined) throw new Error(`the load client failed:\n${generator.output.slice(-2000)}`);
-  return killedAt;
+  return endedAt;
 }
 
 t.test(
@@ -139,28 +144,33 @@ t.test(
   },
 );
 
+/** Two hosts, load and server, and a daemon with a scope of 64,000 addresses. */
+function daemonUnderLoad(lab: Lab, server: Readonly<Record<string, unknown>> = {}) {
+  const lan = lab.lan('lan');
+  const [host, load] = [lab.host('server'), lab.host('load')];
+  host.attach(lan, { address: '10.1.0.1/16' });
+  load.attach(lan, { address: '10.1.0.2/16' });
+  const scope = {
+    subnet: '10.1.0.0/16',
+    ranges: ['10.1.4.0-10.1.255.254'],
+    leaseTime: LEASE_SECONDS,
+    conflictDetection: false,
+  };
+  const order = { interfaces: ['eth0'], scopes: [scope], server: { log: { level: 'warn' }, ...server } };
+  return { load, daemon: new Daemon(lab, host, order) };
+}
+
 t.test(`no ACK is forgotten over ${ROUNDS} kills under load`, { skip: labUnavailable() }, async (t) => {
   await withLab(async (lab) => {
-    const lan = lab.lan('lan');
-    const [server, load] = [lab.host('server'), lab.host('load')];
-    server.attach(lan, { address: '10.1.0.1/16' });
-    load.attach(lan, { address: '10.1.0.2/16' });
-    const scope = {
-      subnet: '10.1.0.0/16',
-      ranges: ['10.1.4.0-10.1.255.254'],
-      leaseTime: LEASE_SECONDS,
-      conflictDetection: false,
-    };
-    const daemon = new Daemon(lab, server, {
-      interfaces: ['eth0'],
-      scopes: [scope],
-      server: { log: { level: 'warn' } },
-    });
+    const { load, daemon } = daemonUnderLoad(lab);
     const ledger = new Ledger();
     await daemon.start();
     for (let round = 1; round <= ROUNDS; round += 1) {
       const before = ledger.seen;
-      const killedAt = await loadAndKill(load, daemon, ledger, round);
+      const killedAt = await loadUntil(load, ledger, round, async () => {
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 700));
+        await daemon.stop('SIGKILL');
+      });
       await daemon.start();
       const wrong = ledger.missingFrom(await daemon.leases(), killedAt);
       t.same(wrong.slice(0, 5), [], `round ${round}: ${ledger.seen - before} ACKs, ${ledger.size} leases`);
@@ -171,3 +181,32 @@ t.test(`no ACK is forgotten over ${ROUNDS} kills under load`, { skip: labUnavail
     t.equal(await daemon.stop('SIGTERM'), 0);
   });
 });
+
+t.test(
+  'a full disk: no ACK without its record, one fatal line, exit 1',
+  { skip: labUnavailable() },
+  async (t) => {
+    await withLab(async (lab) => {
+      const disk = lab.scratch('disk');
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=600k', 'tmpfs', disk]);
+      try {
+        const { load, daemon } = daemonUnderLoad(lab, { stateDir: join(disk, 'state') });
+        const ledger = new Ledger();
+        await daemon.start();
+        const endedAt = await loadUntil(load, ledger, 1, () => daemon.process.finished(30_000));
+        t.equal(await daemon.process.exited, 1);
+        const fatal = daemon.process.output.split('\n').filter((line) => line.includes('"level":60'));
+        t.match(fatal, [/could not be put on disk.*No room left for the store/]);
+        t.equal(fatal.length, 1);
+        execFileSync('mount', ['-o', 'remount,size=64m', disk]);
+        await daemon.start();
+        const wrong = ledger.missingFrom(await daemon.leases(), endedAt);
+        t.ok(ledger.seen > 100, `${ledger.seen} ACKs left before the disk was full`);
+        t.same(wrong.slice(0, 5), [], 'and every one of them is known after the start');
+        t.equal(await daemon.stop('SIGTERM'), 0);
+      } finally {
+        execFileSync('umount', ['-l', disk]);
+      }
+    });
+  },
+);
