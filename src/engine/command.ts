@@ -34,7 +34,8 @@ export type Command =
       readonly name: string; // of the relationship
       readonly id: string; // of the relationship; for one that is made: random, 32 hex digits
       readonly coordinator: { readonly address: string; readonly port: number }; // as the partner reaches us
-      readonly participant: { readonly address: string; readonly port: number };
+      /** `host`: the name that an operator called it by. */
+      readonly participant: { readonly address: string; readonly port: number; readonly host?: string };
       readonly change: Change;
     }
   /** Decide a change that is in doubt because the partner that knows cannot be asked. */
@@ -45,6 +46,7 @@ export type Command =
       readonly relationship: string;
       readonly address: string;
       readonly port: number;
+      readonly host?: string; // as an operator called it
     }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }

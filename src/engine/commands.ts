@@ -241,7 +241,7 @@ export class Commands {
   private setPartnerAddress(
     id: number,
     actor: string,
-    { relationship: name, address, port }: Extract<Command, { kind: 'set-partner-address' }>,
+    { relationship: name, address, port, host }: Extract<Command, { kind: 'set-partner-address' }>,
   ): void {
     const { engine } = this;
     const relationship = engine.partners.named(name);
@@ -250,9 +250,11 @@ export class Commands {
       return;
     }
     const before = relationship.record.settings;
-    const after = { ...before, partnerAddress: address, partnerPort: port };
+    const { partnerHost: _host, ...rest } = before;
+    const called = host === undefined ? {} : { partnerHost: host };
+    const after = { ...rest, partnerAddress: address, partnerPort: port, ...called };
     relationship.record = { ...relationship.record, settings: after };
-    const event = engine.makeEvent('relationship-changed', { relationship: name, before, after }, actor);
+    const event = engine.makeEvent('relationship-changed', { relationship: name, ...difference(before, after) }, actor);
     engine.commit(
       [
         { table: 'settings', key: `failover/${name}`, value: relationship.record },

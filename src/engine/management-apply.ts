@@ -91,7 +91,13 @@ class Application implements Applied {
     const { engine, proposal, part } = this;
     const own = this.own(terms);
     const { address, port } = part === 'coordinator' ? proposal.participant : proposal.coordinator;
-    const place = { name: proposal.name, partnerAddress: address, partnerPort: port };
+    const host = part === 'coordinator' ? proposal.participant.host : undefined;
+    const place = {
+      name: proposal.name,
+      partnerAddress: address,
+      partnerPort: port,
+      ...(host === undefined ? {} : { partnerHost: host }),
+    };
     const settings = { ...place, ...own, scopes: scopes.map(scopeIdOf), timers };
     const record: RelationshipRecord = {
       ...newRecord(settings, proposal.id, engine.partners.nextIndex, engine.at),

@@ -30,7 +30,7 @@ export function relationshipView(
   return {
     name: settings.name,
     id: record.id,
-    partnerServer: settings.partnerAddress,
+    partnerServer: settings.partnerHost ?? settings.partnerAddress,
     partnerPort: settings.partnerPort,
     partnerName: record.partner?.serverName ?? null,
     mode: settings.mode,

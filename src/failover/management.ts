@@ -51,7 +51,7 @@ export interface Proposal {
   readonly name: string; // of the relationship
   readonly id: string; // of the relationship
   readonly coordinator: ManagingServer;
-  readonly participant: Pick<ManagingServer, 'address' | 'port'>;
+  readonly participant: Pick<ManagingServer, 'address' | 'port'> & { readonly host?: string }; // as it was called
   readonly change: Change;
 }
 

@@ -35,6 +35,7 @@ export const TIMER_DEFAULTS: RelationshipTimers = {
 export interface RelationshipSettings {
   readonly name: string;
   readonly partnerAddress: string; // dotted quad
+  readonly partnerHost?: string; // the name by which an operator called it; only shown
   readonly partnerPort: number;
   readonly mode: FailoverMode;
   readonly loadBalancePercent: number; // this server's share; load balance only

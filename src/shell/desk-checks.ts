@@ -1,9 +1,11 @@
 // The checks before a relationship is made (product.md): all that can be run are run, in the order of its table, each
 // with its code and one sentence that names the value at fault. Asks the partner once and changes nothing on either.
 
+import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import type { Check, CheckCode, CheckReport } from '../admin/relationship-desk.js';
 import type { Engine } from '../engine/engine.js';
 import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
@@ -34,7 +36,7 @@ export interface CheckRoom {
 export interface Checked {
   readonly report: CheckReport;
   readonly name: string;
-  readonly participant: { readonly address: string; readonly port: number };
+  readonly participant: { readonly address: string; readonly port: number; readonly host?: string };
   readonly coordinator: { readonly address: string; readonly port: number };
   readonly partnerName: string;
   readonly key: ManageKey | null; // the partner secret that was accepted
@@ -83,6 +85,17 @@ export function splitPartner(text: string): { readonly host: string; readonly po
   return port >= 1 && port <= 65_535 ? { host: parts[1] ?? parts[2] ?? '', port } : undefined;
 }
 
+/** A name service that does not answer must not hold up an answer. */
+const NAMES_MS = 4_500;
+
+/** What a name stands for; nothing when it does not resolve in time. */
+export async function addressesOf(host: string): Promise<readonly LookupAddress[]> {
+  const late = new AbortController();
+  const nothing = setTimeout(NAMES_MS, [], { ref: false, signal: late.signal }).catch(() => []);
+  const found = lookup(host, { all: true }).catch(() => []);
+  return Promise.race([found, nothing]).finally(() => late.abort());
+}
+
 class Checks {
   private readonly found = new Map<CheckCode, Check>();
   private address = '';
@@ -112,11 +125,17 @@ class Checks {
     return {
       report: { ok, checks, warnings: this.warnings() },
       name: this.name,
-      participant: { address: this.address, port: this.port },
+      participant: { address: this.address, port: this.port, ...this.calledBy },
       coordinator: { address: this.ownAddress, port },
       partnerName: this.answered?.reply.serverName ?? this.order.partner,
       key: this.answered?.key ?? null,
     };
+  }
+
+  /** The name it was called by, when that is not the address. */
+  private get calledBy(): { readonly host?: string } {
+    const host = splitPartner(this.order.partner)?.host;
+    return host === undefined || isIP(host) !== 0 ? {} : { host };
   }
 
   private put(code: CheckCode, passed: boolean, message: string, value: string | null = null): boolean {
@@ -175,7 +194,7 @@ class Checks {
     this.port = place.port;
     if (isIP(place.host) === 6) return this.isIpv6(place.host);
     if (isIP(place.host) === 0) {
-      const found = await lookup(place.host, { all: true }).catch(() => []);
+      const found = await addressesOf(place.host);
       const four = found.find(({ family }) => family === 4);
       if (!four && found[0]) return this.isIpv6(found[0].address);
       if (!four)

@@ -3,6 +3,7 @@
 // says is put into terms here; whether they may be is the engines' to judge.
 
 import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import type {
   CheckReport,
   DiffValue,
@@ -20,7 +21,7 @@ import type {
 } from '../admin/relationship-desk.js';
 import type { Command } from '../engine/command.js';
 import { type Change, makeChange, sharedTermsOf } from '../engine/management-terms.js';
-import { runChecks, splitPartner } from './desk-checks.js';
+import { addressesOf, runChecks, splitPartner } from './desk-checks.js';
 import { differencesOf } from './desk-differences.js';
 import { badSecret, DeskPartner, type DeskRoom, type Failure, refusal, withDoubt } from './desk-partner.js';
 import { changedTerms, orderedTerms, type Terms } from './desk-terms.js';
@@ -116,7 +117,8 @@ export class Desk implements RelationshipDesk {
         'partner-address-invalid',
         `${JSON.stringify(change.partner)} is no address of a partner`,
       );
-    const moved = place && { address: place.host, port: place.port };
+    const moved = place && (await movedTo(place));
+    if (moved === null) return refusal('partner-name-unresolved', `the name ${place?.host} does not resolve`);
     const reached = await this.partner.reach(name, moved);
     if (!reached.ok) return reached;
     const differs = JSON.stringify(before) !== JSON.stringify(terms.terms);
@@ -360,4 +362,11 @@ function termsInWords(terms: Terms): string {
       ? `load balance, ${loadBalancePercent} percent here`
       : `hot standby, ${standbyRole} here, ${reservePercent} percent for the standby`;
   return `${how}, MCLT ${mcltSeconds} s, authentication ${authenticated ? 'on' : 'off'}`;
+}
+
+/** Where a partner is that was called so; null when the name does not resolve. */
+async function movedTo({ host, port }: { readonly host: string; readonly port: number }) {
+  if (isIP(host) !== 0) return { address: host, port };
+  const found = (await addressesOf(host)).find(({ family }) => family === 4);
+  return found ? { address: found.address, port, host } : null;
 }

@@ -83,9 +83,13 @@ export class SettingsFile {
       config.relationshipSecrets.map((one) => [one.relationship, one.secretFile !== null]),
     );
     return wanted
-      .map((one) =>
-        relationshipSettings(one, secrets.get(one.name) ?? running.get(one.name)?.authenticated ?? false),
-      )
+      .map((one) => {
+        const now = running.get(one.name);
+        const settings = relationshipSettings(one, secrets.get(one.name) ?? now?.authenticated ?? false);
+        // The file knows addresses only; what the partner was called stays while it stays where it is.
+        const same = now?.partnerHost !== undefined && now.partnerAddress === settings.partnerAddress;
+        return same ? { ...settings, partnerHost: now.partnerHost } : settings;
+      })
       .filter((settings) => !isDeepStrictEqual(settings, running.get(settings.name)));
   }
 
