@@ -36,6 +36,8 @@ const NO_ACK: ReadonlySet<number> = new Set([
 
 export class HeldAcks {
   private readonly byAddress = new Map<number, Waiting>();
+  /** Those whose record was not on disk when they were looked at last, by commit. */
+  private unstored: Waiting[] = [];
 
   constructor(private readonly waitMs: () => number) {}
 
@@ -53,16 +55,21 @@ export class HeldAcks {
 
   /** Hold one; an earlier one of the same address is the same client's older request and needs no answer any more. */
   hold(ack: HeldAck): void {
-    this.byAddress.delete(ack.address);
-    this.byAddress.set(ack.address, { ...ack, untilAt: Number.POSITIVE_INFINITY });
+    const { address, revision, commitId, settle } = ack;
+    const waiting = { address, revision, commitId, settle, untilAt: Number.POSITIVE_INFINITY };
+    this.byAddress.delete(address);
+    this.byAddress.set(address, waiting);
+    this.unstored.push(waiting);
   }
 
   /** These commits are on disk: the wait begins. Commits come in order, so the rest need not be looked at. */
   committed(committedId: number, now: number): void {
-    for (const waiting of this.byAddress.values()) {
-      if (waiting.commitId > committedId) return;
-      if (waiting.untilAt === Number.POSITIVE_INFINITY) waiting.untilAt = now + this.waitMs();
+    const { unstored } = this;
+    let stored = 0;
+    while (stored < unstored.length && unstored[stored]!.commitId <= committedId) {
+      unstored[stored++]!.untilAt = now + this.waitMs();
     }
+    if (stored > 0) this.unstored = unstored.slice(stored);
   }
 
   /** The partner's answer to this revision. */

@@ -39,22 +39,19 @@ export function merge(
     return { lease: next, cancelsOwn: false, tellPartner: true };
   }
   const mineCounts = keepsMine(c);
-  const content = {
-    ...contentOf(c, mineCounts),
-    owner: owner.owner,
-    handover: owner.handover,
-    relationship: context.relationship,
-  };
+  const content = contentOf(c, mineCounts);
+  content.owner = owner.owner;
+  content.handover = owner.handover;
+  content.relationship = context.relationship;
   const tellPartner = hasNews(c, content, mineCounts, waiting);
   if (mine !== undefined && sameContent(mine, content)) {
     return { lease: null, cancelsOwn: false, tellPartner: tellPartner || waiting };
   }
   const revision = c.mine.revision + 1;
-  const marks = tellPartner
-    ? { sentRevision: c.mine.sentRevision, ackedRevision: c.mine.ackedRevision }
-    : { sentRevision: revision, ackedRevision: revision };
-  const lease: Lease = { ...content, ...marks, revision };
-  return { lease, cancelsOwn: waiting && !tellPartner, tellPartner };
+  content.revision = revision;
+  content.sentRevision = tellPartner ? c.mine.sentRevision : revision;
+  content.ackedRevision = tellPartner ? c.mine.ackedRevision : revision;
+  return { lease: content, cancelsOwn: waiting && !tellPartner, tellPartner };
 }
 
 /**
@@ -69,7 +66,10 @@ function keepsMine(c: Case): boolean {
   return !receivedIsNewer(c);
 }
 
-function contentOf(c: Case, mineCounts: boolean): Lease {
+/** A record under construction: filled in place, for one is made of every update and copies of it cost the most. */
+type Draft = { -readonly [Field in keyof Lease]: Lease[Field] };
+
+function contentOf(c: Case, mineCounts: boolean): Draft {
   switch (c.received.state) {
     case 'active':
       return activeContent(c, mineCounts);
@@ -87,56 +87,59 @@ function contentOf(c: Case, mineCounts: boolean): Lease {
  * The end's two parts follow rule D: the sender's own part is what it says now, lower or higher; mine is mine. A server
  * in RECOVER has lost count of its own part, so there the later of both memories stands.
  */
-function activeContent(c: Case, mineCounts: boolean): Lease {
+function activeContent(c: Case, mineCounts: boolean): Draft {
   const { mine, received, context } = c;
   const held = mine.state !== 'free' && mine.state !== 'declined';
   const same = held && c.sameClient && mine.relationship === context.relationship;
   const about = mineCounts ? mine : received;
-  const binding = same ? mine : blankLease(mine.address);
-  const toldAt =
-    same && !context.inRecover ? mine.endToldAt : Math.max(binding.endToldAt, received.endPartnerAt);
-  const partnerAt = context.partnerInRecover
-    ? Math.max(binding.endPartnerAt, received.endToldAt)
+  const ownEndAt = same ? mine.endToldAt : 0;
+  const partnerEndAt = same ? mine.endPartnerAt : 0;
+  const draft = clientOf(mine.address, about);
+  draft.state = 'active';
+  draft.startAt = about.startAt;
+  draft.stateSinceAt = about.stateSinceAt;
+  draft.endToldAt = same && !context.inRecover ? ownEndAt : Math.max(ownEndAt, received.endPartnerAt);
+  draft.endPartnerAt = context.partnerInRecover
+    ? Math.max(partnerEndAt, received.endToldAt)
     : received.endToldAt;
-  return {
-    ...clientOf(mine.address, about),
-    state: 'active',
-    startAt: about.startAt,
-    stateSinceAt: about.stateSinceAt,
-    endToldAt: toldAt,
-    endPartnerAt: partnerAt,
-    sentPetAt: binding.sentPetAt,
-    ackedPetAt: binding.ackedPetAt,
-    receivedPetAt: Math.max(binding.receivedPetAt, received.petAt),
-    relayInfo: about.relayInfo,
-    vendorClass: about.vendorClass,
-    userClass: about.userClass,
-    dnsFlags: about.dnsFlags,
-    dnsName: about.dnsName,
-  };
+  draft.sentPetAt = same ? mine.sentPetAt : 0;
+  draft.ackedPetAt = same ? mine.ackedPetAt : 0;
+  draft.receivedPetAt = Math.max(same ? mine.receivedPetAt : 0, received.petAt);
+  draft.relayInfo = about.relayInfo;
+  draft.vendorClass = about.vendorClass;
+  draft.userClass = about.userClass;
+  draft.dnsFlags = about.dnsFlags;
+  draft.dnsName = about.dnsName;
+  return draft;
 }
 
-function declinedContent({ mine, received }: Case, mineCounts: boolean): Lease {
+function declinedContent({ mine, received }: Case, mineCounts: boolean): Draft {
   const about = mineCounts ? mine : received;
   const already = mine.state === 'declined' ? mine.quarantineUntilAt : 0;
-  return {
-    ...clientOf(mine.address, about),
-    state: 'declined',
-    stateSinceAt: about.stateSinceAt,
-    quarantineUntilAt: Math.max(already, received.quarantineUntilAt),
-  };
+  const draft = clientOf(mine.address, about);
+  draft.state = 'declined';
+  draft.stateSinceAt = about.stateSinceAt;
+  draft.quarantineUntilAt = Math.max(already, received.quarantineUntilAt);
+  return draft;
 }
 
 /** Rule C: who acknowledges EXPIRED, RELEASED or RESET treats the address as free. Who held it stays known. */
-function freeContent({ mine, received }: Case, mineCounts: boolean): Lease {
+function freeContent({ mine, received }: Case, mineCounts: boolean): Draft {
   const about = mineCounts ? mine : received;
   const since = mine.state === 'free' ? about : received;
-  return { ...clientOf(mine.address, about), state: 'free', stateSinceAt: since.stateSinceAt };
+  const draft = clientOf(mine.address, about);
+  draft.stateSinceAt = since.stateSinceAt;
+  return draft;
 }
 
-function clientOf(address: number, about: Lease | ReceivedBinding): Lease {
-  const { htype, hardwareAddress, clientId, hostname, lastTransactionAt } = about;
-  return { ...blankLease(address), htype, hardwareAddress, clientId, hostname, lastTransactionAt };
+function clientOf(address: number, about: Lease | ReceivedBinding): Draft {
+  const draft: Draft = blankLease(address);
+  draft.htype = about.htype;
+  draft.hardwareAddress = about.hardwareAddress;
+  draft.clientId = about.clientId;
+  draft.hostname = about.hostname;
+  draft.lastTransactionAt = about.lastTransactionAt;
+  return draft;
 }
 
 /** Would the partner, having sent this, still learn something from my record? */
