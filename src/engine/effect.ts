@@ -49,6 +49,8 @@ export type Effect =
       readonly id: number;
       readonly writes: readonly Write[];
       readonly then: readonly Effect[];
+      /** Nothing waits for it: it may stay for a moment, and ride on the next one. */
+      readonly patient?: boolean;
     }
   /** The operator vouches for a clock that is behind the last operation: let engine time run. */
   | { readonly kind: 'accept-clock' }

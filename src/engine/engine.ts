@@ -302,11 +302,14 @@ export class Engine {
     return new ScopeIndex(settings, this.table, before, (scopeId) => this.partners.authorityOf(scopeId));
   }
 
-  /** Ask for a commit; returns its number. `then` is carried out when the writes are on disk. */
-  commit(writes: readonly Write[], then: readonly Effect[]): number {
+  /**
+   * Ask for a commit; returns its number. `then` is carried out when the writes are on disk. `patient`: nothing waits
+   * for it; the next one takes it along.
+   */
+  commit(writes: readonly Write[], then: readonly Effect[], patient = false): number {
     this.counters.commits++;
     const id = this.nextCommitId++;
-    this.effects.push({ kind: 'commit', id, writes, then });
+    this.effects.push({ kind: 'commit', id, writes, then, patient });
     return id;
   }
 

@@ -291,13 +291,13 @@ class EngineHost implements FailoverHost {
     return Math.max(0, ...this.scopes().map(({ scope }) => longestLeaseSeconds(scope, server)));
   }
 
-  commit({ leases, stored, messages }: FailoverCommit): number {
+  commit({ leases, stored, messages, patient }: FailoverCommit): number {
     const writes: Write[] = leases.map((lease) => this.engine.putLease(lease));
     if (stored !== undefined) {
       const { name } = (stored as RelationshipRecord).settings;
       writes.push({ table: 'settings', key: `failover/${name}`, value: stored });
     }
-    return this.engine.commit(writes, messages.map(linkSend));
+    return this.engine.commit(writes, messages.map(linkSend), patient);
   }
 
   send(message: OutgoingMessage): void {

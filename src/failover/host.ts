@@ -32,6 +32,8 @@ export interface FailoverCommit {
   readonly leases: readonly Lease[];
   readonly stored: unknown; // the relationship's own record; undefined = unchanged
   readonly messages: readonly OutgoingMessage[];
+  /** Nothing waits for it: it may reach the disk a moment later, with the next one. */
+  readonly patient?: boolean;
 }
 
 export interface FailoverHost {

@@ -33,6 +33,8 @@ interface SettingWrite {
 export class Group {
   /** Commits waiting for this transaction. */
   readonly waiters: Waiter[] = [];
+  /** One of them at least is not patient. */
+  urgent = false;
   readonly #addresses: number[] = [];
   readonly #ends: number[] = []; // where in #bytes the record of #addresses[i] ends; for a range its last address
   readonly #starts: number[] = []; // or DELETE, or DELETE_RANGE
@@ -106,6 +108,7 @@ export class Group {
 
   /** Empty it for the next transaction; only once this one is over. */
   clear(): void {
+    this.urgent = false;
     for (const list of [this.waiters, this.#addresses, this.#starts, this.#ends]) list.length = 0;
     this.#settings.length = 0;
     this.#also.length = 0;

@@ -38,8 +38,8 @@ import {
   type StoreSink,
 } from './store.js';
 
-/** How long a touch waits for a commit to ride on. */
-const TOUCH_MS = 100;
+/** How long a touch, and a commit for which nothing waits, stay for one to ride on. */
+const RIDE_MS = 100;
 /** Journal entries a call of `events` returns at most. */
 const EVENTS_A_CALL = 10_000;
 /** Journal rows that one call of `trimEvents` looks at. */
@@ -133,8 +133,8 @@ class LmdbStore implements Store {
   #writing: Group | null = null;
   #scheduled: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #touched: LastOperation | null = null;
-  #touchTimer: NodeJS.Timeout | null = null;
-  #touchDue = false;
+  #rideTimer: NodeJS.Timeout | null = null;
+  #rideDue = false;
   #failure: StoreError | null = null;
   #closed: Promise<void> | null = null;
   #idle: (() => void)[] = [];
@@ -185,8 +185,8 @@ class LmdbStore implements Store {
     return { nextEventSeq: 1 };
   }
 
-  commit(writes: readonly Write[]): Promise<void> {
-    return this.#join((group) => group.add(writes));
+  commit(writes: readonly Write[], patient = false): Promise<void> {
+    return this.#join((group) => group.add(writes), patient);
   }
 
   knows(point: CommitPoint): boolean {
@@ -212,10 +212,14 @@ class LmdbStore implements Store {
     this.#touched = last;
     this.#keepPoint = keepPoint;
     if (this.#failure !== null || this.#closed !== null) return;
-    this.#touchTimer ??= setTimeout(() => {
-      this.#touchDue = true;
+    this.#scheduleRide();
+  }
+
+  #scheduleRide(): void {
+    this.#rideTimer ??= setTimeout(() => {
+      this.#rideDue = true;
       this.#schedule();
-    }, TOUCH_MS);
+    }, RIDE_MS);
   }
 
   events(fromSeq: number, limit: number): readonly JournalEvent[] {
@@ -289,7 +293,7 @@ class LmdbStore implements Store {
       this.#schedule();
       await rested;
     }
-    if (this.#touchTimer !== null) clearTimeout(this.#touchTimer);
+    if (this.#rideTimer !== null) clearTimeout(this.#rideTimer);
     // LMDB's thread reads from the map while it copies.
     await Promise.allSettled(this.#copying);
     await this.#tables.root.close();
@@ -301,11 +305,16 @@ class LmdbStore implements Store {
   }
 
   /** Add to the next transaction; resolves when that is on disk. */
-  #join(add: (group: Group) => void): Promise<void> {
+  #join(add: (group: Group) => void, patient = false): Promise<void> {
     if (this.#failure !== null || this.#closed !== null) return Promise.reject(this.#refusal());
     return new Promise((resolve, reject) => {
       add(this.#filling);
       this.#filling.waiters.push({ resolve, reject });
+      if (patient) {
+        this.#scheduleRide();
+        return;
+      }
+      this.#filling.urgent = true;
       this.#schedule();
     });
   }
@@ -318,6 +327,9 @@ class LmdbStore implements Store {
 
   #write(): void {
     this.#scheduled = null;
+    this.#rideDue = false;
+    if (this.#rideTimer !== null) clearTimeout(this.#rideTimer);
+    this.#rideTimer = null;
     const group = this.#filling;
     this.#filling = this.#resting;
     this.#writing = group;
@@ -344,9 +356,6 @@ class LmdbStore implements Store {
     if (this.#touched === null) return;
     void root.put(ROOT.clock, this.#touched);
     this.#touched = null;
-    this.#touchDue = false;
-    if (this.#touchTimer !== null) clearTimeout(this.#touchTimer);
-    this.#touchTimer = null;
     if (this.#keepPoint) this.#history.put(point);
   }
 
@@ -358,7 +367,8 @@ class LmdbStore implements Store {
     for (const { resolve } of group.waiters) resolve();
     group.clear();
     this.#resting = group;
-    if (!this.#filling.empty || this.#touchDue) this.#schedule();
+    const rest = this.#filling.empty || !(this.#filling.urgent || this.#closed !== null);
+    if (!rest || this.#rideDue) this.#schedule();
     else this.#rest();
   }
 

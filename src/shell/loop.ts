@@ -15,7 +15,7 @@ interface AskedCommit {
   readonly since: number; // when what caused it came in
 }
 
-type PartnerEffect = Extract<
+export type PartnerEffect = Extract<
   Effect,
   { kind: 'dial' | 'link-send' | 'hang-up' | 'manage-call' | 'manage-reply' }
 >;
@@ -114,7 +114,9 @@ export class Loop {
     const batch = this.batch;
     this.batch = [];
     const askedAt = performance.now();
-    this.store.commit(batch.flatMap(({ commit }) => commit.writes)).then(
+    const writes = batch.flatMap(({ commit }) => commit.writes);
+    const patient = batch.every(({ commit }) => commit.patient === true);
+    this.store.commit(writes, patient).then(
       () => this.released(batch, askedAt),
       (error) => {
         this.stopped = true;

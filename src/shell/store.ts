@@ -47,9 +47,9 @@ export interface Store {
   /**
    * Make these writes durable, together or not at all. Resolves when they are on disk, in the order asked for;
    * rejects with StoreError, after which the store must not be used again. Calls made while one is under way, or
-   * within the commit window, share a transaction.
+   * within the commit window, share a transaction. `patient`: it may wait for the next one for a tenth of a second.
    */
-  commit(writes: readonly Write[]): Promise<void>;
+  commit(writes: readonly Write[], patient?: boolean): Promise<void>;
   readonly point: CommitPoint; // newest durable
   /** The newest point that may be told to a partner: `knows` will find it again, whatever happens. */
   readonly tellable: CommitPoint;
