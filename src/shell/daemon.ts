@@ -25,7 +25,7 @@ import { Partnership } from './partnership.js';
 import { PendingCommands } from './pending.js';
 import { openProber, type Prober } from './probe.js';
 import { openRecorder, type Recorder } from './recorder.js';
-import { rehearse } from './rehearsal.js';
+import { rehearseFirst, rehearseInGaps } from './rehearsals.js';
 import { type ApplyOptions, SettingsFile } from './settings-file.js';
 import { type Store, StoreError } from './store.js';
 import { readTokenFile } from './token-file.js';
@@ -140,7 +140,7 @@ export class TandemDaemon {
       daemon.readSecrets(options.config, 'start');
       daemon.load();
       await daemon.applyFile();
-      await rehearse();
+      await rehearseFirst(daemon.engine.partners.all.length);
       daemon.openNetwork();
       await daemon.openPartnerPort();
       await daemon.openAdmin();
@@ -342,6 +342,8 @@ export class TandemDaemon {
       trimBefore: () => this.clock.now() - this.options.config.journalRetention * 1000,
       onFailure: (error) => this.fatal(error),
     });
+    const received = () => this.sockets?.stats().received ?? 0;
+    void rehearseInGaps(this.engine.partners.all.length, received, () => this.stopping !== undefined);
   }
 
   private announce(event: Parameters<Log['event']>[0]): void {
