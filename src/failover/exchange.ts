@@ -191,7 +191,7 @@ export class Exchange {
   ): boolean {
     if (lease !== null || mine === undefined) return false;
     const { address, revision } = mine;
-    if (verdict === 'accept') return this.updates.wasRefused(address, revision);
+    if (verdict === 'accept' && this.updates.wasRefused(address, revision)) return true;
     return !this.updates.mayReply(address, revision, binding.revision);
   }
 

@@ -7,7 +7,7 @@ import type { Role } from './buckets.js';
 import type { Refusal } from './contact.js';
 import type { FailoverHost, OwnIdentity } from './host.js';
 import type { RelationshipRecord } from './record.js';
-import type { ToldState } from './states.js';
+import type { State, ToldState } from './states.js';
 import { disagreements, termsOf } from './terms.js';
 
 /** This server's side of CONNECT and CONNECTACK. `state` is what is told: in STARTUP the saved state, with the flag. */
@@ -64,4 +64,12 @@ export function refusalOf(
 export function idWith(record: RelationshipRecord, hello: PartnerHello, role: Role): string {
   if (record.stored.reachedNormal) return record.id;
   return hello.everNormal || role === 'secondary' ? hello.relationshipId : record.id;
+}
+
+/**
+ * Is the partner in RECOVER, or on its way back there? What it says may come before the STATE by which STARTUP is left.
+ * `state`: its newest STATE of this connection, null = none yet.
+ */
+export function comesFromRecover(state: State | null, hello: PartnerHello | null): boolean {
+  return (state === null || state === 'startup' ? hello?.state : state) === 'recover';
 }

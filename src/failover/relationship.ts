@@ -10,7 +10,7 @@ import type { Role } from './buckets.js';
 import { Contact, type Greeter, type Refusal } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
-import { helloOf, idWith, refusalOf } from './greeting.js';
+import { comesFromRecover, helloOf, idWith, refusalOf } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import { Joining } from './joining.js';
@@ -146,8 +146,8 @@ export class Relationship implements Greeter, ExchangeView {
       role: this.role,
       side: this.side,
       relationship: this.record.index,
-      inRecover: this.state === 'recover',
-      partnerInRecover: this.partnerState === 'recover',
+      inRecover: this.toldState === 'recover',
+      partnerInRecover: comesFromRecover(this.partnerState, this.contact.partner),
       inScope: shared !== undefined,
       reserved: shared?.scope.reservationAt(address) !== undefined,
       ownUnanswered,

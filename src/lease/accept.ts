@@ -23,7 +23,7 @@ export interface JudgeContext {
   readonly role: 'primary' | 'secondary'; // this server's
   readonly side: Side; // this server's
   readonly relationship: number; // local index; marks of another relationship count as never
-  readonly inRecover: boolean; // this server is in RECOVER
+  readonly inRecover: boolean; // this server is in RECOVER, or in STARTUP on its way back there
   readonly partnerInRecover: boolean;
   readonly inScope: boolean; // the address belongs to a scope of this relationship
   readonly reserved: boolean; // this server has a reservation for it

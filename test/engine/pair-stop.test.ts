@@ -83,3 +83,23 @@ t.test('a round hands over all that is missing, though only so much at once', as
   t.equal(pool?.freeOnPartner, Math.round(4096 * 0.4), 'more than three times that');
   t.equal(pool?.freeOnThisServer, 4096 - Math.round(4096 * 0.4));
 });
+
+t.test('a lost store learns who owns what', async (t) => {
+  const pair = new Pair({ relationship: { mode: 'hotStandby', reservePercent: 40, mcltSeconds: 30 } });
+  const { a, b } = pair;
+  const fresh = structuredClone([...a.world.settings]);
+  pair.settle();
+  pair.kill(a);
+  a.world.disk.clear();
+  a.world.settings.clear();
+  for (const [key, value] of fresh) a.world.settings.set(key, value);
+  pair.pass(5_000);
+  pair.start(a);
+  pair.pass(60_000);
+  t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
+  t.same([a.view.unacked, b.view.unacked], [0, 0], 'and they have told each other all there is to tell');
+  const [ours, theirs] = [a.view.pools[0], b.view.pools[0]];
+  t.ok((ours?.freeOnPartner ?? 0) > 0);
+  t.equal(ours?.freeOnPartner, theirs?.freeOnThisServer);
+  t.equal(ours?.freeOnThisServer, theirs?.freeOnPartner);
+});
