@@ -274,6 +274,16 @@ export const relationship = z.object({
     .nullable()
     .describe('leases of a resync that is under way'),
   clockSkewMs: z.number().nullable().describe("the partner's clock minus this server's"),
+  refusedConnection: z
+    .object({
+      at: instant,
+      by: z.enum(['us', 'partner']),
+      reason: z.string(),
+      text: z.string(),
+      from: z.string().nullable().describe('who dialled this server; null = it dialled'),
+    })
+    .nullable()
+    .describe('the newest connection that one of the two refused'),
   refused: z.array(
     z.object({ at: instant, address: z.string(), by: z.enum(['us', 'partner']), reason: z.string() }),
   ),

@@ -95,6 +95,7 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['Partner state', partnerStateSince(view)],
     ['Last contact', contact],
     ...(view.trouble === null ? [] : [['Trouble', view.trouble] as const]),
+    ...(view.refusedConnection === null ? [] : [['Refused link', refusedOf(view)] as const]),
     ['Mode', modeOf(view)],
     ['Role', view.role],
     ['MCLT', duration(view.maxClientLeadTime)],
@@ -106,6 +107,13 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['Clock skew', skewOf(view)],
     ['Id', view.id],
   ];
+}
+
+function refusedOf({ refusedConnection: refused, ...view }: RelationshipView): string {
+  if (refused === null) return 'none';
+  const by = refused.by === 'us' ? 'this server' : (view.partnerName ?? view.partnerServer);
+  const from = refused.from === null ? '' : `, of ${refused.from}`;
+  return `${instant(refused.at)}${from}, by ${by} (${refused.reason}): ${refused.text}`;
 }
 
 function nextPairs(view: RelationshipView): (readonly [string, string])[] {

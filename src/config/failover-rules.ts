@@ -118,7 +118,7 @@ export const FAILOVER_RULES: readonly Rule[] = [
   {
     severity: 'warning',
     find: (file) =>
-      ['secretFile', 'maxClockSkew', 'secrets']
+      ['secretFile', 'secrets']
         .filter((key) => isGiven(partnerOf(file)[key]))
         .map((key) => [`server.partner.${key}`, 'is accepted, but not used in this release']),
   },

@@ -76,7 +76,7 @@ const SERVER_ROWS: readonly KeyRow[] = [
   atStart(key('server.partner.listen', { kind: 'endpoint' }, null, 'Address and port where partners reach this server.')),
   atStart(key('server.partner.address', s.address, null, 'The address that partners dial, and that we dial from; may float between cluster nodes.')),
   atStart(key('server.partner.secretFile', s.path(limit.MAX_PATH), null, 'File with the partner secret. Not used in this release.')),
-  atStart(key('server.partner.maxClockSkew', s.seconds(1, HOUR), MINUTE, 'Largest difference of clocks that is let pass. Not used in this release.')),
+  atStart(key('server.partner.maxClockSkew', s.seconds(1, HOUR), MINUTE, 'Difference of clocks beyond which a new relationship is refused, and one that stands is alarmed.')),
   atStart(key('server.partner.secrets', s.records('server', limit.MAX_PARTNERS, 'unordered'), [], 'Secrets for single partners. Not used in this release.')),
   atStart(must('server.partner.secrets[].server', s.text(64), 'Name of the partner.')),
   atStart(must('server.partner.secrets[].secretFile', s.path(limit.MAX_PATH), 'File with the secret for it.')),

@@ -25,6 +25,7 @@ export const ALARMS = {
   'started-alone': 'this server started without hearing a partner that may have declared it down',
   'not-authenticated': 'a relationship has no secret: nothing proves who the partner is',
   'clock-skew': "the partner's clock and this server's are far apart",
+  clone: 'two processes with the same store are there, on one side or the other',
   'updates-refused': 'the two servers do not agree about an address',
   'resync-stalled': 'the partner stopped in the middle of sending its leases',
   'store-lost': 'the store of this server is lost, or older than its partner remembers',

@@ -48,7 +48,7 @@ export class Commands {
         this.setPaused(id, actor, true);
         return;
       case 'resume':
-        if (command.acceptClock && this.engine.clockHeld) this.engine.push({ kind: 'accept-clock' });
+        if (command.acceptClock) this.engine.wallClock.accept(actor);
         this.setPaused(id, actor, false);
         return;
     }

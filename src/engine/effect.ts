@@ -54,6 +54,8 @@ export type Effect =
     }
   /** The operator vouches for a clock that is behind the last operation: let engine time run. */
   | { readonly kind: 'accept-clock' }
+  /** A partner says that it is now this late. A held clock that agrees with it within maxClockSkew runs again. */
+  | { readonly kind: 'partner-time'; readonly at: number }
   /** Every lease given after the backup was made has ended: the store is as good as any. */
   | { readonly kind: 'accept-restored' }
   /** Connect to the partner of a relationship; answered by `link-up` or `dial-failed`. */

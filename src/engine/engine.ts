@@ -30,6 +30,7 @@ import { Partners } from './partners.js';
 import { Random } from './random.js';
 import { emptySettings, loadSettings, ScopeIndex, type Settings } from './scopes.js';
 import { Snapshot } from './snapshot.js';
+import { CLOCK_ACCEPTED, WallClock } from './wall-clock.js';
 
 export interface EngineOptions {
   readonly name: string; // this server's name
@@ -42,6 +43,7 @@ export interface EngineOptions {
   /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */
   readonly clockHeld: boolean;
   readonly wallAheadMs: number; // wall clock minus engine time at start
+  readonly maxClockSkewMs?: number; // against partners; default a minute
   readonly seed: readonly [number, number]; // two random 32-bit numbers: keys of hashes that clients could attack
   readonly restored: boolean; // the store came from a backup
   readonly traceDrops: boolean; // announce each packet that gets no answer, with its reason
@@ -56,6 +58,7 @@ export class Engine {
   readonly counters = new CounterSet();
   readonly alarms: Alarms;
   readonly notices: Notices;
+  readonly wallClock: WallClock;
   readonly memory: Memory;
   index: ScopeIndex;
   paused = false;
@@ -90,6 +93,7 @@ export class Engine {
       this.record(raised ? 'alarm-raised' : 'alarm-cleared', data);
     });
     this.notices = new Notices(this);
+    this.wallClock = new WallClock(this);
     this.context = new DialogueContext(this);
     this.commands = new Commands(this);
     this.random = new Random(options.seed);
@@ -129,16 +133,16 @@ export class Engine {
       else this.management.load(key, value);
     }
     this.index = this.indexOf(loadSettings(this.stored), null);
+    const accepted = this.stored.get(CLOCK_ACCEPTED);
     this.stored.clear();
     this.sampleAt = at + SAMPLE_MS;
     const { wallAheadMs, restored, name } = this.options;
     const data = { name, scopes: this.index.all.length, leases: this.table.size };
     this.record('server-started', data);
     if (this.paused) this.alarms.raise(at, 'paused', 'paused: no client is answered until `tandem resume`');
-    if (this.clockHeld) this.notices.clockHeld();
     for (const served of this.index.all) this.notices.declined(served);
     if (restored) this.notices.restored();
-    this.notices.clock(wallAheadMs);
+    this.wallClock.begin(wallAheadMs, accepted);
     this.partners.begin();
     this.management.begin();
     return this.takeEffects();
@@ -175,7 +179,7 @@ export class Engine {
         this.partners.takeAll('stop');
         break;
       case 'link-up':
-        this.partners.linkUp(input.link, input.relationship);
+        this.partners.linkUp(input.link, input.relationship, input.from);
         break;
       case 'link-bytes':
         this.partners.linkBytes(input.link, input.bytes);
@@ -191,12 +195,9 @@ export class Engine {
         this.management.take(input);
         break;
       case 'clock-stepped':
-        this.notices.clock(input.wallAheadMs);
-        break;
       case 'clock-released':
-        this.clockHeld = false;
-        this.alarms.clear('clock-held');
-        this.notices.clock(input.wallAheadMs);
+      case 'clock-held':
+        this.wallClock.take(input);
         break;
       case 'alarm':
         if (input.message === null) this.alarms.clear(input.code);
@@ -316,6 +317,11 @@ export class Engine {
   /** The newest commit asked for. */
   get issued(): number {
     return this.nextCommitId - 1;
+  }
+
+  /** Skew of a partner's clock that is let pass. */
+  get maxClockSkewMs(): number {
+    return this.options.maxClockSkewMs ?? 60_000;
   }
 
   /** The newest commit that is on disk. */

@@ -68,6 +68,11 @@ export const EVENTS = {
     text: '{relationship}: promised to {change}; whether it is done is for {coordinator} to say',
   },
   'change-decided': { level: 'info', journal: true, text: '{relationship}: {change} {decision}' },
+  'clock-accepted': {
+    level: 'warn',
+    journal: true,
+    text: '{actor} says that the wall clock is right, {wallAheadMs} ms ahead of engine time',
+  },
   'failover-state': {
     level: 'warn',
     journal: true,
@@ -77,6 +82,11 @@ export const EVENTS = {
     level: 'info',
     journal: true,
     text: '{relationship}: connected {connected} {partner} {reason}',
+  },
+  'failover-link-refused': {
+    level: 'warn',
+    journal: true,
+    text: '{relationship}: connection refused by {by} ({reason}): {text}',
   },
   'failover-refused': { level: 'warn', journal: true, text: 'update of {address} refused by {by}: {reason}' },
   'alarm-raised': { level: 'warn', journal: true, text: '{code}: {message}' },

@@ -40,7 +40,12 @@ export type Input =
   /** This commit and all before it are on disk: commits finish in the order they were asked for. */
   | { readonly kind: 'committed'; readonly id: number; readonly point?: CommitPoint }
   /** A connection to a partner is open; `relationship` is whose it is when we dialled it, else null. */
-  | { readonly kind: 'link-up'; readonly link: number; readonly relationship: string | null }
+  | {
+      readonly kind: 'link-up';
+      readonly link: number;
+      readonly relationship: string | null;
+      readonly from?: string; // the other end, dotted quad
+    }
   | { readonly kind: 'link-bytes'; readonly link: number; readonly bytes: Uint8Array }
   | { readonly kind: 'link-down'; readonly link: number; readonly reason: string }
   | { readonly kind: 'dial-failed'; readonly relationship: string; readonly reason: string }
@@ -56,6 +61,8 @@ export type Input =
   | { readonly kind: 'manage-answer'; readonly call: number; readonly answer: ManageAnswer }
   /** The wall clock was stepped while we ran: it now differs from engine time by this much (positive = wall ahead). */
   | { readonly kind: 'clock-stepped'; readonly wallAheadMs: number }
+  /** The clock is held, so engine time stands still and no deadline comes: every second. */
+  | { readonly kind: 'clock-held' }
   /** A held clock has passed the last operation, or was accepted: engine time runs. */
   | { readonly kind: 'clock-released'; readonly wallAheadMs: number }
   /** The shell found something an operator should know (null: it is over). */

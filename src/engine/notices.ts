@@ -1,4 +1,4 @@
-// What the engine has to tell operators of scopes, clock and store: when each alarm stands, and how often each event is
+// What the engine has to tell operators of scopes and store: when each alarm stands, and how often each event is
 // said. Watches and tells; what follows for clients is decided elsewhere.
 
 import type { ServedScope } from '../dhcp/context.js';
@@ -13,8 +13,6 @@ import { isoOf } from './instants.js';
 
 /** A scope that stays exhausted says so once in this time. */
 const EXHAUSTED_QUIET_MS = 60_000;
-/** Wall clock steps up to this are slewing, not stepping. */
-const STEP_ALARM_MS = 2_000;
 
 export class Notices {
   private readonly exhaustedSaidAt = new Map<string, number>();
@@ -64,23 +62,6 @@ export class Notices {
       return lease?.state === 'active' && reservation !== undefined && !isReservedFor(reservation, lease);
     });
     if (!held) alarms.clear('reservation-held', { scopeId });
-  }
-
-  /** The wall clock is this far from engine time. */
-  clock(wallAheadMs: number): void {
-    if (Math.abs(wallAheadMs) <= STEP_ALARM_MS) {
-      this.engine.alarms.clear('clock-stepped');
-      return;
-    }
-    const seconds = Math.round(wallAheadMs / 1000);
-    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length, and every instant shown is off by as much`;
-    this.engine.alarms.raise(this.engine.at, 'clock-stepped', message);
-  }
-
-  /** Engine time stands still until the wall clock has caught up. */
-  clockHeld(): void {
-    const message = `the wall clock is behind the last operation (${isoOf(this.engine.at)}): nobody is answered until it has caught up, or \`tandem resume --accept-clock\``;
-    this.engine.alarms.raise(this.engine.at, 'clock-held', message);
   }
 
   /**

@@ -25,10 +25,12 @@ import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
 import type { CommitPoint } from './input.js';
 import { RelationshipAlarms } from './relationship-alarms.js';
+import { Strangers } from './strangers.js';
 
 interface Link {
   readonly reader: FrameReader;
   relationship: Relationship | null; // null until CONNECT names it
+  readonly from: string; // the other end, dotted quad; '' = not known
 }
 
 export class Partners {
@@ -38,9 +40,11 @@ export class Partners {
   private readonly heldAlone = new Map<string, HeldAuthority>(); // by scope id
   private readonly links = new Map<number, Link>();
   readonly alarms: RelationshipAlarms;
+  private readonly strangers: Strangers;
 
   constructor(private readonly engine: Engine) {
     this.alarms = new RelationshipAlarms(engine);
+    this.strangers = new Strangers(engine);
   }
 
   get all(): readonly Relationship[] {
@@ -173,9 +177,9 @@ export class Partners {
 
   // ---- connections
 
-  linkUp(link: number, relationship: string | null): void {
+  linkUp(link: number, relationship: string | null, from = ''): void {
     const found = relationship === null ? null : (this.byName.get(relationship) ?? null);
-    this.links.set(link, { reader: new FrameReader(), relationship: found });
+    this.links.set(link, { reader: new FrameReader(), relationship: found, from });
     found?.contact.opened(link);
   }
 
@@ -223,10 +227,31 @@ export class Partners {
   }
 
   private refuse(link: number, xid: number, text: string): void {
+    this.strangers.refused(text, this.addressOf(link));
     const message = { kind: 'disconnect', reason: REJECT_NUMBERS['relationship-unknown'], text } as const;
     this.engine.push({ kind: 'link-send', link, bytes: encodeFrame({ xid, message }) });
     this.engine.push({ kind: 'hang-up', link, reason: text });
     this.links.delete(link);
+  }
+
+  addressOf(link: number): string {
+    return this.links.get(link)?.from ?? '';
+  }
+
+  // ---- the clock
+
+  /** The clock is held: a partner that agrees with it would release it. */
+  askTime(): void {
+    for (const relationship of this.all) relationship.contact.askTime();
+  }
+
+  clockReleased(): void {
+    for (const relationship of this.all) relationship.clockReleased();
+  }
+
+  /** Partners hear in a CONNECT what is vouched for now. */
+  clockAccepted(): void {
+    for (const { contact } of this.all) contact.hangUp('link-renewed', 'an operator accepted the clock');
   }
 
   // ---- time and disk
@@ -279,6 +304,24 @@ class EngineHost implements FailoverHost {
 
   knowsPoint(point: CommitPoint): boolean {
     return this.engine.options.knowsPoint?.(point) ?? true;
+  }
+
+  get maxClockSkewMs(): number {
+    return this.engine.maxClockSkewMs;
+  }
+  get clockAheadMs(): number {
+    return this.engine.wallClock.acceptedMs;
+  }
+  get clockHeld(): boolean {
+    return this.engine.clockHeld;
+  }
+
+  partnerTime(at: number): void {
+    this.engine.push({ kind: 'partner-time', at });
+  }
+
+  addressOf(link: number): string {
+    return this.engine.partners.addressOf(link);
   }
 
   scopes(): readonly SharedScope[] {

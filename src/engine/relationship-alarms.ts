@@ -15,12 +15,10 @@ interface Row {
   /** How long the condition must stand. */
   readonly afterMs: (relationship: Relationship) => number;
   /** Since when it stands, engine time; 0 = it does not. */
-  readonly sinceAt: (relationship: Relationship) => number;
+  readonly sinceAt: (relationship: Relationship, engine: Engine) => number;
   readonly message: (relationship: Relationship) => string;
 }
 
-/** Beyond this clocks are wrong, not merely unequal (product.md `maxClockSkew`). */
-const SKEW_MS = 60_000;
 /** A refused update is most often overtaken by one that is accepted; it is an alarm only if none is. */
 const REFUSED_MS = 10_000;
 /** Looked at this often at most, but when a state changed or a wait is over. */
@@ -83,12 +81,28 @@ const ROWS: readonly Row[] = [
   {
     code: 'clock-skew',
     afterMs: atOnce,
-    sinceAt: ({ contact: { offset }, startedAt }) =>
-      offset.known && Math.abs(offset.offsetMs) > SKEW_MS ? startedAt : 0,
+    sinceAt: (relationship, { maxClockSkewMs }) => {
+      const skewed = Math.abs(relationship.clockSkewMs ?? 0) > maxClockSkewMs;
+      return skewed || isRefusedForSkew(relationship) ? relationship.startedAt : 0;
+    },
     message: (relationship) => {
-      const { offsetMs } = relationship.contact.offset;
-      const direction = offsetMs > 0 ? 'ahead of' : 'behind';
-      return `the clock of ${partnerNameOf(relationship)} is ${duration(Math.abs(offsetMs))} ${direction} this server's: leases stay correct, but set the clock that is wrong`;
+      const { contact, clockSkewMs, record } = relationship;
+      if (!record.stored.reachedNormal && contact.refused.newest !== null) return contact.refused.newest.text;
+      const skewMs = clockSkewMs ?? 0;
+      const direction = skewMs > 0 ? 'ahead of' : 'behind';
+      return `the clock of ${partnerNameOf(relationship)} is ${duration(Math.abs(skewMs))} ${direction} this server's: leases stay correct, but set the clock that is wrong`;
+    },
+  },
+  {
+    code: 'clone',
+    afterMs: atOnce,
+    sinceAt: ({ isClone, contact, startedAt }) => (isClone ? startedAt : contact.refused.cloneSeenSinceAt),
+    message: (relationship) => {
+      const partner = partnerNameOf(relationship);
+      if (relationship.isClone)
+        return `${partner} is connected to another process with the store of this server: this one is a clone and answers nobody; stop it, or give it a stateDir of its own`;
+      const from = relationship.contact.refused.newest?.from;
+      return `a second process with the store of ${partner} asks for a connection${from ? ` from ${from}` : ''}, and is refused: find it and stop it, it may answer clients`;
     },
   },
   {
@@ -126,6 +140,11 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** A relationship that cannot begin because of the clocks, by the word of either server. */
+function isRefusedForSkew({ connected, record, contact }: Relationship): boolean {
+  return !connected && !record.stored.reachedNormal && contact.refused.newest?.reason === 'time-mismatch';
+}
+
 /** Looks after the alarms of all relationships. */
 export class RelationshipAlarms {
   /** Name → when to look again although nothing else happens. */
@@ -141,7 +160,7 @@ export class RelationshipAlarms {
     const subject = { relationship: name };
     let dueAt = Number.POSITIVE_INFINITY;
     for (const row of ROWS) {
-      const since = row.sinceAt(relationship);
+      const since = row.sinceAt(relationship, this.engine);
       const raiseAt = since + row.afterMs(relationship);
       if (since === 0) alarms.clear(row.code, subject);
       else if (at >= raiseAt) alarms.raise(at, row.code, row.message(relationship), subject);

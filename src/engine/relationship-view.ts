@@ -19,7 +19,7 @@ export function relationshipView(
   relationship: Relationship,
   forecast: Forecast = () => null,
 ): RelationshipView {
-  const { record, contact, exchange } = relationship;
+  const { record, contact, exchange, clockSkewMs } = relationship;
   const { settings, stored } = record;
   const balanced = settings.mode === 'loadBalance';
   const pools = sharedScopes(engine, relationship).map((shared) =>
@@ -60,7 +60,8 @@ export function relationshipView(
     trouble: relationship.connected || contact.lastTrouble === '' ? null : contact.lastTrouble,
     unacked: exchange.updates.unacked,
     resync: relationship.resync,
-    clockSkewMs: contact.offset.known ? Math.round(contact.offset.offsetMs) : null,
+    clockSkewMs: clockSkewMs === null ? null : Math.round(clockSkewMs),
+    refusedConnection: refusedConnection(relationship),
     refused: exchange.refusals
       .list()
       .map(({ at, address, by, reason }) => ({ at: isoOf(at), address: formatAddress(address), by, reason })),
@@ -121,6 +122,13 @@ function withExhaustion(
   return [...dated, ...next.filter(({ at }) => at === null)];
 }
 
+function refusedConnection({ contact }: Relationship): RelationshipView['refusedConnection'] {
+  const { newest } = contact.refused;
+  if (newest === null) return null;
+  const { at, by, reason, text, from } = newest;
+  return { at: isoOf(at), by, reason, text, from: from === '' ? null : from };
+}
+
 /** Instants ahead of and behind a relationship, engine time; 0 = none. */
 function relationshipInstants(relationship: Relationship) {
   return {
@@ -158,11 +166,12 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
     neverNormal: !stored.reachedNormal,
     alone: facts.alone,
     clockInDoubt: facts.clockInDoubt,
+    takenForClone: facts.takenForClone,
     freeOwn: sum((pool) => pool.freeOnThisServer),
     freePartner: sum((pool) => pool.freeOnPartner),
     unanswered: relationship.exchange.updates.unacked,
     resync: relationship.resync,
-    startupUntilAt: relationship.startupUntilAt,
+    startupUntilAt: finite(relationship.startupUntilAt),
     waitUntilAt: relationship.recoverWaitUntilAt,
     automaticAt: relationshipInstants(relationship).automaticAt,
     partnerShareAt: finite(relationship.ruleE.partnerFreeUsableAt),

@@ -131,6 +131,14 @@ export interface RelationshipView {
     readonly leftMs: number | null;
   } | null;
   readonly clockSkewMs: number | null; // partner's clock minus this server's; null = not measured
+  /** The newest connection that one of the two refused since the start of the process. */
+  readonly refusedConnection: {
+    readonly at: string;
+    readonly by: 'us' | 'partner';
+    readonly reason: string; // stable, of the table of reject reasons
+    readonly text: string; // the same sentence on both servers
+    readonly from: string | null; // who dialled us; null = we dialled
+  } | null;
   /** Newest updates that one of the two did not take, oldest first. */
   readonly refused: readonly {
     readonly at: string;

@@ -1,23 +1,27 @@
-// The connection of one relationship (draft-ietf-dhc-failover-12 §7.8, §7.9, §7.11, §8): dialling with back-off, the
-// greeting with its checks, CONTACT and silence, the clock offset. One connection counts at a time; in doubt the one
-// that the primary dialled. Says when contact is made and lost; knows no server states.
+// The connection of one relationship (draft-ietf-dhc-failover-12 §7.8, §7.9, §7.11, §8; failover.md §5): dialling with
+// back-off, the greeting with its checks, CONTACT and silence, the clock offset, and clones. One connection counts at a
+// time; in doubt the one that the primary dialled. Says when contact is made and lost; knows no server states.
 
 import type { PartnerClock } from '../lease/lifetime.js';
 import type {
   ConnectAckMessage,
   ContactMessage,
+  DisconnectMessage,
   PartnerHello,
   PartnerMessage,
 } from '../wire/partner-message.js';
-import { ACCEPTED, PROTOCOL_VERSIONS, REJECT_NUMBERS, type RejectReason } from '../wire/partner-values.js';
+import {
+  ACCEPTED,
+  PROTOCOL_VERSIONS,
+  REJECT_NUMBERS,
+  type RejectReason,
+  rejectReason,
+} from '../wire/partner-values.js';
+import { cloneRefusal, theirsCounts, versionRefusal } from './greeting.js';
 import type { FailoverHost } from './host.js';
 import { ClockOffset } from './offset.js';
+import { type Refusal, RefusedConnections } from './refused.js';
 import type { RelationshipTimers } from './terms.js';
-
-export interface Refusal {
-  readonly reason: RejectReason;
-  readonly text: string;
-}
 
 /** What the greeting asks the relationship. */
 export interface Greeter {
@@ -25,10 +29,14 @@ export interface Greeter {
   hello(): PartnerHello;
   /** Is this the partner, and do we agree? Taking note of it is `met`'s. */
   refuses(hello: PartnerHello): Refusal | null;
+  /** The same question, asked once the clocks are compared. */
+  refusesClock(hello: PartnerHello): Refusal | null;
   /** The greeting is over: both know and accept each other. */
   met(hello: PartnerHello): void;
   lost(reason: string): void;
-  /** The secondary leaves dialling to the primary once roles are known. */
+  /** The partner is connected to another process that says to be this server. */
+  takenForClone(): void;
+  /** The secondary leaves dialling to the primary once roles are known and both have met. */
   readonly dials: boolean;
 }
 
@@ -43,16 +51,41 @@ interface Connection {
   theirT3HeardAt: number;
 }
 
+/** A CONNECT by which somebody asks to take the place of the connection that is up. */
+interface Newcomer {
+  readonly link: number;
+  readonly xid: number;
+  readonly hello: PartnerHello;
+  readonly t1At: number;
+  readonly askedAt: number; // when it came, and the old connection was asked
+}
+
 const FIRST_BACKOFF_MS = 200;
 const LONGEST_BACKOFF_MS = 5_000;
+/** While the clock is held nothing else tells that a connection is silent. */
+const HELD_TRIES = 3;
+
+/** DISCONNECTs that end a connection but refuse nobody. */
+const PARTING: ReadonlySet<RejectReason> = new Set<RejectReason>([
+  'no-traffic',
+  'link-renewed',
+  'stopping',
+  'not-understood',
+  'unknown-error',
+]);
 
 export class Contact {
   offset = new ClockOffset();
+  readonly refused: RefusedConnections;
+  /** What the partner's operator vouches for, of the newest greeting: its clock minus its engine time. */
+  theirClockAheadMs = 0;
   private connection: Connection | null = null;
+  private newcomer: Newcomer | null = null;
   private dialAt = 0; // 0 = not waiting to dial
   private dialling = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private xid = 0;
+  private heldTries = 0;
   /** Newest instant at which the partner was heard in this process; 0 = never. */
   heardAt = 0;
   /** Why the last connection was refused or ended, for people. */
@@ -61,7 +94,9 @@ export class Contact {
   constructor(
     private readonly host: FailoverHost,
     private readonly greeter: Greeter,
-  ) {}
+  ) {
+    this.refused = new RefusedConnections(host);
+  }
 
   /** The connection that is up, greeting done; null otherwise. */
   get link(): number | null {
@@ -86,20 +121,24 @@ export class Contact {
   }
 
   nextDeadline(): number {
-    const { connection } = this;
+    const { connection, newcomer } = this;
     if (connection) {
       const { contactIntervalMs, receiveTimerMs } = this.greeter.timers;
       const silentAt = connection.heardAt + receiveTimerMs;
-      return connection.hello ? Math.min(silentAt, connection.saidAt + contactIntervalMs) : silentAt;
+      const answeredBy = newcomer ? newcomer.askedAt + receiveTimerMs : Number.POSITIVE_INFINITY;
+      const sayAt = connection.hello ? connection.saidAt + contactIntervalMs : Number.POSITIVE_INFINITY;
+      return Math.min(silentAt, sayAt, answeredBy);
     }
     return this.dialAt === 0 ? Number.POSITIVE_INFINITY : this.dialAt;
   }
 
   onDeadline(): void {
-    const { connection, host } = this;
+    const { connection, newcomer, host } = this;
     const { contactIntervalMs, receiveTimerMs } = this.greeter.timers;
     if (connection && host.at >= connection.heardAt + receiveTimerMs) {
       this.hangUp('no-traffic', `nothing heard for ${receiveTimerMs} ms`);
+    } else if (newcomer && host.at >= newcomer.askedAt + receiveTimerMs) {
+      this.hangUp('no-traffic', 'a new process of the partner is there, and the old one does not answer');
     } else if (connection?.hello && host.at >= connection.saidAt + contactIntervalMs) this.sayContact();
     else if (!connection && this.dialAt !== 0 && host.at >= this.dialAt) this.dial();
   }
@@ -118,6 +157,20 @@ export class Contact {
     const jitter = 0.75 + (this.host.identity.startCounter % 7) / 14;
     this.dialAt = this.host.at + Math.round(this.backoffMs * jitter);
     this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
+  }
+
+  /** The clock is held, so that no deadline comes: ask the partner what time it is. Called every second. */
+  askTime(): void {
+    if (this.connection && ++this.heldTries < HELD_TRIES) return;
+    this.heldTries = 0;
+    this.hangUp('no-traffic', 'nothing heard');
+    if (!this.dialling) this.dial();
+  }
+
+  /** The clock runs again: begin as after a start. */
+  clockReleased(): void {
+    this.hangUp('link-renewed', 'the clock runs again');
+    this.begin();
   }
 
   /** A connection that we dialled is open: greet. */
@@ -139,22 +192,49 @@ export class Contact {
 
   /** CONNECT on a connection that somebody else dialled. */
   connectReceived(link: number, xid: number, hello: PartnerHello, t1At: number): void {
-    const refusal = this.mayReplace(hello) ?? checkVersion(hello) ?? this.greeter.refuses(hello);
+    const newcomer = { link, xid, hello, t1At, askedAt: this.host.at };
+    const refusal = versionRefusal(hello) ?? this.greeter.refuses(hello) ?? this.heldClock(hello, t1At);
     if (refusal) {
-      this.answerConnect(link, xid, t1At, refusal);
-      this.host.hangUp(link, refusal.text);
+      this.refuse(newcomer, refusal);
       return;
     }
-    if (this.connection) this.drop('a newer connection of the partner');
+    const { connection } = this;
+    const ask = connection?.hello && connection.hello.nonce !== hello.nonce;
+    const busy = ask
+      ? this.newcomer !== null
+      : connection?.dialled && !theirsCounts(this.greeter.hello(), hello);
+    if (busy) {
+      const answer = { reason: 'duplicate-connection', text: 'there is a connection already' } as const;
+      this.answerConnect(newcomer, answer);
+      this.host.hangUp(link, answer.text);
+    } else if (ask) {
+      // Another process of the partner. If the one that is connected answers, this is a clone (failover.md §5).
+      this.newcomer = newcomer;
+      this.sayContact();
+    } else this.accept(newcomer);
+  }
+
+  private accept(newcomer: Newcomer): void {
+    const { link, hello } = newcomer;
+    if (this.connection) {
+      this.host.hangUp(this.connection.link, 'a newer connection of the partner');
+      this.drop('a newer connection of the partner');
+    }
     // Nothing of the partner's means anything before its clock is known, which its first CONTACT brings.
     this.connection = { ...this.fresh(link, false), greeting: hello };
     this.offset = new ClockOffset();
     this.dialAt = 0;
-    this.answerConnect(link, xid, t1At, null);
+    this.answerConnect(newcomer, null);
   }
 
-  private answerConnect(link: number, xid: number, t1At: number, refusal: Refusal | null): void {
-    const { at } = this.host;
+  private refuse(newcomer: Newcomer, refusal: Refusal): void {
+    if (!this.connection?.hello) this.lastTrouble = refusal.text;
+    this.refused.note('us', refusal, this.host.addressOf(newcomer.link));
+    this.answerConnect(newcomer, refusal);
+    this.host.hangUp(newcomer.link, refusal.text);
+  }
+
+  private answerConnect({ link, xid, t1At, askedAt }: Newcomer, refusal: Refusal | null): void {
     const answer: ConnectAckMessage = {
       kind: 'connect-ack',
       rejectReason: refusal ? REJECT_NUMBERS[refusal.reason] : ACCEPTED,
@@ -162,21 +242,19 @@ export class Contact {
       version: refusal ? 0 : PROTOCOL_VERSIONS.high,
       hello: refusal ? null : this.greeter.hello(),
       t1At,
-      t2At: at,
-      t3At: at,
+      t2At: askedAt,
+      t3At: this.host.at,
     };
     this.host.send({ link, xid, message: answer });
   }
 
-  /** Two connections meet when both dial: the one that the primary dialled stays. */
-  private mayReplace(hello: PartnerHello): Refusal | null {
-    const { connection } = this;
-    if (!connection) return null;
-    const ours = this.greeter.hello();
-    const theirsCounts = hello.serverName < ours.serverName || hello.role === 'primary';
-    if (connection.dialled && !theirsCounts)
-      return { reason: 'duplicate-connection', text: 'there is a connection already' };
-    return null;
+  /** While this server's clock is in doubt, all that a partner is asked for is the time. */
+  private heldClock(hello: PartnerHello, theirAt: number): Refusal | null {
+    if (!this.host.clockHeld) return null;
+    this.host.partnerTime(theirAt + hello.clockAheadMs);
+    const { serverName } = this.host.identity;
+    const text = `${serverName} waits for its clock, which is behind its last operation`;
+    return { reason: 'time-mismatch', text };
   }
 
   connectAckReceived(link: number, ack: ConnectAckMessage): void {
@@ -184,11 +262,13 @@ export class Contact {
     if (!connection || connection.link !== link || connection.hello) return;
     connection.heardAt = this.host.at;
     if (ack.rejectReason !== ACCEPTED || !ack.hello) {
-      this.hangUp('unknown-error', `refused by the partner: ${ack.text}`);
+      this.refusedByPartner({ reason: rejectReason(ack.rejectReason).name, text: ack.text });
       return;
     }
-    const refusal = this.greeter.refuses(ack.hello);
+    const refusal =
+      versionRefusal(ack.hello) ?? this.greeter.refuses(ack.hello) ?? this.heldClock(ack.hello, ack.t3At);
     if (refusal) {
+      this.refused.note('us', refusal);
       this.hangUp(refusal.reason, refusal.text);
       return;
     }
@@ -199,34 +279,62 @@ export class Contact {
     this.established(ack.hello);
   }
 
+  private refusedByPartner(refusal: Refusal): void {
+    const { reason, text } = refusal;
+    if (reason !== 'duplicate-connection') this.refused.note('partner', refusal);
+    this.hangUp('unknown-error', `refused by the partner: ${text}`);
+    if (reason === 'clone') this.greeter.takenForClone();
+  }
+
   private established(hello: PartnerHello): void {
-    if (!this.connection) return;
-    this.connection.hello = hello;
-    this.connection.greeting = null;
+    const { connection } = this;
+    if (!connection) return;
+    this.theirClockAheadMs = hello.clockAheadMs;
+    const refusal = this.greeter.refusesClock(hello);
+    if (refusal) {
+      this.refused.note('us', refusal, connection.dialled ? '' : this.host.addressOf(connection.link));
+      this.hangUp(refusal.reason, refusal.text);
+      return;
+    }
+    connection.hello = hello;
+    connection.greeting = null;
     this.backoffMs = FIRST_BACKOFF_MS;
     this.lastTrouble = '';
-    this.sayContact();
+    // Before anything is said: a store that finds itself rolled back says so in a CONNECT first.
     this.greeter.met(hello);
+    this.heardAt = this.host.at;
+    if (this.connection === connection) this.sayContact();
   }
 
   /** Something came on this connection. False: it is not the one that counts. */
   heard(link: number): boolean {
     if (this.connection?.link !== link) return false;
     this.connection.heardAt = this.host.at;
-    this.heardAt = this.host.at;
+    if (this.connection.hello) this.heardAt = this.host.at;
     return true;
   }
 
   contactReceived({ t1At, t2At, t3At }: ContactMessage): void {
-    const { connection, host } = this;
+    const { connection, newcomer, host } = this;
     if (!connection) return;
     connection.theirT3At = t3At;
     connection.theirT3HeardAt = host.at;
     if (t1At !== 0) this.offset.sample({ t1At, t2At, t3At, t4At: host.at });
+    if (newcomer && connection.hello && t1At >= newcomer.askedAt) {
+      this.newcomer = null;
+      this.refuse(newcomer, cloneRefusal(connection.hello, newcomer.hello));
+    }
     const { greeting } = connection;
     if (greeting === null) return;
     if (this.offset.known) this.established(greeting);
     else this.hangUp('unknown-error', 'the first CONTACT tells nothing of the clock');
+  }
+
+  /** The partner ends the connection, and says why. */
+  disconnectReceived(link: number, { reason: number, text }: DisconnectMessage): void {
+    const reason = rejectReason(number).name;
+    if (!PARTING.has(reason)) this.refused.note('partner', { reason, text });
+    this.closed(link, text);
   }
 
   private sayContact(): void {
@@ -253,6 +361,7 @@ export class Contact {
 
   /** The shell lost the connection, or could not make it. */
   closed(link: number | null, reason: string): void {
+    if (link !== null && this.newcomer?.link === link) this.newcomer = null;
     if (link !== null && this.connection?.link !== link) return;
     if (link === null) {
       this.lastTrouble = reason;
@@ -260,7 +369,7 @@ export class Contact {
       return;
     }
     this.drop(reason);
-    this.dialLater();
+    this.afterwards();
   }
 
   /** End the connection, saying why. */
@@ -270,7 +379,15 @@ export class Contact {
     this.say({ kind: 'disconnect', reason: REJECT_NUMBERS[reason], text }, this.nextXid());
     host.hangUp(connection.link, text);
     this.drop(text);
-    this.dialLater();
+    this.afterwards();
+  }
+
+  /** Without a connection: whoever waited for its place has it, else we dial. */
+  private afterwards(): void {
+    const { newcomer } = this;
+    this.newcomer = null;
+    if (newcomer && !this.connection) this.accept(newcomer);
+    else this.dialLater();
   }
 
   private drop(reason: string): void {
@@ -279,11 +396,4 @@ export class Contact {
     this.lastTrouble = reason;
     if (wasUp) this.greeter.lost(reason);
   }
-}
-
-function checkVersion(hello: PartnerHello): Refusal | null {
-  const { low, high } = PROTOCOL_VERSIONS;
-  if (hello.protocolLow <= high && hello.protocolHigh >= low) return null;
-  const text = `the partner speaks versions ${hello.protocolLow} to ${hello.protocolHigh}, we ${low} to ${high}`;
-  return { reason: 'version-mismatch', text };
 }

@@ -1,14 +1,15 @@
 // What two servers say of themselves when they meet, and whether they are each other's partner (failover.md §5,
 // draft-ietf-dhc-failover-12 §7.8, §7.9). Questions over the stored record only.
 
-import type { PartnerHello } from '../wire/partner-message.js';
+import type { PartnerHello, PartnerTerms } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
-import type { Refusal } from './contact.js';
 import type { FailoverHost, OwnIdentity } from './host.js';
-import type { RelationshipRecord } from './record.js';
+import { type RelationshipRecord, sideOf } from './record.js';
+import type { Refusal } from './refused.js';
 import type { State, ToldState } from './states.js';
-import { disagreements, termsOf } from './terms.js';
+import { duration } from './story.js';
+import { type AgreedKey, disagreements, roleOf, termsOf } from './terms.js';
 
 /** This server's side of CONNECT and CONNECTACK. `state` is what is told: in STARTUP the saved state, with the flag. */
 export function helloOf(record: RelationshipRecord, state: ToldState, host: FailoverHost): PartnerHello {
@@ -37,7 +38,18 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     stateSinceAt: stored.sinceAt,
     startup: stored.state === 'startup',
     partnerDownSinceAt: stored.lastDownAt,
+    partnerStartCounter: record.partner?.startCounter ?? 0,
+    partnerNonce: record.partner?.nonce ?? '',
+    clockAheadMs: host.clockAheadMs,
   };
+}
+
+/** Why no connection is made: the greeting's own checks, in the order in which they are told. */
+export function versionRefusal({ protocolLow, protocolHigh }: PartnerHello): Refusal | null {
+  const { low, high } = PROTOCOL_VERSIONS;
+  if (protocolLow <= high && protocolHigh >= low) return null;
+  const text = `the partner speaks versions ${protocolLow} to ${protocolHigh}, we ${low} to ${high}`;
+  return { reason: 'version-mismatch', text };
 }
 
 /** Why the other is not the partner of this relationship; null = it is, and the settings agree. */
@@ -57,7 +69,93 @@ export function refusalOf(
   // Once NORMAL was reached, a difference is an edit and no reason to part.
   const wrong = stored.reachedNormal ? [] : disagreements(settings, hello.terms);
   if (wrong.length === 0) return null;
-  return { reason: 'settings-differ', text: `both servers declare it, with different ${wrong.join(', ')}` };
+  const sides = [
+    { name: identity.serverName, terms: termsOf(settings) },
+    { name: hello.serverName, terms: hello.terms },
+  ].sort((one, other) => (one.name < other.name ? -1 : 1)); // the same sentence on both
+  const values = wrong.map(
+    (key) => `${key} (${sides.map(({ name, terms }) => `${TERMS[key](terms)} on ${name}`).join(', ')})`,
+  );
+  return { reason: 'settings-differ', text: `both servers declare it, but not alike: ${values.join(', ')}` };
+}
+
+/** What is agreed under each key, in the words of the config file. */
+const TERMS: Readonly<Record<AgreedKey, (terms: PartnerTerms) => string>> = {
+  mode: ({ mode }) => (mode === 'hotStandby' ? 'hot-standby' : 'load-balance'),
+  loadBalancePercent: (terms) => String(terms.loadBalancePercent),
+  role: ({ standbyRole }) => standbyRole ?? 'none',
+  reservePercent: (terms) => String(terms.reservePercent),
+  maxClientLeadTime: ({ mcltSeconds }) => duration(mcltSeconds * 1000),
+  updates: ({ eager }) => (eager ? 'eager' : 'lazy'),
+};
+
+/** A connection asks to take the place of one that answers: somebody else is there under the partner's name. */
+export function cloneRefusal(known: PartnerHello, newcomer: PartnerHello): Refusal {
+  if (newcomer.serverId === known.serverId) {
+    const text = `${known.serverName} is connected already: this is a second process with its store, a clone; stop one of the two, or give it a stateDir of its own`;
+    return { reason: 'clone', text };
+  }
+  const text = `${known.serverName} is connected already: ${newcomer.serverName}, with a store of its own, is not the partner of this relationship`;
+  return { reason: 'invalid-partner', text };
+}
+
+/** Clocks too far apart for a relationship to begin; one that has been in NORMAL stays up (failover.md §5 "Time"). */
+export function skewRefusal(
+  record: RelationshipRecord,
+  hello: PartnerHello,
+  { skewMs, uncertaintyMs }: { readonly skewMs: number; readonly uncertaintyMs: number },
+  maxClockSkewMs: number,
+): Refusal | null {
+  if (record.stored.reachedNormal || hello.everNormal) return null;
+  const apartMs = Math.abs(skewMs);
+  if (apartMs - uncertaintyMs <= maxClockSkewMs) return null;
+  const direction = skewMs > 0 ? 'ahead of' : 'behind';
+  const text = `the clock of ${hello.serverName} is ${duration(apartMs)} ${direction} that of the other server, and maxClockSkew is ${duration(maxClockSkewMs)}: set the clock that is wrong`;
+  return { reason: 'time-mismatch', text };
+}
+
+/** Which of two connections counts when both have dialled: the primary's, or while that is open the smaller name's. */
+export function theirsCounts(ours: PartnerHello, theirs: PartnerHello): boolean {
+  const primary = (one: PartnerHello, other: PartnerHello): boolean =>
+    one.role !== other.role && (one.role === 'primary' || other.role === 'secondary');
+  if (primary(ours, theirs)) return false;
+  return primary(theirs, ours) || theirs.serverName < ours.serverName;
+}
+
+/** What meeting the partner makes of the record, and what it shows of either store. */
+export interface Meeting {
+  readonly record: RelationshipRecord;
+  readonly partnerStoreLost: boolean;
+  readonly ownStoreLost: boolean;
+}
+
+/**
+ * The greeting is over. A store is lost or rolled back when its server has another id, when a point of its history is
+ * not found in it, or when a process that was never met has a start counter that was seen before (failover.md §3, §5).
+ */
+export function meet(record: RelationshipRecord, hello: PartnerHello, host: FailoverHost): Meeting {
+  const { partner: known } = record;
+  const { identity } = host;
+  const { serverId, serverName, startCounter, nonce, newest } = hello;
+  const other = known !== null && known.serverId !== serverId;
+  const seenBefore =
+    known?.nonce !== undefined && known.nonce !== nonce && startCounter <= known.startCounter;
+  const ownSeenBefore =
+    hello.partnerNonce !== '' &&
+    hello.partnerNonce !== identity.nonce &&
+    identity.startCounter <= hello.partnerStartCounter;
+  const role = record.role ?? roleOf(record.settings, identity.serverName, serverName);
+  return {
+    record: {
+      ...record,
+      id: idWith(record, hello, role),
+      role,
+      side: record.side ?? sideOf(role, hello.side),
+      partner: { serverId, serverName, startCounter, nonce, newest },
+    },
+    partnerStoreLost: hello.storeLost || other || seenBefore,
+    ownStoreLost: (hello.returned !== null && !host.knowsPoint(hello.returned)) || ownSeenBefore,
+  };
 }
 
 /** Until the first NORMAL the primary's id holds (failover.md §5); a store that lost its record adopts it back. */

@@ -55,6 +55,16 @@ export interface FailoverHost {
   send(message: OutgoingMessage): void;
   dial(): void;
   hangUp(link: number, reason: string): void;
+  /** Whence a connection came, dotted quad; '' = not known. */
+  addressOf(link: number): string;
+  /** Skew of the clocks beyond which a new relationship is refused (failover.md §5 "Time"). */
+  readonly maxClockSkewMs: number;
+  /** The time as an operator vouches for it, minus engine time; 0 until one did. */
+  readonly clockAheadMs: number;
+  /** The clock of this machine is in doubt: engine time stands still and nobody is answered. */
+  readonly clockHeld: boolean;
+  /** A partner that proved who it is says that it is now this late, by its own clock. */
+  partnerTime(at: number): void;
   /**
    * What this server may do in its scopes has changed: offers that it may no longer keep are withdrawn. Told after the
    * actions of a transition, for one of them lets own offers stay.
@@ -63,7 +73,7 @@ export interface FailoverHost {
   /** Whether a scope is served here alone, shared or not at all has changed. */
   scopesChanged(): void;
   event(
-    type: 'failover-state' | 'failover-link' | 'failover-refused',
+    type: 'failover-state' | 'failover-link' | 'failover-link-refused' | 'failover-refused',
     data: Readonly<Record<string, unknown>>,
   ): void;
 }

@@ -14,6 +14,8 @@ export interface KnownPartner {
   readonly serverId: string; // 32 hex digits
   readonly serverName: string;
   readonly startCounter: number;
+  /** Of the process that was met last; absent in records of earlier versions. */
+  readonly nonce?: string;
   /** The newest point of its store that it told; returned to it in CONNECT (failover.md §3 "Lost store"). */
   readonly newest: PartnerCommitPoint;
 }

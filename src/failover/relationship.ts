@@ -7,16 +7,18 @@ import type { Side } from '../lease/lease.js';
 import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime.js';
 import type { PartnerCommitPoint, PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
 import type { Role } from './buckets.js';
-import { Contact, type Greeter, type Refusal } from './contact.js';
+import { Contact, type Greeter } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
-import { comesFromRecover, helloOf, idWith, refusalOf } from './greeting.js';
+import { comesFromRecover, helloOf, meet, refusalOf, skewRefusal } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
+import { deliver } from './inbox.js';
 import { Joining } from './joining.js';
 import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
-import { type RelationshipRecord, SERVING, sideOf } from './record.js';
+import { type RelationshipRecord, SERVING } from './record.js';
+import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
 import {
@@ -28,7 +30,7 @@ import {
   serviceOf,
   type ToldState,
 } from './states.js';
-import { primaryPercent, type RelationshipTimers, roleOf } from './terms.js';
+import { primaryPercent, type RelationshipTimers } from './terms.js';
 
 export class Relationship implements Greeter, ExchangeView {
   readonly contact: Contact;
@@ -46,6 +48,8 @@ export class Relationship implements Greeter, ExchangeView {
   private contactBeforeAt: number;
   private partnerLastDownAt: number | null = 0;
   private alone: Facts['alone'] = 'no';
+  /** The partner is connected to another process with this server's store: silent until it takes this one. */
+  isClone = false;
 
   /** `record` as `wakeRecord` left it. */
   constructor(
@@ -94,7 +98,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   get dials(): boolean {
-    return this.record.role !== 'secondary';
+    return this.record.role !== 'secondary' || this.contact.heardAt === 0;
   }
 
   get connected(): boolean {
@@ -169,34 +173,36 @@ export class Relationship implements Greeter, ExchangeView {
     return refusalOf(this.record, this.host.identity, hello);
   }
 
+  refusesClock(hello: PartnerHello): Refusal | null {
+    const clock = { skewMs: this.clockSkewMs ?? 0, uncertaintyMs: this.clock.uncertaintyMs };
+    return skewRefusal(this.record, hello, clock, this.host.maxClockSkewMs);
+  }
+
   met(hello: PartnerHello): void {
-    const { record, host } = this;
-    const { serverId, serverName, startCounter, newest } = hello;
-    const role = record.role ?? roleOf(record.settings, host.identity.serverName, serverName);
-    const replaced = hello.storeLost || (record.partner !== null && record.partner.serverId !== serverId);
-    const rolledBack = hello.returned !== null && !host.knowsPoint(hello.returned);
-    const { partnerDownSinceAt } = hello;
+    const { host } = this;
+    const { record, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
+    const { partnerDownSinceAt, serverName } = hello;
     this.contactBeforeAt = this.lastContactAt;
     this.connectedAt = host.at;
-    this.partnerLastDownAt = replaced
+    this.isClone = false;
+    this.partnerLastDownAt = partnerStoreLost
       ? null
       : partnerDownSinceAt && fromPartner(partnerDownSinceAt, this.clock, 'nearest');
-    this.record = {
-      ...record,
-      id: idWith(record, hello, role),
-      role,
-      side: record.side ?? sideOf(role, hello.side),
-      partner: { serverId, serverName, startCounter, newest },
-    };
+    this.record = record;
     host.event('failover-link', { relationship: this.name, connected: true, partner: serverName });
-    if (replaced) this.take('partner-store-lost');
-    if (rolledBack && !record.stored.storeLost) {
+    if (partnerStoreLost) this.take('partner-store-lost');
+    if (ownStoreLost && !record.stored.storeLost) {
       this.take('own-store-lost');
       // The partner has to hear of it in a CONNECT, before anything else.
       this.contact.hangUp('link-renewed', 'this store was rolled back');
       return;
     }
     this.tellState();
+  }
+
+  takenForClone(): void {
+    this.isClone = true;
+    this.take('taken-for-clone');
   }
 
   lost(reason: string): void {
@@ -213,54 +219,12 @@ export class Relationship implements Greeter, ExchangeView {
   // ---- what comes in
 
   /** A whole frame on a connection of this relationship. */
-  received(link: number, { xid, message }: ReceivedFrame): void {
-    if (message.kind === 'connect') {
-      this.contact.connectReceived(link, xid, message.hello, message.t1At);
-      return;
-    }
-    if (!this.contact.heard(link)) return;
-    switch (message.kind) {
-      case 'connect-ack':
-        this.contact.connectAckReceived(link, message);
-        return;
-      case 'contact':
-        this.contact.contactReceived(message);
-        this.partnerCommitted(message.newest);
-        return;
-      case 'disconnect':
-        this.contact.closed(link, message.text);
-        return;
-      case 'state':
-        this.partnerMoved(message.state, message.sinceAt, message.startup);
-        return;
-      case 'bnd-upd':
-        if (message.answersXid === this.duties.request?.xid)
-          this.duties.request.progress.heard(message.bindings.length, message.remaining);
-        this.exchange.received(link, xid, message.bindings);
-        return;
-      case 'bnd-ack':
-        this.exchange.acknowledged(message.results);
-        this.duties.afterAnswers();
-        return;
-      case 'upd-req':
-        this.exchange.asked(xid, message.extent, message.scopes);
-        return;
-      case 'upd-done':
-        this.joining.answered(xid, this.duties.request?.xid === xid && this.duties.request.all);
-        if (this.duties.answered(xid)) this.take('update-done');
-        return;
-      case 'pool-req':
-        this.duties.rebalance('round');
-        return;
-      case 'pool-resp':
-      case 'manage-request': // have connections of their own
-      case 'manage-reply':
-      case 'unknown':
-        return;
-    }
+  received(link: number, frame: ReceivedFrame): void {
+    deliver(this, link, frame);
   }
 
-  private partnerMoved(state: ToldState, since: number, startup: boolean): void {
+  /** STATE: the partner says where it is. */
+  partnerMoved(state: ToldState, since: number, startup: boolean): void {
     const { host, record } = this;
     const sinceAt = fromPartner(since, this.clock, 'nearest');
     const reachedNormal = this.contact.partner?.everNormal ?? false;
@@ -277,7 +241,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   /** Kept in memory until the record is stored again, at the latest when contact is lost. */
-  private partnerCommitted(newest: PartnerCommitPoint): void {
+  partnerCommitted(newest: PartnerCommitPoint): void {
     const { partner } = this.record;
     if (partner) this.record = { ...this.record, partner: { ...partner, newest } };
   }
@@ -298,7 +262,7 @@ export class Relationship implements Greeter, ExchangeView {
   nextDeadline(): number {
     return Math.min(
       this.contact.nextDeadline(),
-      this.state === 'startup' && !this.connected ? this.startupUntilAt : Number.POSITIVE_INFINITY,
+      this.startupUntilAt,
       this.state === 'recover-wait' ? this.recoverWaitUntilAt : Number.POSITIVE_INFINITY,
       this.duties.nextDeadline(),
       this.held.nextDeadline(),
@@ -309,7 +273,7 @@ export class Relationship implements Greeter, ExchangeView {
     const { at } = this.host;
     this.held.onDeadline(at);
     this.contact.onDeadline();
-    if (this.state === 'startup' && !this.connected && at >= this.startupUntilAt) {
+    if (at >= this.startupUntilAt) {
       this.alone = this.aloneNow;
       this.take('startup-over');
     } else if (this.state === 'recover-wait' && at >= this.recoverWaitUntilAt) this.take('wait-over');
@@ -322,9 +286,21 @@ export class Relationship implements Greeter, ExchangeView {
     return unmet ? aloneAt(this.record.stored, this.host.at, this.timers) : this.alone;
   }
 
-  /** A pause or a shutdown that is over leads through STARTUP, too, with a wait of its own. */
+  /**
+   * When STARTUP ends without contact; infinite elsewhere, and while it may not. A pause or a shutdown that is over leads
+   * through STARTUP, too, with a wait of its own.
+   */
   get startupUntilAt(): number {
-    return this.sinceAt + this.timers.startupWaitMs;
+    const waits = this.state === 'startup' && !this.connected && !this.isClone && !this.host.clockHeld;
+    return waits ? this.sinceAt + this.timers.startupWaitMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** The clock runs again, perhaps with a leap: what it held up begins now. */
+  clockReleased(): void {
+    const { stored } = this.record;
+    if (this.state === 'startup')
+      this.record = { ...this.record, stored: { ...stored, sinceAt: this.host.at } };
+    this.contact.clockReleased();
   }
 
   /** When RECOVER-WAIT ends. */
@@ -335,6 +311,12 @@ export class Relationship implements Greeter, ExchangeView {
   /** When the partner was last heard, in this process or before. */
   get lastContactAt(): number {
     return Math.max(this.record.stored.lastContactAt, this.contact.heardAt);
+  }
+
+  /** Partner's clock minus this server's, as far as operators vouch for either; null = not measured. */
+  get clockSkewMs(): number | null {
+    const { offset, theirClockAheadMs } = this.contact;
+    return offset.known ? offset.offsetMs + theirClockAheadMs - this.host.clockAheadMs : null;
   }
 
   /** What every wait is lengthened by (failover.md §2 "Margins"). */
@@ -356,7 +338,8 @@ export class Relationship implements Greeter, ExchangeView {
       uncertaintyMs: this.clock.uncertaintyMs,
       restartGraceMs: this.timers.restartGraceMs,
       alone: this.aloneNow,
-      clockInDoubt: false,
+      clockInDoubt: this.host.clockHeld,
+      takenForClone: this.isClone,
     });
   }
 

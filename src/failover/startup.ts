@@ -53,6 +53,7 @@ export interface Present {
   readonly restartGraceMs: number;
   readonly alone: Facts['alone']; // by `aloneAt`; 'no' from contact on
   readonly clockInDoubt: boolean; // by `clockInDoubt`, until somebody vouches for the clock
+  readonly takenForClone: boolean; // as in Facts
 }
 
 /** lastOperationAt is this much behind at most: stored every second, and own offers are answered 2 s after a stop. */
@@ -104,6 +105,7 @@ export function factsOf(stored: StoredRelationship, present: Present): Facts {
     longApart:
       stored.shutdownAt !== 0 || present.connectedAt - present.contactBeforeAt > present.restartGraceMs,
     clockInDoubt: present.clockInDoubt,
+    takenForClone: present.takenForClone,
   };
 }
 

@@ -96,7 +96,9 @@ export const SHUTDOWN_IN_CONTACT = when(
   go('shutdown', '§9.14.1', ['flush-updates', 'save-present']),
 );
 
+/** What a greeting shows of either store. ▲ Identity: a clone is silent until the partner takes it, and forgets nothing. */
 export const STORES = {
+  'taken-for-clone': go('startup', '▲ §5 Identity', ['save-present']),
   'own-store-lost': go('recover', '▲ Lost or rolled-back store', [
     'mark-store-lost',
     'wait-from-now',
@@ -107,6 +109,7 @@ export const STORES = {
 
 /** ▲ The partner may have been in PARTNER-DOWN while I was away, and have lost what it gave out of my share: wait that out. */
 export const STORES_WHILE_AWAY = {
+  'taken-for-clone': stay('▲ §5 Identity', 'answers nobody already'),
   'own-store-lost': stay('▲ Lost or rolled-back store', '', [
     'mark-store-lost',
     'wait-from-now',
@@ -146,6 +149,25 @@ export function leaveStartup(otherwise: Verb | Choice<Verb>): Choice<Verb> {
   );
 }
 export const LEAVE_STARTUP = leaveStartup(wakeUp('§9.3.2 step 5'));
+
+/** startupWait is over without contact. In `alone, never` RECOVER-DONE has its answers, its way back, and its wait. */
+export const STARTUP_OVER = when(
+  'clock in doubt',
+  stay('▲ Time', 'the clock first'),
+  when(
+    'taken for a clone',
+    stay('▲ §5 Identity', 'the partner is connected to another process with this store'),
+    when(
+      'alone, never',
+      when(
+        'saved communications-interrupted',
+        go('recover-done', '▲ Starting without contact'),
+        wakeUp('§9.3.2 step 6'),
+      ),
+      wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
+    ),
+  ),
+);
 
 /** §9.5.2: everything, where this store or the relationship has nothing yet. */
 export const ASK = when(

@@ -24,13 +24,14 @@ import {
   OWN_WILL,
   RENEWING,
   SHUTDOWN_IN_CONTACT,
+  STARTUP_OVER,
   STORES,
   STORES_WHILE_AWAY,
   unlessAlone,
   unlessLost,
   WAIT_AGAIN,
 } from './state-cells.js';
-import { asNamed, go, type State, type StateRow, stay, wakeUp, when } from './state-words.js';
+import { asNamed, go, type State, type StateRow, stay, when } from './state-words.js';
 
 export const TABLE = {
   startup: {
@@ -44,19 +45,7 @@ export const TABLE = {
       ...everyPartner(LEAVE_STARTUP),
       'partner:startup': asNamed('▲ §3'),
       'partner:partner-down': leaveStartup(conflict('§9.3.2 step 5')),
-      'startup-over': when(
-        'clock in doubt',
-        stay('▲ Time', 'the clock first'),
-        when(
-          'alone, never',
-          when(
-            'saved communications-interrupted',
-            go('recover-done', '▲ Starting without contact'), // its answers, its way back, its wait before PARTNER-DOWN
-            wakeUp('§9.3.2 step 6'),
-          ),
-          wakeUp('§9.3.2 step 6, ▲ Starting without contact'),
-        ),
-      ),
+      'startup-over': STARTUP_OVER,
       'operator:partner-down': LEAVE_STARTUP,
       ...STORES_WHILE_AWAY,
     },

@@ -49,6 +49,7 @@ export const EVENTS = [
   'stop', // orderly end of the process
   'own-store-lost', // my store is lost or rolled back, as CONNECT showed
   'partner-store-lost', // the partner's is
+  'taken-for-clone', // the partner refused me: it is connected to another process with my store
 ] as const;
 export type Event = (typeof EVENTS)[number];
 
@@ -77,6 +78,8 @@ export interface Facts {
   readonly longApart: boolean;
   /** The wall clock was behind lastOperationAt at start and nobody has vouched for it yet. */
   readonly clockInDoubt: boolean;
+  /** The partner refused this server as a clone, and has not accepted it since. */
+  readonly takenForClone: boolean;
 }
 
 /** Named questions about facts: the only ones that cells may ask. */
@@ -101,6 +104,7 @@ export const CONDITIONS = {
   'alone, never': (f: Facts) => f.alone === 'never',
   'long apart': (f: Facts) => f.longApart,
   'clock in doubt': (f: Facts) => f.clockInDoubt,
+  'taken for a clone': (f: Facts) => f.takenForClone,
 } satisfies Record<string, (facts: Facts) => boolean>;
 export type Condition = keyof typeof CONDITIONS;
 

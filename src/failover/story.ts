@@ -22,6 +22,7 @@ export interface StoryFacts {
   readonly neverNormal: boolean;
   readonly alone: 'no' | 'guarded' | 'never';
   readonly clockInDoubt: boolean;
+  readonly takenForClone: boolean;
   readonly freeOwn: number; // free addresses of this server's share, all scopes
   readonly freePartner: number;
   readonly unanswered: number; // own updates that the partner has not answered
@@ -54,10 +55,12 @@ export function storyOf(facts: StoryFacts): Story {
 }
 
 const WHY: Readonly<Record<State, (facts: StoryFacts) => string>> = {
-  startup: (f) =>
-    f.clockInDoubt
-      ? 'The clock of this machine is earlier than when this server last worked.'
-      : `Just started; asking ${f.partnerName} how things stand before answering anybody.`,
+  startup: (f) => {
+    if (f.clockInDoubt) return 'The clock of this machine is earlier than when this server last worked.';
+    return f.takenForClone
+      ? `${f.partnerName} is connected to another process with the store of this server: this one is a clone.`
+      : `Just started; asking ${f.partnerName} how things stand before answering anybody.`;
+  },
   'partner-down': (f) => {
     if (f.partnerNamed === 'shutdown')
       return `${f.partnerName} was shut down by its operator ${ago(f, f.sinceAt)}.`;
@@ -103,11 +106,13 @@ const WHY: Readonly<Record<State, (facts: StoryFacts) => string>> = {
 
 const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
   startup: (f) =>
-    f.clockInDoubt
+    f.clockInDoubt || f.takenForClone
       ? [
           step(
             null,
-            `serves when the clock has caught up, ${f.partnerName} agrees with it, or an operator confirms it`,
+            f.clockInDoubt
+              ? `serves when the clock has caught up, ${f.partnerName} agrees with it, or an operator confirms it`
+              : `serves when the other process is gone; stop this one, or give it a stateDir of its own`,
           ),
         ]
       : [

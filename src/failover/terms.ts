@@ -67,10 +67,19 @@ export function termsOf(settings: RelationshipSettings): PartnerTerms {
   };
 }
 
+/** Keys that both must hold so that they fit. */
+export type AgreedKey =
+  | 'mode'
+  | 'loadBalancePercent'
+  | 'role'
+  | 'reservePercent'
+  | 'maxClientLeadTime'
+  | 'updates';
+
 /** Keys of the config file in which the partner's terms do not agree with ours; empty when they do. */
-export function disagreements(settings: RelationshipSettings, theirs: PartnerTerms): string[] {
+export function disagreements(settings: RelationshipSettings, theirs: PartnerTerms): AgreedKey[] {
   const ours = termsOf(settings);
-  const wrong: string[] = [];
+  const wrong: AgreedKey[] = [];
   if (ours.mode !== theirs.mode) return ['mode'];
   if (ours.mode === 'loadBalance' && ours.loadBalancePercent + theirs.loadBalancePercent !== 100) {
     wrong.push('loadBalancePercent');

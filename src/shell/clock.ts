@@ -28,7 +28,9 @@ export interface ClockSources {
 export interface ClockHandlers {
   /** The wall clock was stepped while we ran and now differs from engine time by this much. */
   onStep(wallAheadMs: number): void;
-  /** A held clock has passed the last operation: engine time runs again. */
+  /** The clock is held still: told every second. */
+  onHeld(): void;
+  /** A held clock has passed the last operation, or was vouched for: engine time runs again. */
   onRelease(): void;
 }
 
@@ -100,7 +102,12 @@ export class SystemClock {
     return { at, wallAheadMs: reading.wallMs - at, bootId: reading.bootId, bootMs: reading.bootMs };
   }
 
-  /** The operator confirms the clock; does nothing unless held. */
+  /** A partner says what time it is; one that agrees with the wall clock vouches for it. Does nothing unless held. */
+  compare(partnerMs: number, maxSkewMs: number): void {
+    if (this.#held && Math.abs(read(this.#sources).wallMs - partnerMs) <= maxSkewMs) this.accept();
+  }
+
+  /** The operator or a partner confirms the clock; does nothing unless held. */
   accept(): void {
     if (!this.#held || this.#stored === null) return;
     const reading = read(this.#sources);
@@ -113,6 +120,7 @@ export class SystemClock {
     if (this.#held) {
       const again = startClock(this.#stored, reading);
       if (again.verdict !== 'held') this.#run(again, reading.bootMs);
+      else this.#handlers.onHeld();
       return;
     }
     const ahead = reading.wallMs - (this.#at + Math.max(0, reading.bootMs - this.#bootMs));

@@ -1,7 +1,6 @@
 // The daemon: store, clock, engine, sockets and admin interface put together, and taken apart again in order. Every
 // failure to start is one StartError sentence; a commit that fails ends the process rather than let it lie.
 
-import { randomBytes } from 'node:crypto';
 import type { Daemon, ShellStats } from '../admin/daemon.js';
 import type { Admin, AdminOptions } from '../admin/server.js';
 import type { ServeConfig } from '../config/config.js';
@@ -15,6 +14,7 @@ import { isoOf } from '../engine/instants.js';
 import { SettingsError } from '../engine/scopes.js';
 import { RecordError } from '../lease/record.js';
 import { SystemClock } from './clock.js';
+import { engineOptions } from './engine-options.js';
 import { Housekeeping } from './housekeeping.js';
 import { type InterfaceWatch, watchInterfaces } from './interfaces.js';
 import { openStore } from './lmdb.js';
@@ -77,22 +77,10 @@ export class TandemDaemon {
     const { config } = options;
     this.clock = new SystemClock(store.lastOperation, {
       onStep: (wallAheadMs) => this.loop.feed({ kind: 'clock-stepped', wallAheadMs }),
+      onHeld: () => this.loop.feed({ kind: 'clock-held' }),
       onRelease: () => this.loop.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
     });
-    const random = randomBytes(8);
-    this.engine = new Engine({
-      name: config.name,
-      storeId: store.identity.storeId,
-      startCounter: store.identity.startCounter,
-      lastOperationAt: store.lastOperation?.at ?? 0,
-      knowsPoint: (point) => store.knows(point),
-      ports: config.ports,
-      clockHeld: this.clock.held,
-      wallAheadMs: this.clock.wallAheadMs,
-      seed: [random.readUInt32LE(0), random.readUInt32LE(4)],
-      restored: store.identity.restored,
-      traceDrops: options.log.isOn('debug'),
-    });
+    this.engine = new Engine(engineOptions(config, store, this.clock, options.log.isOn('debug')));
     this.commands = new PendingCommands((id, actor, command) =>
       this.loop.feed({ kind: 'command', id, actor, command }),
     );
@@ -102,6 +90,7 @@ export class TandemDaemon {
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
       partner: (effect) => this.partners.carryOut(effect),
       acceptClock: () => this.clock.accept(),
+      partnerTime: (at) => this.clock.compare(at, this.engine.maxClockSkewMs),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),
       reply: (id, result) => this.commands.answer(id, result),

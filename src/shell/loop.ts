@@ -28,6 +28,7 @@ export interface World {
   probe(probe: Probe): Promise<{ readonly inUse: boolean; readonly by: string }>;
   partner(effect: PartnerEffect): void;
   acceptClock(): void;
+  partnerTime(at: number): void;
   acceptRestored(): void;
   event(event: JournalEvent): void;
   reply(id: number, result: CommandResult): void;
@@ -95,6 +96,9 @@ export class Loop {
           break;
         case 'accept-clock':
           this.world.acceptClock();
+          break;
+        case 'partner-time':
+          this.world.partnerTime(effect.at);
           break;
         case 'accept-restored':
           this.world.acceptRestored();

@@ -126,12 +126,12 @@ export class PartnerSide {
     return this.options.mustProve(relationship) && !this.known.has(relationship);
   }
 
-  private up(link: number, { relationship, dialled, authenticated }: LinkInfo): void {
+  private up(link: number, { relationship, dialled, authenticated, remoteAddress: from }: LinkInfo): void {
     this.dials.delete(link);
     if (!authenticated && this.options.mustProve(relationship)) {
       this.hidden.add(link);
       this.net.hangUp(link);
-    } else this.options.feed({ kind: 'link-up', link, relationship: dialled ? relationship : null });
+    } else this.options.feed({ kind: 'link-up', link, relationship: dialled ? relationship : null, from });
   }
 
   private down(link: number, end: LinkEnd, detail: string): void {

@@ -87,6 +87,7 @@ const INPUTS = {
   stopping: {},
   committed: { id: 'number' },
   'clock-stepped': { wallAheadMs: 'number' },
+  'clock-held': {},
   'clock-released': { wallAheadMs: 'number' },
   alarm: { code: 'string' },
   'link-up': { link: 'number' },

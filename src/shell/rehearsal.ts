@@ -37,6 +37,7 @@ export const NO_WORLD: World = {
   send: nothing,
   probe: () => Promise.resolve({ inUse: false, by: '' }),
   partner: nothing,
+  partnerTime: nothing,
   acceptClock: nothing,
   acceptRestored: nothing,
   event: nothing,

@@ -102,6 +102,8 @@ function describe(input: Input): string {
       return `alarm ${input.code}: ${input.message ?? 'over'}`;
     case 'stopping':
       return 'stopping';
+    case 'clock-held':
+      return 'the clock is held';
     case 'deadline':
       return 'deadline';
   }
@@ -141,6 +143,8 @@ function describeEffect(effect: Exclude<Effect, { kind: 'commit' }>): string {
       return `answer another server: ${effect.refusal || 'done'}`;
     case 'accept-clock':
       return 'accept the clock';
+    case 'partner-time':
+      return `a partner says that it is ${effect.at}`;
     case 'accept-restored':
       return 'accept the restored store';
   }

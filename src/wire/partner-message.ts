@@ -90,6 +90,9 @@ export interface PartnerHello {
   readonly stateSinceAt: number;
   readonly startup: boolean;
   readonly partnerDownSinceAt: number; // newest entry into PARTNER-DOWN, 0 = never
+  readonly partnerStartCounter: number; // of the receiver's process that the sender met last, 0 = none
+  readonly partnerNonce: string; // of that process, 32 hex digits or ''
+  readonly clockAheadMs: number; // the time as an operator vouches for it, minus the sender's engine clock
 }
 
 export interface ConnectMessage {

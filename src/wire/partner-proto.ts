@@ -51,6 +51,9 @@ message Hello {
   bool startup = 23;
   bool store_lost = 25;
   double partner_down_since = 24;
+  uint32 partner_start_counter = 26;
+  bytes partner_nonce = 27;
+  double clock_ahead = 28;
 }
 message Terms {
   Mode mode = 1;

@@ -86,6 +86,9 @@ const HELLO = tableCodec<PartnerHello>(
     stateSinceAt: instant('Hello.stateSince'),
     startup: flag('Hello.startup'),
     partnerDownSinceAt: instant('Hello.partnerDownSince'),
+    partnerStartCounter: whole('Hello.partnerStartCounter'),
+    partnerNonce: hex('Hello.partnerNonce', 16, 'allowed'),
+    clockAheadMs: whole('Hello.clockAhead', -LIMITS.instantMs, LIMITS.instantMs),
   },
   ({ protocolLow, protocolHigh, terms }) => {
     if (protocolLow > protocolHigh) fault('field-malformed', 'Hello.protocolHigh');

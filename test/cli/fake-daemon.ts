@@ -91,6 +91,7 @@ const relationship = (more: Partial<RelationshipView> = {}): RelationshipView =>
   unacked: 3,
   resync: null,
   clockSkewMs: -12,
+  refusedConnection: null,
   refused: [],
   counts: { sent: 9, resent: 1, received: 7, rejected: 0, acksSent: 7, acksReceived: 6, refused: 0 },
   pools: [
@@ -132,6 +133,13 @@ const standby = relationship({
   trouble: null,
   resync: { done: 800, total: 2_000, leftMs: 3_000 },
   clockSkewMs: 65_000,
+  refusedConnection: {
+    at: '2026-03-01T11:58:01Z',
+    by: 'partner',
+    reason: 'time-mismatch',
+    text: 'the clock of dhcp1 is 1 min 5 s behind that of the other server, and maxClockSkew is 1 min: set the clock that is wrong',
+    from: null,
+  },
   refused: [
     { at: '2026-03-01T11:59:00Z', address: '10.78.0.10', by: 'us', reason: 'address-in-use' },
     {

@@ -271,15 +271,8 @@ t.test('automatic partner-down is counted down', async (t) => {
 });
 
 t.test('alarms of what is wrong all along', async (t) => {
-  const { a, b } = met({ skewMs: 600_000, relationship: { authenticated: false } });
-  t.same(a.alarms(), ['clock-skew', 'not-authenticated']);
-  t.equal(a.view.clockSkewMs, 600_000);
-  t.equal(b.view.clockSkewMs, -600_000);
-  const [alarm] = a.world.engine.view.status().alarms.filter(({ code }) => code === 'clock-skew');
-  t.match(alarm, {
-    relationship: RELATIONSHIP,
-    message: /^the clock of dhcp2 is 10 min ahead of this server's/,
-  });
+  const { a, b } = met({ relationship: { authenticated: false } });
+  t.same([a.alarms(), b.alarms()], [['not-authenticated'], ['not-authenticated']]);
 });
 
 t.test('refused updates are listed, and alarmed while nothing else settles the address', async (t) => {

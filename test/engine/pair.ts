@@ -48,20 +48,35 @@ export class Server {
   readonly world: World;
   readonly links = new Map<number, { readonly peer: Server; readonly link: number }>();
   running = true;
-  private startCounter = 1;
+  /** As the next start finds them. */
+  clockHeld = false;
+  wallAheadMs = 0;
+  maxClockSkewMs = 60_000;
+  startCounter = 1;
   private lastOperationAt = 0;
 
   constructor(
     readonly name: string,
     readonly address: string,
     readonly storeId: string,
-    readonly skewMs: number,
+    public skewMs: number,
   ) {
     const self = this;
     const options: Partial<EngineOptions> = {
       name,
       storeId,
-      seed: [storeId.charCodeAt(0), 7],
+      get seed() {
+        return [storeId.charCodeAt(0), self.startCounter] as const; // each process has a nonce of its own
+      },
+      get clockHeld() {
+        return self.clockHeld;
+      },
+      get wallAheadMs() {
+        return self.wallAheadMs;
+      },
+      get maxClockSkewMs() {
+        return self.maxClockSkewMs;
+      },
       get startCounter() {
         return self.startCounter;
       },
@@ -102,6 +117,7 @@ export class Pair {
   private readonly latencyMs: number;
   private readonly underWay: { readonly dueAt: number; readonly arrive: () => void }[] = [];
   private connected = true;
+  private readonly clones = new Map<Server, Server>(); // clone → original
   private nextLink = 1;
   private nextXid = 1;
   /** Does this message of a management connection get lost? */
@@ -128,12 +144,29 @@ export class Pair {
     }
   }
 
+  /** A second machine starts with a copy of the store of a server, as it is now. */
+  clone(original: Server, address: string): Server {
+    const clone = new Server(original.name, address, original.storeId, original.skewMs);
+    clone.startCounter = original.startCounter + 1;
+    for (const [key, record] of original.world.disk) clone.world.disk.set(key, record);
+    for (const [key, value] of original.world.settings) clone.world.settings.set(key, structuredClone(value));
+    clone.world.happenings = { push: (happening) => this.happened(clone, happening) };
+    this.clones.set(clone, original);
+    this.start(clone);
+    return clone;
+  }
+
+  /** The original and the clone alike. */
+  private get everyone(): readonly Server[] {
+    return [...this.servers, ...this.clones.keys()];
+  }
+
   get servers(): readonly [Server, Server] {
     return [this.a, this.b];
   }
 
   other(server: Server): Server {
-    return server === this.a ? this.b : this.a;
+    return (this.clones.get(server) ?? server) === this.a ? this.b : this.a;
   }
 
   // ---- the line
@@ -266,21 +299,21 @@ export class Pair {
   }
 
   private nextDeadline(): number {
-    const running = this.servers.filter((server) => server.running);
+    const running = this.everyone.filter((server) => server.running);
     return Math.min(...running.map(({ world, skewMs }) => world.engine.nextDeadline() - skewMs));
   }
 
   private turn(): void {
     while (this.underWay[0] !== undefined && this.underWay[0].dueAt <= this.at)
       this.underWay.shift()!.arrive();
-    for (const { running, world } of this.servers) {
+    for (const { running, world } of this.everyone) {
       if (running && world.engine.nextDeadline() <= world.at) world.feed({ kind: 'deadline' });
     }
   }
 
   private setTime(at: number): void {
     this.at = at;
-    for (const { running, world, skewMs } of this.servers) if (running) world.at = at + skewMs;
+    for (const { running, world, skewMs } of this.everyone) if (running) world.at = at + skewMs;
   }
 
   /** Long enough for two intact servers to meet, agree and share the free addresses. */

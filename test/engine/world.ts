@@ -77,6 +77,8 @@ export class World {
   events: JournalEvent[] = [];
   replies = new Map<number, CommandResult>();
   restoredAccepted = false;
+  /** What partners said the time was, to a clock that is held. */
+  partnerTimes: number[] = [];
   /** Set to have everything told in its order, at the moment it comes about. */
   happenings: { push(happening: Happening): unknown } | null = null;
   /** Asked before each commit: does the process live to see it on disk, and to say what hangs on it? */
@@ -152,6 +154,9 @@ export class World {
           break;
         case 'accept-clock':
           this.feed({ kind: 'clock-released', wallAheadMs: 0 });
+          break;
+        case 'partner-time':
+          this.partnerTimes.push(effect.at);
           break;
         case 'accept-restored':
           this.restoredAccepted = true;

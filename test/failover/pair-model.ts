@@ -114,6 +114,7 @@ export function factsOf(pair: Pair, index: number): Facts {
       me.alone || (me.state === 'startup' && me.told === null && (me.apart || me.wasShut)) ? 'never' : 'no',
     longApart: me.longApart || me.wasShut,
     clockInDoubt: false,
+    takenForClone: false,
   };
 }
 

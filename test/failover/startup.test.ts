@@ -37,6 +37,7 @@ class Life {
     restartGraceMs: SETTINGS.restartGraceMs,
     alone: 'no',
     clockInDoubt: false,
+    takenForClone: false,
   };
   startAlone: 'guarded' | 'never' = 'guarded';
 
@@ -348,6 +349,7 @@ const QUIET: StoryFacts = {
   neverNormal: false,
   alone: 'no',
   clockInDoubt: false,
+  takenForClone: false,
   freeOwn: 112,
   freePartner: 118,
   unanswered: 0,

@@ -40,7 +40,7 @@ SU  9.3    comms-lost: -
            SU: named
            N CI PC CD RI R RW RD PA SH: doubt? - recovering? wake down-after? R wake
            PD: doubt? - recovering? wake down-after? R PC
-           startup-over: doubt? - alone-from-ci? RD saved
+           startup-over: doubt? - clone? - alone-from-ci? RD saved
            operator:partner-down: doubt? - recovering? wake down-after? R wake
            own-store-lost partner-store-lost update-done operator:resume: -
            everything-answered wait-over safe-period-over: x
@@ -142,6 +142,7 @@ SH  9.14   comms-lost SU N CI PD PC CD RI R RW RD PA SH: -
 const ASKS: Readonly<Record<string, (f: Facts) => boolean>> = {
   primary: (f) => f.role === 'primary',
   doubt: (f) => f.clockInDoubt,
+  clone: (f) => f.takenForClone,
   recovering: (f) => f.savedState.startsWith('recover'),
   'down-after': (f) => f.partnerDownAfterMe,
   'alone-from-ci': (f) => f.alone === 'never' && f.savedState === 'communications-interrupted',
@@ -185,6 +186,8 @@ function parseDraft(text: string): Map<State, Map<Event, readonly Case[]>> {
     const gone = state === 'paused' || state === 'shutdown';
     cells.set('operator:pause', [{ condition: null, result: gone ? '-' : 'PA' }]);
     cells.set('stop', [{ condition: null, result: gone ? '-' : 'PA' }]);
+    const silent = gone || state === 'startup';
+    cells.set('taken-for-clone', [{ condition: null, result: silent ? '-' : 'SU' }]);
     cells.set('operator:shutdown', [{ condition: null, result: state === 'shutdown' ? '-' : 'SH' }]);
   }
   return rows;
@@ -226,6 +229,7 @@ const USUAL: Facts = {
   alone: 'no',
   longApart: false,
   clockInDoubt: false,
+  takenForClone: false,
 };
 const SAVED: readonly SavedState[] = [
   'partner-down',
@@ -244,6 +248,7 @@ const FLAGS = [
   'longApart',
   'partnerDownAfterMe',
   'clockInDoubt',
+  'takenForClone',
 ] as const;
 
 /** Every mixture of facts that a cell can tell apart. */
@@ -258,7 +263,7 @@ function* mixtures(state: State, event: Event): Generator<Facts> {
         ? [null, 'normal', 'partner-down']
         : [heard];
   const awake = state !== 'startup'; // the last flags and the saved state are read in STARTUP only
-  const asked = awake ? FLAGS.slice(0, -2) : FLAGS;
+  const asked = awake ? FLAGS.slice(0, -3) : FLAGS;
   for (const savedState of awake ? SAVED.slice(0, 1) : SAVED) {
     for (let bits = 0; bits < 1 << asked.length; bits++) {
       const flags = Object.fromEntries(asked.map((flag, index) => [flag, (bits & (1 << index)) !== 0]));

@@ -34,6 +34,7 @@ class Machine {
     const sources = { wallMs: () => this.wall, bootMs: () => this.boot, bootId: this.bootId };
     const handlers = {
       onStep: (ahead: number) => said.push(`step ${ahead}`),
+      onHeld: () => {},
       onRelease: () => said.push('release'),
     };
     const clock = new SystemClock(stored, handlers, sources);
@@ -234,7 +235,7 @@ t.test('an interrupted reading is no step', async (t) => {
   const said: number[] = [];
   const clock = new SystemClock(
     null,
-    { onStep: (ahead) => said.push(ahead), onRelease: () => undefined },
+    { onStep: (ahead) => said.push(ahead), onHeld: () => {}, onRelease: () => undefined },
     sources,
   );
   clock.stop();
@@ -246,7 +247,11 @@ t.test('an interrupted reading is no step', async (t) => {
 t.test('the real clocks of this machine', async (t) => {
   const sources = machineClocks();
   t.match(sources.bootId, /^[0-9a-f-]{36}$/);
-  const clock = new SystemClock(null, { onStep: () => undefined, onRelease: () => undefined });
+  const clock = new SystemClock(null, {
+    onStep: () => undefined,
+    onHeld: () => {},
+    onRelease: () => undefined,
+  });
   const first = clock.now();
   t.ok(Math.abs(first - Date.now()) < 100);
   await new Promise((resolve) => setTimeout(resolve, 30));

@@ -39,6 +39,7 @@ async function benchOf(t: Test): Promise<Bench> {
     send: () => undefined,
     probe: async () => ({ inUse: false, by: '' }),
     partner: () => undefined,
+    partnerTime: () => {},
     acceptClock: () => undefined,
     acceptRestored: () => undefined,
     event: () => undefined,

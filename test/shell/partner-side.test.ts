@@ -66,7 +66,11 @@ t.test('nobody is dialled before the daemon says so', async (t) => {
   const caller = open(t, { listen: null });
   caller.side.carryOut({ kind: 'dial', relationship: NAME, address: LOOPBACK, port });
   await new Promise((resolve) => setTimeout(resolve, 100));
-  t.equal(kinds(caller), '', 'a partner that is met leaves clients to this server, which cannot hear them yet');
+  t.equal(
+    kinds(caller),
+    '',
+    'a partner that is met leaves clients to this server, which cannot hear them yet',
+  );
   await caller.side.listen();
   await until('the link', () => caller.inputs.length > 0);
   t.match(caller.inputs, [{ kind: 'link-up', relationship: NAME }]);

@@ -194,6 +194,7 @@ export class Process implements Endpoint {
       mutation?.mark ? mutation.mark(image.mark) : image.mark,
       {
         onStep: (wallAheadMs) => this.feed({ kind: 'clock-stepped', wallAheadMs }),
+        onHeld: () => this.feed({ kind: 'clock-held' }),
         onRelease: () => this.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
       },
       node.machine.sources(),
@@ -207,6 +208,8 @@ export class Process implements Endpoint {
       ports: { server: 67, client: 68 },
       clockHeld: this.clock.held,
       wallAheadMs: this.clock.wallAheadMs,
+      // Clocks are set wrong on purpose here, before the two have met, too.
+      maxClockSkewMs: Number.MAX_SAFE_INTEGER,
       seed: [node.rng.u32(), node.rng.u32()],
       restored: false,
       traceDrops: node.world.trace.telling,
@@ -385,6 +388,9 @@ export class Process implements Endpoint {
           break;
         case 'accept-clock':
           this.clock.accept();
+          break;
+        case 'partner-time':
+          this.clock.compare(effect.at, 60_000);
           break;
         case 'accept-restored':
           break; // no store of a simulation comes from a backup

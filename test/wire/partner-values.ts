@@ -48,6 +48,9 @@ export const HELLO: PartnerHello = {
   stateSinceAt: 1_700_000_000_000,
   startup: false,
   partnerDownSinceAt: 0,
+  partnerStartCounter: 0,
+  partnerNonce: '',
+  clockAheadMs: 0,
 };
 
 export function binding(address: number): Binding {
@@ -206,6 +209,9 @@ const hello: fc.Arbitrary<PartnerHello> = record({
   stateSinceAt: instant,
   startup: fc.boolean(),
   partnerDownSinceAt: instant,
+  partnerStartCounter: u32,
+  partnerNonce: fc.oneof(fc.constant(''), hexOf(16)),
+  clockAheadMs: fc.integer({ min: -PARTNER_LIMITS.instantMs, max: PARTNER_LIMITS.instantMs }),
 });
 
 export const anyBinding: fc.Arbitrary<Binding> = record({

@@ -67,6 +67,7 @@ export interface LabStatus {
 
 export interface LabRelationship {
   readonly state: string;
+  readonly stateSince: string;
   readonly partnerState: string | null;
   readonly connected: boolean;
   readonly unacked: number;

@@ -1,0 +1,57 @@
+// What comes in on a connection of a relationship, message by message, and whose it is (draft-ietf-dhc-failover-12 §7).
+// Until the greeting is over only the greeting counts.
+
+import type { ReceivedFrame } from '../wire/partner-message.js';
+import type { Relationship } from './relationship.js';
+
+/** Hand a frame to the part of the relationship that it is for. */
+export function deliver(relationship: Relationship, link: number, { xid, message }: ReceivedFrame): void {
+  const { contact, exchange, duties, joining } = relationship;
+  if (message.kind === 'connect') {
+    contact.connectReceived(link, xid, message.hello, message.t1At);
+    return;
+  }
+  if (!contact.heard(link)) return;
+  switch (message.kind) {
+    case 'connect-ack':
+      contact.connectAckReceived(link, message);
+      return;
+    case 'contact':
+      contact.contactReceived(message);
+      relationship.partnerCommitted(message.newest);
+      return;
+    case 'disconnect':
+      contact.disconnectReceived(link, message);
+      return;
+  }
+  if (contact.partner === null) return;
+  switch (message.kind) {
+    case 'state':
+      relationship.partnerMoved(message.state, message.sinceAt, message.startup);
+      return;
+    case 'bnd-upd':
+      if (message.answersXid === duties.request?.xid)
+        duties.request.progress.heard(message.bindings.length, message.remaining);
+      exchange.received(link, xid, message.bindings);
+      return;
+    case 'bnd-ack':
+      exchange.acknowledged(message.results);
+      duties.afterAnswers();
+      return;
+    case 'upd-req':
+      exchange.asked(xid, message.extent, message.scopes);
+      return;
+    case 'upd-done':
+      joining.answered(xid, duties.request?.xid === xid && duties.request.all);
+      if (duties.answered(xid)) relationship.take('update-done');
+      return;
+    case 'pool-req':
+      duties.rebalance('round');
+      return;
+    case 'pool-resp':
+    case 'manage-request': // have connections of their own
+    case 'manage-reply':
+    case 'unknown':
+      return;
+  }
+}
