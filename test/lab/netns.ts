@@ -3,6 +3,7 @@
 // of it is gone when the process that made it ends, however it ends.
 
 import { chmodSync, chownSync, copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Host, Lab, type Lan, type Running, until } from '../net/namespace.js';
@@ -64,7 +65,7 @@ export class NetnsLab {
     for (const name of this.plan.networks.keys()) this.lans.set(name, this.lab.lan(name));
     for (const service of this.services) this.makeHost(service);
     const first = this.services.filter(({ name }) => this.servers.includes(name));
-    for (const { name } of first) await this.start(name);
+    await Promise.all(first.map(({ name }) => this.start(name)));
     for (const service of this.services) {
       if (!first.includes(service)) this.run(service);
     }
@@ -168,10 +169,12 @@ export class NetnsLab {
     const program = this.run(service, env, Object.keys(env).length > 0);
     const { healthcheck } = this.imageOf(name);
     if (healthcheck.length === 0) return;
-    await until(`${name} to be healthy`, START_MS, () => {
+    await until(`${name} to answer`, START_MS, async () => {
       if (!program.alive) throw new Error(`${name} ended:\n${program.output.slice(-3000)}`);
-      return this.exec(name, healthcheck).status === 0;
+      return (await this.get(name, '/status')) !== undefined;
     });
+    const told = this.exec(name, healthcheck);
+    if (told.status !== 0) throw new Error(`${name}: ${healthcheck.join(' ')}: ${told.stderr}`);
     this.say(`${name}: started`);
   }
 
@@ -186,25 +189,44 @@ export class NetnsLab {
     return this.hostOf(this.service(name)).run(['nsenter', ...enter, 'env', '-i', path, ...argv]);
   }
 
-  private json<T>(name: string, argv: readonly string[]): T | undefined {
-    const { status, stdout } = this.exec(name, ['tandem', ...argv, '--json']);
-    return status === 0 ? (JSON.parse(stdout) as T) : undefined;
+  /** What the API of a server answers; undefined when it does not. Through its admin socket, as root of this machine. */
+  private get<T>(name: string, path: string): Promise<T | undefined> {
+    const socketPath = `/proc/${this.pidOf(name)}/root/run/tandem/admin.sock`;
+    return new Promise((resolve) => {
+      const asked = request({ socketPath, path: `/api/v1${path}`, timeout: 5_000 }, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => {
+          body += part;
+        });
+        response.on('end', () => resolve(response.statusCode === 200 ? (JSON.parse(body) as T) : undefined));
+      });
+      asked.on('timeout', () => asked.destroy());
+      asked.on('error', () => resolve(undefined));
+      asked.end();
+    });
   }
 
-  stateOf(name: string): string {
-    return this.json<Status>(name, ['status'])?.relationships[0]?.state ?? 'not running';
+  async stateOf(name: string): Promise<string> {
+    return (await this.get<Status>(name, '/status'))?.relationships[0]?.state ?? 'not running';
   }
 
-  alarms(name: string): readonly string[] {
-    return this.json<Status>(name, ['status'])?.alarms.map(({ code }) => code) ?? [];
+  async alarms(name: string): Promise<readonly string[]> {
+    return (await this.get<Status>(name, '/status'))?.alarms.map(({ code }) => code) ?? [];
+  }
+
+  /** Do all servers hold the same leases? */
+  async agree(): Promise<boolean> {
+    const statuses = await Promise.all(this.servers.map((name) => this.get<Status>(name, '/status')));
+    return new Set(statuses.map((one, index) => one?.digest ?? index)).size === 1;
   }
 
   /** Until every server that runs is in this state. */
   async reach(state: string, limitMs = START_MS): Promise<void> {
     let seen: readonly string[] = [];
-    await until(`all servers to be in ${state}`, limitMs, () => {
+    await until(`all servers to be in ${state}`, limitMs, async () => {
       const alive = this.servers.filter((name) => this.running.get(name)?.alive);
-      seen = alive.map((name) => this.stateOf(name));
+      seen = await Promise.all(alive.map((name) => this.stateOf(name)));
       return seen.every((one) => one === state);
     }).catch((error: Error) => {
       throw new Error(`${error.message}: ${seen.join(', ')}\n${this.output(this.servers[0] ?? '')}`);
@@ -220,25 +242,28 @@ export class NetnsLab {
     return this.running.get(name)?.output.slice(-4000) ?? '';
   }
 
-  leases(name: string): readonly LeaseRow[] {
-    return (this.json<readonly LeaseRow[]>(name, ['lease', 'list']) ?? []).filter(
-      (one) => one.state === 'active',
+  async leases(name: string): Promise<readonly LeaseRow[]> {
+    const page = await this.get<{ readonly items: readonly LeaseRow[] }>(
+      name,
+      '/leases?limit=1000&state=active',
     );
+    return page?.items ?? [];
   }
 
   /** A screen: each server in its own words, then who has what. */
-  status(): string {
+  async status(): Promise<string> {
     const screens = this.servers.map((name) => {
       const told = this.exec(name, ['tandem', 'status']);
       return `== ${name}\n${told.status === 0 ? told.stdout : told.stderr}`;
     });
-    const digests = this.servers.map((name) => this.json<Status>(name, ['status'])?.digest ?? name);
-    const equal = new Set(digests).size === 1 ? 'equal' : 'not equal';
-    const counts = this.servers.map((name) => `${name} ${this.leases(name).length}`).join(', ');
+    const equal = (await this.agree()) ? 'equal' : 'not equal';
+    const held = await Promise.all(
+      this.servers.map(async (name) => `${name} ${(await this.leases(name)).length}`),
+    );
     const others = this.services
       .filter(({ name }) => !this.servers.includes(name))
       .map(({ name }) => `${name} ${this.running.get(name)?.alive ? 'runs' : 'has ended'}`);
-    return `${screens.join('\n')}\n== lab\nactive leases: ${counts}; databases ${equal}\n${others.join(', ')}\n`;
+    return `${screens.join('\n')}\n== lab\nactive leases: ${held.join(', ')}; databases ${equal}\n${others.join(', ')}\n`;
   }
 
   /** Ends a server as a power cut would, or in order. */
