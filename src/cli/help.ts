@@ -147,7 +147,7 @@ ${pairs(CMDLETS.map((row) => [row.name, row.doc] as const))}.SH EXIT STATUS
 ${pairs(EXIT_CODES)}.SH ENVIRONMENT
 ${pairs(ENVIRONMENT)}.SH FILES
 ${pairs(FILES)}.SH NOT YET
-${[...new Set(LATER.map((row) => row.says))].map((says) => `.PP\n${roff(says)}.\n`).join('')}`;
+${[...new Set(LATER.map((row) => row.says))].map((says) => `${roff(says)}.\n`).join('.PP\n')}`;
 }
 
 /** Text as roff shows it: no escapes, hyphens that can be copied, no line that is taken for a request. */
