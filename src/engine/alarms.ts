@@ -28,6 +28,8 @@ export const ALARMS = {
   clone: 'two processes with the same store are there, on one side or the other',
   'updates-refused': 'the two servers do not agree about an address',
   'resync-stalled': 'the partner stopped in the middle of sending its leases',
+  'settings-conflict': 'both servers have edited the same setting of a shared scope',
+  'change-in-doubt': 'a change of a relationship is promised, and its proposer does not say how it ended',
   'store-lost': 'the store of this server is lost, or older than its partner remembers',
   'partner-store-lost': "the partner's store is lost, or older than this server remembers",
 } as const;

@@ -9,9 +9,10 @@ import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { forgetParked, keepOffers } from './keep-offers.js';
 import { objection, partnerDownPlan } from './partner-down.js';
 import { relationshipView } from './relationship-view.js';
-import type { ScopeEntry, ScopeIndex } from './scopes.js';
+import type { ScopeEntry } from './scopes.js';
 import { shutDownObjection, shutDownPlan } from './shut-down.js';
 import type { RelationshipPool, RelationshipView } from './view.js';
 
@@ -85,17 +86,23 @@ export class Commands {
       this.answer(id, outcome);
       return;
     }
+    const against = engine.replication.objection(outcome.changes, force);
+    if (against) {
+      this.answer(id, refusal(against.code, against.message));
+      return;
+    }
     const plan = describeChanges(outcome.changes);
     if (dryRun) {
       this.answer(id, { ok: true, value: { plan } });
       return;
     }
     const before = engine.index;
-    engine.index = engine.indexOf(outcome.next, before);
+    const { next, changes } = engine.replication.noted(outcome);
+    engine.index = engine.indexOf(next, before);
     const writes: Write[] = [];
     const events: JournalEvent[] = [];
-    for (const change of outcome.changes) this.writeChange(change, actor, writes, events);
-    this.keepOffers(before);
+    for (const change of changes) this.writeChange(change, actor, writes, events);
+    keepOffers(engine, before);
     if (events.length > 0) writes.push({ table: 'journal', events });
     const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
     engine.commit(writes, [...then, { kind: 'reply', id, result: { ok: true, value: { plan } } }]);
@@ -144,34 +151,6 @@ export class Commands {
     }
     if (addresses.length > 0) writes.push({ table: 'lease-range', first, last });
     return active;
-  }
-
-  /**
-   * Offers outlive an edit where the address still has a place, so that a client between OFFER and REQUEST does not
-   * notice; DISCOVERs waiting for a probe are forgotten, their clients ask again.
-   */
-  private keepOffers(before: ScopeIndex): void {
-    const { engine } = this;
-    this.forgetParked();
-    for (const offer of [...engine.memory.offers()]) {
-      const served = engine.index.at(offer.address);
-      if (served && served.pools === before.at(offer.address)?.pools) continue;
-      const state = engine.table.stateOf(offer.address);
-      const held = state !== undefined && state !== 'free';
-      const reserved = served?.scope.reservationAt(offer.address) !== undefined;
-      if (
-        served &&
-        (held || reserved || served.pools.takeSpecific(offer.address, engine.table.ownerOf(offer.address)))
-      )
-        continue;
-      engine.memory.removeOffer(offer.client);
-    }
-  }
-
-  /** DISCOVERs waiting for a probe are not answered any more; their addresses are free again. */
-  private forgetParked(): void {
-    const { engine } = this;
-    for (const { address } of engine.memory.unparkAll()) engine.index.at(address)?.pools.giveBack(address);
   }
 
   private releaseLease(id: number, actor: string, text: string): void {
@@ -254,7 +233,11 @@ export class Commands {
     const called = host === undefined ? {} : { partnerHost: host };
     const after = { ...rest, partnerAddress: address, partnerPort: port, ...called };
     relationship.record = { ...relationship.record, settings: after };
-    const event = engine.makeEvent('relationship-changed', { relationship: name, ...difference(before, after) }, actor);
+    const event = engine.makeEvent(
+      'relationship-changed',
+      { relationship: name, ...difference(before, after) },
+      actor,
+    );
     engine.commit(
       [
         { table: 'settings', key: `failover/${name}`, value: relationship.record },
@@ -279,7 +262,7 @@ export class Commands {
     engine.paused = paused;
     engine.partners.takeAll(paused ? 'operator:pause' : 'operator:resume');
     if (paused) {
-      this.forgetParked();
+      forgetParked(engine);
       for (const { client, address } of [...engine.memory.offers()]) {
         engine.memory.removeOffer(client);
         engine.index.at(address)?.pools.giveBack(address);

@@ -2,7 +2,9 @@
 // the change and the decision, and tells the partner until it knows (failover.md §5 "Management"). Without a record of
 // the decision the change was not made.
 
-import type { Proposal, Transaction } from '../failover/management.js';
+import type { Change, Proposal, Transaction } from '../failover/management.js';
+import { readDocument, readScopes } from '../failover/management-document.js';
+import type { Relationship } from '../failover/relationship.js';
 import type { Command, CommandResult, RefusalCode } from './command.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
@@ -14,13 +16,16 @@ import { ownObjection } from './management-rules.js';
 /** A change that is neither decided nor given up. */
 interface UnderWay {
   readonly proposal: Proposal;
-  readonly command: number;
+  readonly command: number | null; // null: nobody waits for the answer
   readonly actor: string;
 }
 
 export class Coordinator {
   private readonly underWay = new Map<string, UnderWay>(); // tx
-  private readonly waiting = new Map<string, { readonly command: number; readonly document: unknown }>(); // tx
+  private readonly waiting = new Map<
+    string,
+    { readonly command: number | null; readonly document: unknown }
+  >(); // tx
 
   constructor(
     private readonly engine: Engine,
@@ -50,18 +55,33 @@ export class Coordinator {
     engine.push(management.callOf('prepare', proposal, proposal));
   }
 
+  /** An edit of a shared scope, told over the connection of the relationship: nothing is dialled for it. */
+  replicate({ record }: Relationship, change: Change): void {
+    const { engine, management } = this;
+    const { serverId, serverName } = engine.identity;
+    const { name, partnerAddress: address, partnerPort: port } = record.settings;
+    const participant = { address, port };
+    const coordinator = { serverId, serverName, address: '0.0.0.0', port };
+    const proposal = { tx: engine.random.hex(16), name, id: record.id, coordinator, participant, change };
+    this.underWay.set(proposal.tx, { proposal, command: null, actor: serverName });
+    engine.push(management.callOf('prepare', proposal, proposal));
+  }
+
   /** The partner has promised, refused, or not answered. */
   prepared(tx: string, answer: ManageAnswer): void {
     const { engine, management } = this;
     const one = this.underWay.get(tx);
     if (!one) return;
     this.underWay.delete(tx);
-    const { proposal, command, actor } = one;
+    const { command, actor } = one;
+    const proposal = answer.ok ? agreedOn(one.proposal, answer.document) : one.proposal;
     const against = answer.ok ? ownObjection(engine, proposal) : answer;
     if (!answer.ok || against) {
+      this.settingsRefused(proposal, answer);
       // The partner may hear at once that nothing comes of it; else it asks.
       engine.push(management.callOf('abort', proposal, { tx }));
-      if (against) this.answer(command, refusal(against.code as RefusalCode, against.message));
+      if (against && command !== null)
+        this.answer(command, refusal(against.code as RefusalCode, against.message));
       return;
     }
     const { writes, events, after } = applyChange(engine, proposal, 'coordinator', actor);
@@ -77,6 +97,13 @@ export class Coordinator {
     after();
   }
 
+  private settingsRefused({ name, change }: Proposal, answer: ManageAnswer): void {
+    if (change.kind !== 'replicate') return;
+    const { replication, partners } = this.engine;
+    if (!answer.ok && answer.code === 'settings-conflict') replication.refused(answer.document ?? '');
+    replication.later(partners.named(name));
+  }
+
   /** The partner knows that it is decided, or could not be told. */
   known(tx: string, answer: ManageAnswer): void {
     const { engine, management } = this;
@@ -88,7 +115,8 @@ export class Coordinator {
     }
     const waiting = this.waiting.get(tx);
     this.waiting.delete(tx);
-    if (!waiting) return;
+    if (record?.proposal.change.kind === 'replicate') engine.replication.wake();
+    if (!waiting || waiting.command === null) return;
     const value = { partnerKnows: answer.ok, promised: waiting.document };
     this.answer(waiting.command, { ok: true, value });
   }
@@ -107,6 +135,14 @@ export class Coordinator {
   private answer(command: number, result: CommandResult): void {
     this.engine.push({ kind: 'reply', id: command, result });
   }
+}
+
+/** Settings as both have agreed on them: those proposed, or with the partner's own edits in them. */
+function agreedOn(proposal: Proposal, document: string): Proposal {
+  const { change } = proposal;
+  if (change.kind !== 'replicate') return proposal;
+  const scopes = readScopes(readDocument(document)?.['scopes']);
+  return scopes ? { ...proposal, change: { ...change, scopes } } : proposal;
 }
 
 function refusal(code: RefusalCode, message: string): CommandResult {

@@ -28,6 +28,7 @@ import { Management } from './management.js';
 import { Notices } from './notices.js';
 import { Partners } from './partners.js';
 import { Random } from './random.js';
+import { Replication } from './replication.js';
 import { emptySettings, loadSettings, ScopeIndex, type Settings } from './scopes.js';
 import { Snapshot } from './snapshot.js';
 import { CLOCK_ACCEPTED, WallClock } from './wall-clock.js';
@@ -69,6 +70,7 @@ export class Engine {
   private readonly context: DhcpContext;
   readonly partners: Partners;
   readonly management: Management;
+  readonly replication: Replication;
   readonly random: Random;
   readonly identity: OwnIdentity;
   /** Newest point of the store that is on disk. */
@@ -105,6 +107,7 @@ export class Engine {
     };
     this.partners = new Partners(this);
     this.management = new Management(this);
+    this.replication = new Replication(this);
     this.view = new Snapshot(this);
   }
 
@@ -145,6 +148,7 @@ export class Engine {
     this.wallClock.begin(wallAheadMs, accepted);
     this.partners.begin();
     this.management.begin();
+    this.replication.begin();
     return this.takeEffects();
   }
 
@@ -214,7 +218,11 @@ export class Engine {
   nextDeadline(): number {
     let next = this.sampleAt; // also often enough to see caution end
     if (this.clockHeld) return next;
-    const partner = Math.min(this.partners.nextDeadline(), this.management.nextDeadline());
+    const partner = Math.min(
+      this.partners.nextDeadline(),
+      this.management.nextDeadline(),
+      this.replication.nextDeadline(),
+    );
     if (partner < next) next = partner;
     const expiry = this.table.nextExpiryAt();
     if (expiry !== undefined && expiry < next) next = expiry;
@@ -263,6 +271,7 @@ export class Engine {
     this.notices.onDeadline();
     this.partners.onDeadline();
     this.management.onDeadline();
+    this.replication.onDeadline();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const served of this.index.all) {

@@ -13,7 +13,13 @@ export interface CommitPoint {
 /** What came of a question to another server. `heard`: it answered, and refused; else nobody knows what it did. */
 export type ManageAnswer =
   | { readonly ok: true; readonly document: string }
-  | { readonly ok: false; readonly heard: boolean; readonly code: string; readonly message: string };
+  | {
+      readonly ok: false;
+      readonly heard: boolean;
+      readonly code: string;
+      readonly message: string;
+      readonly document?: string;
+    };
 
 /** One network interface as the shell sees it now. */
 export interface InterfaceState {

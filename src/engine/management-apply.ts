@@ -16,12 +16,14 @@ import {
 import { mcltLingersMs } from '../failover/mclt.js';
 import { newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
+import { mergeScopes, sameSettings } from '../lease/both-versions.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import { longestLeaseSeconds } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import { difference } from './difference.js';
 import type { JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { keepOffers } from './keep-offers.js';
 import { activeLeases, scopeIdOf } from './management-rules.js';
 import type { ScopeEntry } from './scopes.js';
 
@@ -71,7 +73,7 @@ class Application implements Applied {
         this.addScopes(relationship, change.scopes);
         return;
       case 'replicate':
-        this.replicate(relationship, change.scopes);
+        this.replicate(relationship, change);
         return;
       case 'remove-scopes':
         this.removeScopes(relationship, change.scopeIds, change.keep);
@@ -186,20 +188,30 @@ class Application implements Applied {
     this.after = () => relationship.joining.ask();
   }
 
-  /** Settings that the partner has already. */
-  private replicate(relationship: Relationship, scopes: readonly ScopeSettings[]): void {
-    if (this.part === 'coordinator') return;
+  /** Both have these settings from now on, but for edits made here since they were proposed. */
+  private replicate(
+    relationship: Relationship,
+    { scopes, proposed }: Extract<Change, { kind: 'replicate' }>,
+  ): void {
     const entries = new Map<string, ScopeEntry>();
     for (const settings of scopes) {
       const scopeId = scopeIdOf(settings);
       const before = this.engine.index.settings.scopes.get(scopeId);
       if (!before) continue;
-      const entry = { settings, revision: before.revision + 1 };
+      const entry = agreedEntry(
+        before,
+        settings,
+        proposed.find(({ subnet }) => subnet === settings.subnet),
+      );
       entries.set(scopeId, entry);
       this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: entry });
-      this.event('scope-changed', { scopeId, ...difference(before.settings, settings) });
+      if (entry.revision !== before.revision)
+        this.event('scope-changed', { scopeId, ...difference(before.settings, entry.settings) });
+      this.engine.alarms.clear('settings-conflict', { scopeId });
     }
+    const index = this.engine.index;
     this.index(entries);
+    keepOffers(this.engine, index);
     this.after = () => relationship.duties.rebalance('round');
   }
 
@@ -316,6 +328,19 @@ export function lingersUntilAt(engine: Engine, { record }: Relationship, mcltSec
   const scopes = record.settings.scopes.flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
   const longest = Math.max(0, ...scopes.map((scope) => longestLeaseSeconds(scope, server)));
   return Math.min(INFINITE_AT, engine.at + mcltLingersMs(longest, mcltSeconds));
+}
+
+/** `proposed`: what was here when the change began. An edit made since stays, and is the next to be told. */
+function agreedEntry(
+  { settings: now, revision }: ScopeEntry,
+  agreed: ScopeSettings,
+  proposed: ScopeSettings | undefined,
+): ScopeEntry {
+  const untouched = proposed === undefined || sameSettings(now, proposed);
+  const settings = untouched ? agreed : mergeScopes(proposed, now, agreed).settings;
+  const changed = sameSettings(settings, now) ? 0 : 1;
+  const entry = { settings, revision: revision + changed };
+  return sameSettings(settings, agreed) ? entry : { ...entry, agreed };
 }
 
 /** The record of an address that only one server knows from now on. */

@@ -30,6 +30,7 @@ export function ownObjection(engine: Engine, proposal: Proposal): Objection | nu
     return { code: 'relationship-not-found', message: `there is no relationship ${name} on this server` };
   }
   if (change.kind === 'add-scopes') return first(change.scopes.map((scope) => shareObjection(engine, scope)));
+  if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
   return changeObjection(relationship, change);
 }
 

@@ -14,6 +14,11 @@ export function makeChange(terms: SharedTerms, scopes: readonly ScopeSettings[])
   return { kind: 'make', terms, timers: TIMER_DEFAULTS, scopes };
 }
 
+/** Settings of shared scopes for both servers, by an operator's word; `own`: what this one has now. */
+export function replicateChange(scopes: readonly ScopeSettings[], own: readonly ScopeSettings[]): Change {
+  return { kind: 'replicate', scopes, proposed: own, bases: own, force: true };
+}
+
 /** What an order that says nothing gets (product.md "Commands"). */
 export const TERM_DEFAULTS: SharedTerms = {
   mode: 'loadBalance',

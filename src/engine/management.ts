@@ -3,18 +3,50 @@
 // same commit as the change, before it is told. One change of a relationship at a time. The other server is reached by
 // `manage-call`, one question a connection.
 
-import { givenUp, type Proposal, type Tombstone, type Transaction } from '../failover/management.js';
+import {
+  type Change,
+  givenUp,
+  type Proposal,
+  type Tombstone,
+  type Transaction,
+} from '../failover/management.js';
+import type { Relationship } from '../failover/relationship.js';
+import { encodeFrame } from '../wire/partner.js';
+import { PARTNER_LIMITS } from '../wire/partner-limits.js';
+import type { ManageReplyMessage, ManageRequestMessage } from '../wire/partner-message.js';
+import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Command } from './command.js';
 import { Coordinator } from './coordinator.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
-import type { Input } from './input.js';
+import type { Input, ManageAnswer } from './input.js';
 import type { Objection } from './management-rules.js';
 import { Participant } from './participant.js';
 
 type Manage = Extract<Input, { kind: 'manage-request' | 'manage-answer' }>;
 type Propose = Extract<Command, { kind: 'propose' }>;
 
+/** An objection, or why settings are not taken. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A question that waits for its answer. */
+interface Asked {
+  readonly tx: string;
+  readonly operation: string;
+  readonly untilAt: number; // engine time; the shell's own end sooner
+}
+
+const NO_ANSWER: ManageAnswer = {
+  ok: false,
+  heard: false,
+  code: 'partner-unreachable',
+  message: 'the partner does not answer on the connection of the relationship',
+};
+/** An answer over the connection of a relationship takes so long at most. */
+const LINK_ANSWER_MS = 5_000;
 /** Between two questions or orders about the same change. */
 export const AGAIN_MS = 5_000;
 /** Proposals under way at once. */
@@ -25,7 +57,8 @@ export class Management {
   readonly transactions = new Map<string, Transaction>();
   private readonly tombstones = new Map<string, Tombstone>(); // relationship id; on disk
   private readonly askAt = new Map<string, number>(); // tx → when to ask or tell again
-  private readonly calls = new Map<number, { readonly tx: string; readonly operation: string }>();
+  private readonly calls = new Map<number, Asked>();
+  private readonly linkReplies = new Map<number, { readonly link: number; readonly xid: number }>(); // negative calls
   private readonly coordinator: Coordinator;
   private readonly participant: Participant;
   private nextCall = 1;
@@ -82,6 +115,11 @@ export class Management {
     this.coordinator.propose(command, actor, order);
   }
 
+  /** An edit of a shared scope: told over the connection of the relationship. */
+  replicate(relationship: Relationship, change: Change): void {
+    this.coordinator.replicate(relationship, change);
+  }
+
   settle(command: number, actor: string, name: string, decision: 'commit' | 'abort'): void {
     this.participant.settle(command, actor, name, decision);
   }
@@ -91,13 +129,38 @@ export class Management {
       this.participant.request(input);
       return;
     }
-    const asked = this.calls.get(input.call);
-    this.calls.delete(input.call);
+    this.answered(input.call, input.answer);
+  }
+
+  private answered(call: number, answer: ManageAnswer): void {
+    const asked = this.calls.get(call);
+    this.calls.delete(call);
     if (!asked) return;
     const { tx, operation } = asked;
-    if (operation === 'prepare') this.coordinator.prepared(tx, input.answer);
-    else if (operation === 'commit') this.coordinator.known(tx, input.answer);
-    else if (operation === 'decision' && input.answer.ok) this.participant.heard(tx, input.answer.document);
+    if (operation === 'prepare') this.coordinator.prepared(tx, answer);
+    else if (operation === 'commit') this.coordinator.known(tx, answer);
+    else if (operation === 'decision' && answer.ok) this.participant.heard(tx, answer.document);
+  }
+
+  /** Management on the connection of a relationship: its settings only, and only its partner's. */
+  overLink(
+    link: number,
+    xid: number,
+    relationship: Relationship,
+    message: ManageRequestMessage | ManageReplyMessage,
+  ): void {
+    if (relationship.link !== link) return;
+    if (message.kind === 'manage-reply') {
+      const { refusal: code, text, document } = message;
+      const refused = { ok: false, heard: true, code, message: text, document } as const;
+      this.answered(xid, code === '' ? { ok: true, document } : refused);
+      return;
+    }
+    const call = -this.nextCall++;
+    this.linkReplies.set(call, { link, xid });
+    const from = relationship.record.partner?.serverId ?? '';
+    const { operation, document } = message;
+    this.participant.request({ kind: 'manage-request', call, from, operation, document }, relationship.name);
   }
 
   // ---- time
@@ -105,11 +168,14 @@ export class Management {
   nextDeadline(): number {
     let next = this.participant.nextDeadline();
     for (const at of this.askAt.values()) if (at < next) next = at;
+    for (const { untilAt } of this.calls.values()) if (untilAt < next) next = untilAt;
     return next;
   }
 
   onDeadline(): void {
     this.participant.lookAtGates();
+    for (const [call, { untilAt }] of [...this.calls])
+      if (this.engine.at >= untilAt) this.answered(call, NO_ANSWER);
     for (const [tx, at] of [...this.askAt]) {
       const record = this.transactions.get(tx);
       if (at > this.engine.at || !record) continue;
@@ -156,9 +222,50 @@ export class Management {
 
   /** A question to the other server of a change. */
   callOf(operation: string, proposal: Proposal, document: object): Effect {
-    const { address, port } = operation === 'decision' ? proposal.coordinator : proposal.participant;
+    const { tx } = proposal;
+    const text = JSON.stringify(document);
     const call = this.nextCall++;
-    this.calls.set(call, { tx: proposal.tx, operation });
-    return { kind: 'manage-call', call, address, port, operation, document: JSON.stringify(document) };
+    if (proposal.change.kind === 'replicate') return this.linkCall(call, operation, proposal, text);
+    const { address, port } = operation === 'decision' ? proposal.coordinator : proposal.participant;
+    this.calls.set(call, { tx, operation, untilAt: Number.POSITIVE_INFINITY });
+    return { kind: 'manage-call', call, address, port, operation, document: text };
+  }
+
+  private linkCall(call: number, operation: string, { tx, name }: Proposal, document: string): Effect {
+    const { engine } = this;
+    const link = engine.partners.named(name)?.link ?? null;
+    const message = {
+      kind: 'manage-request',
+      ...this.greeting(),
+      operation,
+      document,
+      t1At: engine.at,
+    } as const;
+    const bytes = encodeFrame({ xid: call, message });
+    const sendable = link !== null && bytes.length <= PARTNER_LIMITS.frameBytes;
+    this.calls.set(call, { tx, operation, untilAt: sendable ? engine.at + LINK_ANSWER_MS : engine.at });
+    return { kind: 'link-send', link: sendable ? link : -1, bytes };
+  }
+
+  private greeting() {
+    const { serverId, serverName } = this.engine.identity;
+    return { protocolLow: PROTOCOL_VERSIONS.low, protocolHigh: PROTOCOL_VERSIONS.high, serverId, serverName };
+  }
+
+  /** The answer to a question, the way it came. */
+  replyOf(
+    call: number,
+    document: Readonly<Record<string, unknown>>,
+    objection: Refusal | null = null,
+  ): Effect {
+    const { code = '', message = '' } = objection ?? {};
+    const over = this.linkReplies.get(call);
+    this.linkReplies.delete(call);
+    if (!over) return { kind: 'manage-reply', call, refusal: code, message, document, exports: null };
+    const { at } = this.engine;
+    const times = { t1At: 0, t2At: at, t3At: at };
+    const said = { refusal: code, text: message, document: JSON.stringify(document) };
+    const reply = { kind: 'manage-reply', ...this.greeting(), ...said, ...times } as const;
+    return { kind: 'link-send', link: over.link, bytes: encodeFrame({ xid: over.xid, message: reply }) };
   }
 }

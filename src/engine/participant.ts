@@ -3,12 +3,19 @@
 
 import { decisionOf, type Proposal, type Transaction } from '../failover/management.js';
 import { isId, readDocument, readProposal } from '../failover/management-document.js';
-import type { Effect } from './effect.js';
+import type { ScopeSettings } from '../lease/settings.js';
+import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { Input } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange } from './management-apply.js';
-import { activeLeases, type Objection, overlappingScopes, partnerObjection } from './management-rules.js';
+import {
+  activeLeases,
+  type Objection,
+  overlappingScopes,
+  partnerObjection,
+  scopeIdOf,
+} from './management-rules.js';
 
 type Document = Readonly<Record<string, unknown>>;
 type Decision = 'committed' | 'aborted';
@@ -27,13 +34,18 @@ const GATE_LOOK_MS = 20;
 export class Participant {
   private readonly gates = new Map<string, Gate>(); // tx
   private lookAt = 0;
+  private readonly merged = new Map<string, readonly ScopeSettings[]>(); // tx → what the coordinator is to have
 
   constructor(
     private readonly engine: Engine,
     private readonly management: Management,
   ) {}
 
-  request({ call, from, operation, document: text }: Extract<Input, { kind: 'manage-request' }>): void {
+  /** `over`: it came on the connection of this relationship. */
+  request(
+    { call, from, operation, document: text }: Extract<Input, { kind: 'manage-request' }>,
+    over: string | null = null,
+  ): void {
     const document = readDocument(text);
     if (!document) {
       this.reply(call, { code: 'malformed', message: 'the document is no JSON object' });
@@ -42,7 +54,7 @@ export class Participant {
     const tx = isId(document['tx']) ? document['tx'] : '';
     switch (operation) {
       case 'prepare':
-        this.prepare(call, from, readProposal(document));
+        this.prepare(call, from, over, readProposal(document));
         return;
       case 'commit':
         this.told(call, from, tx, 'committed');
@@ -53,7 +65,10 @@ export class Participant {
       case 'decision': {
         const decision = decisionOf(this.management.transactions.get(tx), this.management.isUnderWay(tx));
         // After the commits asked for so far: a decision is told only when it is on disk.
-        this.engine.commit([], [replyOf(call, { decision, serverId: this.engine.identity.serverId })]);
+        this.engine.commit(
+          [],
+          [this.management.replyOf(call, { decision, serverId: this.engine.identity.serverId })],
+        );
         return;
       }
       case 'check':
@@ -88,28 +103,32 @@ export class Participant {
     return scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
   }
 
-  private prepare(call: number, from: string, proposal: Proposal | undefined): void {
+  private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {
     const { engine, management } = this;
-    if (proposal?.coordinator.serverId !== from) {
+    const way = asked?.change.kind === 'replicate' ? asked.name : null;
+    if (asked?.coordinator.serverId !== from || over !== way) {
       this.reply(call, { code: 'malformed', message: 'the proposed change is not in shape' });
       return;
     }
-    const { tx, name } = proposal;
+    const { tx, name } = asked;
     const known = management.transactions.get(tx)?.phase === 'prepared';
-    const against = known ? null : (management.busy(name) ?? partnerObjection(engine, proposal));
+    const against = known ? null : (management.busy(name) ?? partnerObjection(engine, asked));
     if (against) {
       this.reply(call, against);
       return;
     }
+    const proposal = this.ownView(call, asked);
+    if (!proposal) return;
     const record: Transaction = { phase: 'prepared', proposal, sinceAt: engine.at };
     management.keep(record, engine.at + 2 * AGAIN_MS);
-    this.bound(proposal);
+    const writes = this.bound(proposal);
     this.withdrawOffers(proposal);
     const { serverName } = proposal.coordinator;
     const data = { relationship: name, change: proposal.change.kind, coordinator: serverName };
     const event = engine.makeEvent('change-in-doubt', data);
     const commitId = engine.commit(
       [
+        ...writes,
         { table: 'settings', key: `manage/${tx}`, value: record },
         { table: 'journal', events: [event] },
       ],
@@ -120,16 +139,40 @@ export class Participant {
   }
 
   /** A promise binds or, once it has ended, binds no more: silence on what is given up, care with lead times. */
-  bound(proposal: Proposal): void {
+  bound(proposal: Proposal): readonly Write[] {
     const { engine, management } = this;
     const { tx, name, change } = proposal;
     const relationship = engine.partners.named(name);
     const promised = management.transactions.get(tx)?.phase === 'prepared';
     if (relationship && change.kind === 'set')
       relationship.proposedMcltSeconds = promised ? change.terms.mcltSeconds : null;
-    if (management.givenUp(proposal).length === 0) return;
+    if (change.kind === 'replicate') {
+      if (promised) relationship?.held.settleAll('short');
+      return engine.replication.bind(change.scopes, promised);
+    }
+    if (management.givenUp(proposal).length === 0) return [];
     relationship?.held.settleAll('short');
     engine.partners.scopesChanged();
+    return [];
+  }
+
+  /** A proposal of settings as it is carried out here: merged with own edits. Undefined: they conflict, which is told. */
+  private ownView(call: number, proposal: Proposal): Proposal | undefined {
+    const { engine, management } = this;
+    const { change } = proposal;
+    if (change.kind !== 'replicate') return proposal;
+    const own = change.scopes.flatMap(
+      (scope) => engine.index.settings.scopes.get(scopeIdOf(scope))?.settings ?? [],
+    );
+    const outcome = engine.replication.received(change);
+    if (outcome === null) {
+      const message = 'the same setting was edited there, differently';
+      const refusal = management.replyOf(call, { scopes: own }, { code: 'settings-conflict', message });
+      engine.commit([], [refusal]);
+      return undefined;
+    }
+    this.merged.set(proposal.tx, outcome.there);
+    return { ...proposal, change: { ...change, scopes: outcome.here, proposed: own } };
   }
 
   private withdrawOffers(proposal: Proposal): void {
@@ -168,7 +211,7 @@ export class Participant {
     }
     if (engine.at < untilAt) return false;
     const message = 'the partner still has leases to tell, and the link is too slow or down: try again';
-    this.end(tx, 'aborted', [replyOf(call, {}, { code: 'partner-refused', message })]);
+    this.end(tx, 'aborted', [this.management.replyOf(call, {}, { code: 'partner-refused', message })]);
     return true;
   }
 
@@ -180,11 +223,18 @@ export class Participant {
       leases: activeLeases(engine, scopeId),
     }));
     const exports = scopeIds.length > 0 ? { relationship: proposal.name, scopeIds } : null;
-    engine.push({ ...replyOf(call, { leases }), exports });
+    const scopes = this.merged.get(proposal.tx);
+    this.merged.delete(proposal.tx);
+    const reply = this.management.replyOf(call, scopes ? { scopes } : { leases });
+    engine.push(reply.kind === 'manage-reply' ? { ...reply, exports } : reply);
   }
 
   private hasUnanswered(proposal: Proposal): boolean {
     const { engine, management } = this;
+    const { change } = proposal;
+    const sharing = engine.partners.named(proposal.name);
+    if (change.kind === 'replicate' && sharing)
+      return engine.replication.hasUnanswered(sharing, change.scopes.map(scopeIdOf));
     const scopes = management.givenUp(proposal).flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
     const relationship = engine.partners.named(proposal.name);
     if (scopes.length === 0 || !relationship) return false;
@@ -206,9 +256,9 @@ export class Participant {
         code: 'in-doubt',
         message: `the operator there decided otherwise: ${record.decision}`,
       });
-    } else if (record?.phase === 'prepared') this.end(tx, decision, [replyOf(call, {})]);
+    } else if (record?.phase === 'prepared') this.end(tx, decision, [this.management.replyOf(call, {})]);
     // Nothing is promised any more: it is done, or was never begun.
-    else this.engine.commit([], [replyOf(call, {})]);
+    else this.engine.commit([], [this.management.replyOf(call, {})]);
   }
 
   /** Asked how it ended, the coordinator answers. */
@@ -245,14 +295,14 @@ export class Participant {
     else management.keep(settled, null);
     const actor = settledBy ?? proposal.coordinator.serverName;
     const applied = decision === 'committed' ? applyChange(engine, proposal, 'participant', actor) : null;
-    this.bound(proposal);
+    const lifted = this.bound(proposal);
     if (applied) management.remember(proposal);
     const data = { relationship: proposal.name, change: proposal.change.kind, decision };
     const events = [...(applied?.events ?? []), engine.makeEvent('change-decided', data, actor)];
     const value = settledBy === undefined ? undefined : settled;
     engine.commit(
       [
-        ...(applied?.writes ?? []),
+        ...(applied?.writes ?? lifted),
         { table: 'settings', key: `manage/${tx}`, value },
         { table: 'journal', events },
       ],
@@ -262,15 +312,6 @@ export class Participant {
   }
 
   private reply(call: number, objection: Objection | null, document: Document = {}): void {
-    this.engine.push(replyOf(call, document, objection));
+    this.engine.push(this.management.replyOf(call, document, objection));
   }
-}
-
-function replyOf(
-  call: number,
-  document: Document,
-  objection: Objection | null = null,
-): Extract<Effect, { kind: 'manage-reply' }> {
-  const { code = '', message = '' } = objection ?? {};
-  return { kind: 'manage-reply', call, refusal: code, message, document, exports: null };
 }

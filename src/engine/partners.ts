@@ -223,7 +223,10 @@ export class Partners {
       }
       link.relationship = named;
     }
-    link.relationship.received(id, frame);
+    const { xid, message } = frame;
+    if (message.kind === 'manage-request' || message.kind === 'manage-reply')
+      this.engine.management.overLink(id, xid, link.relationship, message);
+    else link.relationship.received(id, frame);
   }
 
   private refuse(link: number, xid: number, text: string): void {
@@ -363,6 +366,7 @@ class EngineHost implements FailoverHost {
     const { engine } = this;
     const relationship = this.relationship();
     if (relationship) engine.partners.alarms.look(relationship);
+    engine.replication.wake();
     const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
     for (const { client, address } of [...engine.memory.offers()]) {
       const served = engine.index.at(address);

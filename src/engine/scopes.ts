@@ -3,6 +3,7 @@
 
 import type { ServedScope } from '../dhcp/context.js';
 import type { Authority } from '../failover/authority.js';
+import { bothAllow } from '../lease/both-versions.js';
 import { ScopePools } from '../lease/pools.js';
 import { type CompiledServer, checkScope, checkServer, compileScope, compileServer } from '../lease/scope.js';
 import {
@@ -17,6 +18,18 @@ import type { LeaseTable } from '../lease/table.js';
 export interface ScopeEntry {
   readonly settings: ScopeSettings;
   readonly revision: number;
+  /** Where the scope is shared and edited since: the version that both servers had last (failover.md §6). */
+  readonly agreed?: ScopeSettings;
+  /** The partner's edit of the same fields: a conflict, until an operator decides. */
+  readonly theirs?: ScopeSettings;
+  /** What this server has promised to take. */
+  readonly proposed?: ScopeSettings;
+}
+
+/** What is served: while the servers have not agreed, new clients get what every version allows (failover.md §4). */
+export function servedSettings({ settings, agreed, theirs, proposed }: ScopeEntry): ScopeSettings {
+  const others = [agreed, theirs, proposed].filter((one) => one !== undefined);
+  return others.length === 0 ? settings : bothAllow([settings, ...others]);
 }
 
 /** All settings of a server, as stored. Keys of `scopes` are scope ids. */
@@ -77,8 +90,9 @@ export class ScopeIndex {
     authority: Authority,
   ): IndexedScope {
     if (before && before.entry === entry && serverSame && before.authority === authority) return before;
-    const scope = compileScope(entry.settings, this.server);
-    const geometry = geometryOf(entry.settings);
+    const settings = servedSettings(entry);
+    const scope = compileScope(settings, this.server);
+    const geometry = geometryOf(settings);
     const pools = before?.geometry === geometry ? before.pools : new ScopePools(scope, table);
     return { entry, scope, geometry, pools, authority };
   }
@@ -140,7 +154,7 @@ export function loadSettings(stored: ReadonlyMap<string, unknown>): Settings {
     // Keys that this version added have their defaults in scopes stored before.
     const settings = { ...SCOPE_DEFAULTS, ...entry.settings };
     faults.push(...checkScope(settings, server).map((fault) => ({ ...fault, path: `${key}.${fault.path}` })));
-    scopes.set(key.slice('scope/'.length), { settings, revision: entry.revision });
+    scopes.set(key.slice('scope/'.length), { ...entry, settings });
   }
   if (faults.length > 0) throw new SettingsError(faults);
   return { server, scopes, declared: stored.get('declared') ?? null };

@@ -2,6 +2,7 @@
 // whether they may be is asked elsewhere (lease/scope.ts, engine/management-rules.ts).
 
 import { isScopeShape } from '../lease/scope-shape.js';
+import type { ScopeSettings } from '../lease/settings.js';
 import type { Change, Proposal, SharedTerms } from './management.js';
 import { type RelationshipTimers, TIMER_DEFAULTS } from './terms.js';
 
@@ -53,8 +54,12 @@ function isChange(change: Loose): boolean {
     case 'set':
       return isTerms(change['terms']);
     case 'add-scopes':
-    case 'replicate':
       return areScopes(change['scopes']);
+    case 'replicate':
+      return (
+        ['scopes', 'proposed', 'bases'].every((key) => areScopes(change[key])) &&
+        typeof change['force'] === 'boolean'
+      );
     case 'remove-scopes':
       return areTexts(change['scopeIds']) && typeof change['keep'] === 'boolean';
     case 'remove':
@@ -91,6 +96,11 @@ function isTimers(value: unknown): value is RelationshipTimers {
       ? isWhole(found, 0, 1_000_000_000)
       : found === 'guarded' || found === 'never';
   });
+}
+
+/** Settings of scopes, as an answer to PREPARE carries them. */
+export function readScopes(value: unknown): readonly ScopeSettings[] | undefined {
+  return areScopes(value) ? (value as readonly ScopeSettings[]) : undefined;
 }
 
 function areScopes(value: unknown): boolean {

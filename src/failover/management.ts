@@ -39,8 +39,17 @@ export type Change =
   | { readonly kind: 'set'; readonly terms: SharedTerms }
   | { readonly kind: 'swap-roles' }
   | { readonly kind: 'add-scopes'; readonly scopes: readonly ScopeSettings[] }
-  /** The participant takes these settings of shared scopes; the coordinator has them. */
-  | { readonly kind: 'replicate'; readonly scopes: readonly ScopeSettings[] }
+  /**
+   * Settings of shared scopes that both have from then on. `proposed`: what the coordinator had when it asked, `bases`:
+   * the version that both had before its edit. `force`: whatever was edited on the participant.
+   */
+  | {
+      readonly kind: 'replicate';
+      readonly scopes: readonly ScopeSettings[];
+      readonly proposed: readonly ScopeSettings[];
+      readonly bases: readonly ScopeSettings[];
+      readonly force: boolean;
+    }
   | { readonly kind: 'remove-scopes'; readonly scopeIds: readonly string[]; readonly keep: boolean }
   /** `keep`: the scopes stay on the participant too, inactive. */
   | { readonly kind: 'remove'; readonly keep: boolean };

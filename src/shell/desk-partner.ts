@@ -6,6 +6,7 @@ import type { Command, CommandResult, RefusalCode } from '../engine/command.js';
 import type { Engine } from '../engine/engine.js';
 import { activeLeases } from '../engine/management-rules.js';
 import type { Change } from '../engine/management-terms.js';
+import { conflictKeys } from '../engine/replication.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { Checked, CheckRoom } from './desk-checks.js';
 import type { Answered } from './manage-line.js';
@@ -131,6 +132,25 @@ export class DeskPartner {
   }
 
   // ---- what this server has
+
+  /** `SCOPE KEY` of every setting that both servers edited differently. */
+  conflictsOf(scopeIds: readonly string[]): ReadonlySet<string> {
+    const { scopes } = this.room.engine.index.settings;
+    return new Set(
+      scopeIds.flatMap((scopeId) => {
+        const entry = scopes.get(scopeId);
+        return entry
+          ? conflictKeys(entry).map(
+              (key) => `${scopeId} ${key.split('.', key.startsWith('options.') ? 2 : 1).join('.')}`,
+            )
+          : [];
+      }),
+    );
+  }
+
+  isInConflict(scopeId: string): boolean {
+    return this.room.engine.index.settings.scopes.get(scopeId)?.theirs !== undefined;
+  }
 
   settingsOf(scopeIds: readonly string[]): ScopeSettings[] {
     return scopeIds.flatMap((scopeId) => this.room.engine.index.settings.scopes.get(scopeId)?.settings ?? []);

@@ -20,7 +20,7 @@ import type {
   ReplicationValue,
 } from '../admin/relationship-desk.js';
 import type { Command } from '../engine/command.js';
-import { type Change, makeChange, sharedTermsOf } from '../engine/management-terms.js';
+import { type Change, makeChange, replicateChange, sharedTermsOf } from '../engine/management-terms.js';
 import { addressesOf, runChecks, splitPartner } from './desk-checks.js';
 import { differencesOf } from './desk-differences.js';
 import { badSecret, DeskPartner, type DeskRoom, type Failure, refusal, withDoubt } from './desk-partner.js';
@@ -250,7 +250,12 @@ export class Desk implements RelationshipDesk {
     return this.inTurn(async () => {
       const theirs = await this.partner.theirScopes(name);
       if (!theirs.ok) return theirs;
-      const differences = differencesOf(this.partner.settingsOf(theirs.shared), theirs.scopes);
+      const conflicts = this.partner.conflictsOf(theirs.shared);
+      const found = differencesOf(this.partner.settingsOf(theirs.shared), theirs.scopes);
+      const differences = found.map((one) => ({
+        ...one,
+        conflict: conflicts.has(`${one.scopeId} ${one.key}`),
+      }));
       return { ok: true, value: { differences } };
     });
   }
@@ -273,7 +278,7 @@ export class Desk implements RelationshipDesk {
         );
       const here = this.partner.settingsOf(wanted);
       const ids = new Set(differencesOf(here, theirs.scopes).map(({ scopeId }) => scopeId));
-      const differing = wanted.filter((scopeId) => ids.has(scopeId));
+      const differing = wanted.filter((scopeId) => ids.has(scopeId) || this.partner.isInConflict(scopeId));
       const plan = differing.map((scopeId) =>
         from === 'local'
           ? `send the settings of ${scopeId} to the partner`
@@ -281,15 +286,11 @@ export class Desk implements RelationshipDesk {
       );
       const value = { plan, scopes: wanted };
       if (options.dryRun || differing.length === 0) return { ok: true, value };
-      if (from === 'partner') {
-        const edits = theirs.scopes
-          .filter(({ subnet }) => differing.includes(subnet.split('/')[0] ?? ''))
-          .map((scope) => ({ kind: 'scope-set', scope }) as const);
-        const { actor, force } = options;
-        const result = await this.room.command(actor, { kind: 'edit', edits, force, dryRun: false });
-        return result.ok ? { ok: true, value } : result;
-      }
-      const change: Change = { kind: 'replicate', scopes: this.partner.settingsOf(differing) };
+      const content = from === 'local' ? here : theirs.scopes;
+      const change = replicateChange(
+        content.filter(({ subnet }) => differing.includes(scopeIdOf(subnet))),
+        here.filter(({ subnet }) => differing.includes(scopeIdOf(subnet))),
+      );
       const result = await this.partner.change(name, change, plan, options);
       return result.ok ? { ok: true, value: { ...value, plan: result.value.plan } } : result;
     });
@@ -348,6 +349,10 @@ export class Desk implements RelationshipDesk {
       return { ok: true, value: { plan } };
     });
   }
+}
+
+function scopeIdOf(subnet: string): string {
+  return subnet.split('/')[0] ?? subnet;
 }
 
 function failedCheck({ checks }: CheckReport): Failure {

@@ -1,0 +1,223 @@
+// Edits of shared scopes, on their way to the partner (failover.md §4, §6): each at once over the relationship's own
+// connection, as a change that both carry out. Until then new clients get what both versions allow (scopes.ts). Edits
+// on both sides merge field by field; the same field is a conflict, kept and alarmed until an operator decides.
+
+import type { Proposal } from '../failover/management.js';
+import { readDocument, readScopes } from '../failover/management-document.js';
+import type { Relationship } from '../failover/relationship.js';
+import { mergeScopes, sameSettings } from '../lease/both-versions.js';
+import { compileScope } from '../lease/scope.js';
+import type { ScopeSettings } from '../lease/settings.js';
+import type { Change, Plan } from './edits.js';
+import type { Write } from './effect.js';
+import type { Engine } from './engine.js';
+import { keepOffers } from './keep-offers.js';
+import { type Objection, scopeIdOf } from './management-rules.js';
+import { type ScopeEntry, servedSettings } from './scopes.js';
+
+type Replicate = Extract<Proposal['change'], { kind: 'replicate' }>;
+
+/** After a proposal that came to nothing; the secondary leaves the primary the first go. */
+const AGAIN_MS = 1_000;
+const SECONDARY_MS = 500;
+/** While updates of addresses concerned are unanswered. */
+const GATE_LOOK_MS = 50;
+
+export class Replication {
+  private lookAt = Number.POSITIVE_INFINITY;
+
+  constructor(private readonly engine: Engine) {}
+
+  // ---- edits here
+
+  /** What speaks against these edits because scopes are shared. */
+  objection(changes: readonly Change[], force: boolean): Objection | null {
+    for (const change of changes) {
+      if (change.kind !== 'scope' || change.before === null) continue;
+      const { scopeId, before, after } = change;
+      const sharing = this.engine.partners.ofScope(scopeId);
+      if (sharing && after === null && !force) {
+        const message = `scope ${scopeId} is in relationship ${sharing.name}: \`tandem failover remove-scope ${sharing.name} ${scopeId}\` comes first`;
+        return { code: 'scope-already-in-relationship', message };
+      }
+      if (before.proposed)
+        return {
+          code: 'in-doubt',
+          message: `an edit of the partner's is being taken for scope ${scopeId}: try again`,
+        };
+    }
+    return null;
+  }
+
+  /** The plan with its entries noting, where a scope is shared, what both servers had before. */
+  noted({ next, changes }: Plan): Plan {
+    const scopes = new Map(next.scopes);
+    const noted = changes.map((change) => {
+      if (change.kind !== 'scope' || !change.before || !change.after) return change;
+      if ((this.engine.partners.ofScope(change.scopeId)?.record.side ?? null) === null) return change;
+      const after = withBase(change.before, change.after);
+      scopes.set(change.scopeId, after);
+      return { ...change, after };
+    });
+    this.wake();
+    return { next: { ...next, scopes }, changes: noted };
+  }
+
+  // ---- to the partner
+
+  begin(): void {
+    for (const [scopeId, { theirs }] of this.engine.index.settings.scopes) if (theirs) this.alarm(scopeId);
+    this.wake();
+  }
+
+  /** Something may have to be told, or may be told now. */
+  wake(): void {
+    this.lookAt = this.engine.at;
+  }
+
+  /** A proposal came to nothing. */
+  later(relationship: Relationship | undefined): void {
+    this.lookAt = this.engine.at + AGAIN_MS + (relationship?.role === 'secondary' ? SECONDARY_MS : 0);
+  }
+
+  nextDeadline(): number {
+    return this.lookAt;
+  }
+
+  onDeadline(): void {
+    if (this.engine.at < this.lookAt) return;
+    this.lookAt = Number.POSITIVE_INFINITY;
+    for (const relationship of this.engine.partners.all)
+      if (relationship.link !== null) this.tell(relationship);
+  }
+
+  /** One scope at a time: frames of a relationship's connection are bounded. */
+  private tell(relationship: Relationship): void {
+    const { engine } = this;
+    for (const scopeId of relationship.record.settings.scopes) {
+      const entry = engine.index.settings.scopes.get(scopeId);
+      if (!entry?.agreed || entry.theirs || entry.proposed) continue;
+      if (engine.management.busy(relationship.name)) this.later(relationship);
+      else if (this.hasUnanswered(relationship, [scopeId])) this.lookAt = engine.at + GATE_LOOK_MS;
+      else engine.management.replicate(relationship, changeOf(entry));
+      return;
+    }
+  }
+
+  /** Are updates unanswered of addresses that one version gives to other clients than another? */
+  hasUnanswered(relationship: Relationship, scopeIds: readonly string[]): boolean {
+    const concerned = scopeIds.flatMap((scopeId) => this.concerned(scopeId) ?? []);
+    if (concerned.length === 0) return false;
+    for (const address of relationship.exchange.updates.addresses()) {
+      if (concerned.some((isConcerned) => isConcerned(address))) return true;
+    }
+    return false;
+  }
+
+  private concerned(scopeId: string): ((address: number) => boolean) | undefined {
+    const served = this.engine.index.byId(scopeId);
+    if (!served || servedSettings(served.entry) === served.entry.settings) return undefined;
+    const { settings, agreed, proposed } = served.entry;
+    const versions = [settings, agreed, proposed]
+      .filter((one) => one !== undefined)
+      .map((one) => compileScope(one, this.engine.index.server));
+    return (address) => {
+      const places = versions.map((scope) => {
+        const reservation = scope.reservationAt(address);
+        return `${scope.poolIndexOf(address)} ${reservation?.hardwareAddress ?? ''} ${reservation?.clientId ?? ''}`;
+      });
+      return served.scope.contains(address) && new Set(places).size > 1;
+    };
+  }
+
+  // ---- from the partner
+
+  /** What the partner's edit comes to here: the settings for each server, or the conflict, kept on disk. */
+  received(
+    change: Replicate,
+  ): { readonly here: readonly ScopeSettings[]; readonly there: readonly ScopeSettings[] } | null {
+    const here: ScopeSettings[] = [];
+    const there: ScopeSettings[] = [];
+    const conflicts: ScopeSettings[] = [];
+    for (const proposed of change.scopes) {
+      const entry = this.entryOf(proposed);
+      const base = change.bases.find(({ subnet }) => subnet === proposed.subnet) ?? proposed;
+      if (!entry) continue;
+      const merged = mergeScopes(entry.agreed ?? base, entry.settings, proposed);
+      if (change.force) here.push(proposed);
+      else if (merged.conflicts.length > 0) conflicts.push(proposed);
+      else here.push(merged.settings);
+      // What the two never had alike is not this edit's to change over there.
+      there.push(entry.agreed && !change.force ? merged.settings : proposed);
+    }
+    if (conflicts.length === 0) return { here, there };
+    this.keepTheirs(conflicts);
+    return null;
+  }
+
+  /** The partner refused an edit of ours: it has edited the same. */
+  refused(document: string): void {
+    const theirs = readScopes(readDocument(document)?.['scopes']);
+    if (theirs) this.keepTheirs(theirs);
+  }
+
+  private keepTheirs(theirs: readonly ScopeSettings[]): void {
+    const entries = theirs.flatMap((settings): [string, ScopeEntry][] => {
+      const entry = this.entryOf(settings);
+      return entry ? [[scopeIdOf(settings), { ...entry, theirs: settings }]] : [];
+    });
+    this.engine.commit(this.put(new Map(entries)), []);
+    for (const [scopeId] of entries) this.alarm(scopeId);
+  }
+
+  private alarm(scopeId: string): void {
+    const { engine } = this;
+    const name = engine.partners.ofScope(scopeId)?.name ?? '';
+    const message = `scope ${scopeId} was edited on both servers, the same setting differently: see \`tandem failover diff ${name}\`, and decide with \`tandem failover replicate ${name} --from local|partner\``;
+    engine.alarms.raise(engine.at, 'settings-conflict', message, { scopeId });
+  }
+
+  /** From the promise on new clients get what all versions allow; `null`: the promise is lifted. */
+  bind(scopes: readonly ScopeSettings[], promised: boolean): Write[] {
+    const entries = scopes.flatMap((settings): [string, ScopeEntry][] => {
+      const entry = this.entryOf(settings);
+      if (!entry) return [];
+      const { proposed: _, ...rest } = entry;
+      return [[scopeIdOf(settings), promised ? { ...rest, proposed: settings } : rest]];
+    });
+    return this.put(new Map(entries));
+  }
+
+  private put(entries: ReadonlyMap<string, ScopeEntry>): Write[] {
+    const { engine } = this;
+    const before = engine.index;
+    engine.index = engine.indexOf(
+      { ...before.settings, scopes: new Map([...before.settings.scopes, ...entries]) },
+      before,
+    );
+    keepOffers(engine, before);
+    return [...entries].map(([scopeId, value]) => ({ table: 'settings', key: `scope/${scopeId}`, value }));
+  }
+
+  private entryOf(settings: ScopeSettings): ScopeEntry | undefined {
+    return this.engine.index.settings.scopes.get(scopeIdOf(settings));
+  }
+}
+
+/** The edit as it is proposed. */
+function changeOf({ settings, agreed = settings }: ScopeEntry): Replicate {
+  return { kind: 'replicate', scopes: [settings], proposed: [settings], bases: [agreed], force: false };
+}
+
+function withBase(before: ScopeEntry, after: ScopeEntry): ScopeEntry {
+  const { settings, revision } = after;
+  const agreed = before.agreed ?? before.settings;
+  const theirs = before.theirs === undefined ? {} : { theirs: before.theirs };
+  if (before.theirs === undefined && sameSettings(settings, agreed)) return { settings, revision };
+  return { settings, revision, agreed, ...theirs };
+}
+
+/** Keys of a scope that both servers edited differently; none: there is no conflict. */
+export function conflictKeys({ settings, agreed, theirs }: ScopeEntry): readonly string[] {
+  return theirs ? mergeScopes(agreed ?? settings, settings, theirs).conflicts : [];
+}
