@@ -118,8 +118,10 @@ t.test('the documented examples', { skip: labUnavailable() }, (t) =>
     );
     const list = 'Get-DhcpServerv4Failover';
     await until('both in Normal', 60_000, async () => {
-      const all = await dc1.daemon.json<readonly { readonly state: string }[]>('/failover');
-      return all.every(({ state }) => state === 'normal');
+      // A connection kept open may have been closed while a line of the shell held everything up.
+      const asked = dc1.daemon.json<readonly { readonly state: string }[]>('/failover');
+      const all = await asked.catch(() => []);
+      return all.length === 2 && all.every(({ state }) => state === 'normal');
     });
     done('Remove-DhcpServerv4FailoverScope –Name “dhcp1-dc1 load balance” –ScopeId 192.168.20.0 -Force');
     t.equal(done(list), DOCUMENTED);
