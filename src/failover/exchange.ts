@@ -16,7 +16,7 @@ import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
 import type { HeldAcks } from './held.js';
-import type { FailoverHost, SharedScope } from './host.js';
+import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { Joining } from './joining.js';
 import { Progress, type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
@@ -159,15 +159,17 @@ export class Exchange {
       const unanswered = !refused && this.updates.isOutstanding(address);
       const context = this.view.judgeContext(this.scopeOf(address), address, unanswered);
       const verdict = judge(address, mine, received, context);
-      const merged = merge(address, mine, received, context, verdict);
+      let merged = merge(address, mine, received, context, verdict);
+      if (merged.lease && this.view.held.isHeld(address)) {
+        // No ACK leaves any more: the record first goes back to what the client was told before.
+        this.view.held.drop(address);
+        merged = merge(address, this.host.table.get(address), received, context, verdict);
+      }
       if (merged.cancelsOwn) {
         this.updates.cancel(address);
         this.answeredQuestion(address, true);
       }
-      if (merged.lease) {
-        this.view.held.drop(address);
-        leases.push(merged.lease);
-      }
+      if (merged.lease) leases.push(merged.lease);
       if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, binding, verdict)) {
         follow.push(address);
       }
@@ -178,8 +180,17 @@ export class Exchange {
     this.counts.received += bindings.length;
     this.counts.acksSent += results.length;
     const message: PartnerMessage = { kind: 'bnd-ack', results };
-    const id = this.host.commit({ leases, stored: undefined, messages: [{ link, xid, message }] });
+    const id = this.commit(leases, [{ link, xid, message }]);
     for (const address of follow) this.updates.changed(address, id);
+  }
+
+  /** What waits to be told will say what these records say now, so it waits for this commit, too (rule C). */
+  private commit(leases: readonly Lease[], messages: readonly OutgoingMessage[], mayWait = false): number {
+    const again = leases.filter(({ address }) => this.updates.isWaiting(address));
+    const patient = mayWait && again.length === 0;
+    const id = this.host.commit({ leases, stored: undefined, messages, patient });
+    for (const { address } of again) this.updates.changed(address, id);
+    return id;
   }
 
   /** The storm brake (RFC 8156): nothing is repeated to a partner that has not changed its record since. */
@@ -192,7 +203,7 @@ export class Exchange {
     if (lease !== null || mine === undefined) return false;
     const { address, revision } = mine;
     if (verdict === 'accept' && this.updates.wasRefused(address, revision)) return true;
-    return !this.updates.mayReply(address, revision, binding.revision);
+    return !this.updates.mayReply(address, revision, binding);
   }
 
   private refused(address: number, verdict: Extract<Verdict, { verdict: 'reject' }>): void {
@@ -213,14 +224,8 @@ export class Exchange {
       this.view.held.answered(address, sent.revision, accepted, reason);
       if (lease && accepted) leases.push(acknowledgedLease(lease, sent, this.host.at));
     }
-    if (leases.length > 0) {
-      const again = leases.filter(({ address }) => this.updates.isWaiting(address));
-      // A mark that a crash loses costs no more than telling the partner again.
-      const patient = again.length === 0;
-      const id = this.host.commit({ leases, stored: undefined, messages: [], patient });
-      // What waits to be told again says this now, so it waits for this commit, too (rule C).
-      for (const { address } of again) this.updates.changed(address, id);
-    }
+    // Marks that a crash loses cost no more than telling the partner again.
+    if (leases.length > 0) this.commit(leases, [], true);
     this.pump();
     this.finishAnswer();
   }

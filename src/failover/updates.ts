@@ -3,7 +3,7 @@
 // not answered when a connection ends waits again: the mark on disk is a record whose revision is above the
 // acknowledged one. Knows addresses and revisions only; the relationship makes messages of them.
 
-import type { BindingResult } from '../wire/partner-message.js';
+import type { Binding, BindingResult } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS } from '../wire/partner-values.js';
 
 export interface InFlight {
@@ -36,8 +36,8 @@ export class Updates {
     number,
     { readonly revision: number; readonly reason: number }
   >();
-  /** Address → own revision that was sent because this revision of the partner's was refused. */
-  private readonly replied = new Map<number, { readonly own: number; readonly partners: number }>();
+  /** Address → own revision that was sent because this word of the partner's was refused. */
+  private readonly replied = new Map<number, { readonly own: number; readonly word: string }>();
 
   /** The address changed with this commit. */
   changed(address: number, commitId: number): void {
@@ -66,14 +66,15 @@ export class Updates {
   }
 
   /**
-   * An update of the partner was refused: is our record to be sent, for it to see why? Once for each pair of revisions
-   * on a connection. Not once for each of ours: a partner that has moved on since, from ACTIVE to EXPIRED, may accept
-   * now what it refused then.
+   * An update of the partner was refused: is our record to be sent, for it to see why? Once for each of our revisions and
+   * each word of the partner's on a connection. A partner that has moved on since, from ACTIVE to EXPIRED, may accept now
+   * what it refused then; but revisions alone are no news, for taking ours and ending it again makes one, too.
    */
-  mayReply(address: number, own: number, partners: number): boolean {
+  mayReply(address: number, own: number, { state, lastTransactionAt, owner, handover }: Binding): boolean {
+    const word = `${state} ${lastTransactionAt} ${owner} ${handover}`;
     const last = this.replied.get(address);
-    if (last?.own === own && last.partners === partners) return false;
-    this.replied.set(address, { own, partners });
+    if (last?.own === own && last.word === word) return false;
+    this.replied.set(address, { own, word });
     return true;
   }
 
