@@ -39,8 +39,57 @@ export type FaultKind =
   | 'declared down'
   | 'store lost';
 
+/** How much of everything a seed gets. */
+interface Scale {
+  readonly links: readonly number[];
+  readonly addresses: readonly [number, number]; // of each link
+  readonly leaseSeconds: readonly [number, number];
+  readonly declineSeconds: readonly [number, number];
+  readonly faultySeconds: readonly [number, number];
+  readonly faultSeconds: readonly [number, number]; // mean time between two of a kind
+  readonly operatorSeconds: readonly [number, number];
+  readonly mcltSeconds: readonly [number, number];
+  readonly outage: number; // how long outages last, against those of a long world
+}
+
+/** `short` lives through as many faults in a fraction of the time; `long` has leases of an hour and outages to match. */
+const SCALES = {
+  short: {
+    links: [1, 1, 1, 2],
+    addresses: [4, 24],
+    leaseSeconds: [15, 400],
+    declineSeconds: [5, 60],
+    faultySeconds: [150, 400],
+    faultSeconds: [6, 120],
+    operatorSeconds: [5, 80],
+    mcltSeconds: [8, 100],
+    outage: 0.4,
+  },
+  long: {
+    links: [1, 1, 1, 2, 3],
+    addresses: [5, 60],
+    leaseSeconds: [20, 3600],
+    declineSeconds: [5, 300],
+    faultySeconds: [600, 1200],
+    faultSeconds: [15, 600],
+    operatorSeconds: [10, 200],
+    mcltSeconds: [20, 900],
+    outage: 1,
+  },
+} as const satisfies Record<string, Scale>;
+
+export type ScaleName = keyof typeof SCALES;
+
+/** What is asked for instead of being drawn. */
+export interface Wishes {
+  readonly setting: Setting | null; // null: as the seed says
+  readonly scale: ScaleName;
+  readonly hours: number | null; // simulated hours of faults
+}
+
 export interface WorldConfig {
   readonly seed: number;
+  readonly scale: ScaleName;
   readonly setting: Setting;
   readonly pair: PairConfig | null;
   readonly faultyUs: number; // how long faults go on
@@ -55,6 +104,7 @@ export interface WorldConfig {
   readonly faults: ReadonlyMap<FaultKind, number>; // mean time between two, µs
   readonly operatorUs: number; // mean time between two actions, µs; Infinity = none
   readonly worstOffsetMs: number;
+  readonly outage: number; // how long outages last
 }
 
 const NETWORK = 0x0a4d_0000; // 10.77.0.0
@@ -69,26 +119,33 @@ export function nodeAddress(node: number): number {
   return NETWORK + 2 + node;
 }
 
-/** Everything but what single clients do. `hours`: simulated hours of faults; null = as the seed says. */
-export function configOf(seed: number, rng: Rng, hours: number | null, wanted: Setting | null): WorldConfig {
+/** Everything but what single clients do. */
+export function configOf(
+  seed: number,
+  rng: Rng,
+  { setting: wanted, scale: name, hours }: Wishes,
+): WorldConfig {
+  const scale: Scale = SCALES[name];
   const drawn = rng.float();
   const setting = wanted ?? (drawn < 0.6 ? 'pair' : drawn < 0.9 ? 'one' : 'two-apart');
   const nodes = setting === 'one' ? 1 : 2;
-  const linkCount = rng.pick([1, 1, 1, 2, 3]);
+  const linkCount = rng.pick(scale.links);
   const links = Array.from({ length: linkCount }, (_, i) => ({
     name: `link${i}`,
     giaddr: i === 0 ? 0 : linkNetwork(i) + 1,
   }));
-  const leaseSeconds = rng.chance(0.02) ? INFINITE_SECONDS : Math.round(rng.spread(20, 3600));
-  const declineSeconds = Math.round(rng.spread(5, 300));
-  const size = Math.round(rng.spread(5, 60));
+  const leaseSeconds = rng.chance(0.02) ? INFINITE_SECONDS : Math.round(rng.spread(...scale.leaseSeconds));
+  const declineSeconds = Math.round(rng.spread(...scale.declineSeconds));
+  const size = Math.round(rng.spread(...scale.addresses));
   const shares = sharesOf(setting, nodes, linkCount, size);
   const common = commonSettings(rng, leaseSeconds, declineSeconds);
   return {
     seed,
+    scale: name,
     setting,
-    pair: setting === 'pair' ? pairConfigOf(rng.fork('pair')) : null,
-    faultyUs: hours === null ? rng.between(600, 1200) * SECOND : Math.round(hours * 3600 * SECOND),
+    pair: setting === 'pair' ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds) : null,
+    faultyUs:
+      hours === null ? rng.between(...scale.faultySeconds) * SECOND : Math.round(hours * 3600 * SECOND),
     links,
     shares,
     scopes: Array.from({ length: nodes }, (_, node) => scopesOf(node, shares, common)),
@@ -97,9 +154,10 @@ export function configOf(seed: number, rng: Rng, hours: number | null, wanted: S
     declineSeconds,
     manners: networkManners(rng),
     disk: diskManners(rng),
-    faults: faultsOf(rng, setting),
-    operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(10, 200) * SECOND,
+    faults: faultsOf(rng, setting, scale.faultSeconds),
+    operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(...scale.operatorSeconds) * SECOND,
     worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
+    outage: scale.outage,
   };
 }
 
@@ -189,10 +247,10 @@ const PAIR_FAULTS: readonly FaultKind[] = [
   'store lost',
 ];
 
-function faultsOf(rng: Rng, setting: Setting): Map<FaultKind, number> {
+function faultsOf(rng: Rng, setting: Setting, seconds: readonly [number, number]): Map<FaultKind, number> {
   const often = rng.spread(0.3, 3);
   const chosen = (setting === 'pair' ? PAIR_FAULTS : FAULTS).filter(() => rng.chance(0.45));
-  const faults = new Map(chosen.map((kind) => [kind, (rng.spread(15, 600) * SECOND) / often]));
+  const faults = new Map(chosen.map((kind) => [kind, (rng.spread(...seconds) * SECOND) / often]));
   // Whose transaction is later cannot be told any more: outside the promise of a pair (failover.md §1).
   if (setting === 'pair') faults.delete('clock set back while off');
   return faults;

@@ -40,7 +40,7 @@ const STRIKES = {
   },
   cut: (faults, node, rng) => {
     const link = rng.pick(faults.world.config.links).name;
-    faults.cutFor(rng.spread(0.05, 60) * SECOND, [
+    faults.cutFor(rng.spread(0.05, 60) * faults.outage, [
       [node.name, link],
       [link, node.name],
     ]);
@@ -48,7 +48,7 @@ const STRIKES = {
   'one-way cut': (faults, node, rng) => {
     const link = rng.pick(faults.world.config.links).name;
     const edge: [string, string] = rng.chance(0.5) ? [node.name, link] : [link, node.name];
-    faults.cutFor(rng.spread(0.05, 60) * SECOND, [edge]);
+    faults.cutFor(rng.spread(0.05, 60) * faults.outage, [edge]);
   },
   'clock step': (faults, node, rng) => {
     const { trace, scheduler } = faults.world;
@@ -86,7 +86,7 @@ const STRIKES = {
     const other = faults.partnerOf(node);
     const edges: [string, string][] = [[node.name, other.name]];
     if (rng.chance(0.6)) edges.push([other.name, node.name]);
-    faults.cutFor(rng.spread(0.1, 200) * SECOND, edges);
+    faults.cutFor(rng.spread(0.1, 200) * faults.outage, edges);
   },
   partition: (faults, node, rng) => {
     const places = [...faults.world.nodes, ...faults.world.config.links].map(({ name }) => name);
@@ -95,12 +95,12 @@ const STRIKES = {
     for (const from of places) {
       for (const to of places) if (inside.has(from) !== inside.has(to)) edges.push([from, to]);
     }
-    faults.cutFor(rng.spread(0.1, 300) * SECOND, edges);
+    faults.cutFor(rng.spread(0.1, 300) * faults.outage, edges);
   },
   'declared down': (faults, node, rng) => {
     node.powerOff();
     const partner = faults.partnerOf(node);
-    const back = 4 * SECOND + rng.wait(300 * SECOND);
+    const back = 4 * SECOND + rng.wait(300 * faults.outage);
     faults.world.scheduler.after(rng.range(0, back), () => {
       if (node.process === null && !node.powered && !faults.world.quiet)
         faults.world.operator.declarePartnerDown(partner);
@@ -129,6 +129,11 @@ export class Faults {
     readonly world: World,
     private readonly rng: Rng,
   ) {}
+
+  /** A second of an outage, µs. */
+  get outage(): number {
+    return this.world.config.outage * SECOND;
+  }
 
   begin(): void {
     for (const kind of this.world.config.faults.keys()) this.#again(kind, this.rng.fork(kind));

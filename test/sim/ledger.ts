@@ -5,6 +5,7 @@ import type { Write } from '../../src/engine/effect.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
 import { type SavedState, type State, savedFrom } from '../../src/failover/states.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import type { LeaseState } from '../../src/lease/lease.js';
 import type { ReceivedFrame } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Node, Process } from './node.js';
@@ -33,13 +34,12 @@ export class Account {
   stateOnDisk: State = 'startup';
   /** First start with a store that was exchanged, until it is in operation again. */
   replacedUs = Number.NEGATIVE_INFINITY;
-  /** Address → newest revision that left for the partner and has had no answer, and whether it ended a binding. */
-  readonly unanswered = new Map<number, { readonly revision: number; readonly over: boolean }>();
+  /** Address → newest revision that left for the partner and has had no answer, and what it says. */
+  readonly unanswered = new Map<number, { readonly revision: number; readonly state: LeaseState }>();
   /** Address → newest revision that the partner refused: it has had its answer, though it be told once more. */
   readonly refused = new Map<number, number>();
 }
 
-const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
 const RECOVERING: ReadonlySet<State> = new Set<State>(['recover', 'recover-wait', 'recover-done']);
 const OPERATING: ReadonlySet<State> = new Set<State>([
   'normal',
@@ -145,7 +145,7 @@ export class Ledger implements Checker {
       if (message.kind !== 'bnd-upd') continue;
       for (const { address, revision, state } of message.bindings) {
         if (refused.get(address) === revision) continue;
-        unanswered.set(address, { revision, over: OVER.has(state) });
+        unanswered.set(address, { revision, state });
       }
     }
   }

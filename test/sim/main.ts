@@ -1,11 +1,12 @@
 // `node build/test/sim/main.js --seed N [--seeds M] [--hours H] [--trace]`: runs seeds N to N+M-1. One line a seed;
 // a seed that breaks the contract is run again and tells its story, one line an event. Exit code 1 on a violation.
+// `--long`: leases of an hour and long outages instead of short ones and many faults.
 // `--setting one|two-apart|pair` chooses the servers, `--only promise,rule-A` the checkers (`--checkers` lists them),
 // `--mutant NAME` puts a fault in on purpose, `--quiet` prints violations only.
 
 import { parseArgs } from 'node:util';
 import { allCheckers } from './checks/list.js';
-import type { Setting } from './config.js';
+import type { ScaleName, Setting } from './config.js';
 import { mutantOf } from './mutants.js';
 import { type Outcome, type RunOptions, runSeed, World } from './world.js';
 
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     seeds: { type: 'string', default: '1' },
     hours: { type: 'string' },
+    long: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     quiet: { type: 'boolean', default: false },
     mutant: { type: 'string' },
@@ -61,13 +63,14 @@ function main(): number {
   const hours = values.hours === undefined ? null : Number(values.hours);
   const mutation = values.mutant === undefined ? null : mutantOf(values.mutant);
   const setting = SETTINGS.find((known) => known === values.setting) ?? null;
+  const scale: ScaleName = values.long ? 'long' : 'short';
   const only = values.only?.split(',') ?? null;
   const total = new Map<string, number>();
   let seconds = 0;
   let violations = 0;
   const count = Number(values.seeds);
   for (let seed = first; seed < first + count; seed++) {
-    const options = { seed, hours, mutation, setting, only };
+    const options = { seed, hours, mutation, setting, scale, only };
     const outcome = runSeed(options);
     seconds += outcome.simulatedSeconds;
     for (const [kind, times] of outcome.faults) total.set(kind, (total.get(kind) ?? 0) + times);

@@ -19,11 +19,11 @@ export interface PairConfig {
   readonly startAlone: 'guarded' | 'never';
 }
 
-export function pairConfigOf(rng: Rng): PairConfig {
+export function pairConfigOf(rng: Rng, mcltSeconds: readonly [number, number]): PairConfig {
   return {
     mode: rng.chance(0.6) ? 'loadBalance' : 'hotStandby',
     percent: rng.pick([0, 5, 20, 50, 50, 70, 100]),
-    mcltSeconds: Math.round(rng.spread(20, 900)),
+    mcltSeconds: Math.round(rng.spread(...mcltSeconds)),
     eager: rng.chance(0.5),
     startAlone: rng.chance(0.8) ? 'guarded' : 'never',
   };

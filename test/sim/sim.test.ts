@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { Setting } from './config.js';
+import type { ScaleName, Setting } from './config.js';
 import { Disk, type DiskManners } from './disk.js';
 import { MUTANTS } from './mutants.js';
 import { PAIR_MUTANTS } from './pair-mutants.js';
@@ -44,8 +44,12 @@ t.test('seeds that once failed', async (t) => {
   const text = readFileSync(join(ROOT, 'test/sim/seeds.txt'), 'utf8');
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
-    const [setting, seed, name, ...sentence] = line.split(/ +/);
-    const { violation } = runSeed({ seed: Number(seed), setting: setting as Setting });
+    const [scale, setting, seed, name, ...sentence] = line.split(/ +/);
+    const { violation } = runSeed({
+      seed: Number(seed),
+      setting: setting as Setting,
+      scale: scale as ScaleName,
+    });
     t.equal(violation?.message, undefined, `${name}: ${sentence.join(' ')}`);
   }
 });

@@ -4,13 +4,19 @@
 import { receivedBinding } from '../../../src/failover/exchange.js';
 import { clientKey } from '../../../src/lease/client.js';
 import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
+import { decodeRecord } from '../../../src/lease/record.js';
+import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { equalBytes } from '../../../src/wire/bytes.js';
+import { MessageType } from '../../../src/wire/message.js';
 import type { Binding, BindingResult } from '../../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../../src/wire/partner-values.js';
+import type { Process } from '../node.js';
+import { leaseSecondsOf, typeOf, yiaddrOf } from '../packets.js';
 import { relationshipOf } from '../pair.js';
 import { type Change, type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
+import { sends } from './answers.js';
 import { ruleEOf } from './rule-e.js';
 
 /** Times closer than this are equal (failover.md §7), and so is what a clock offset leaves uncertain. */
@@ -86,7 +92,7 @@ export class Freed implements Checker {
     const { address } = before;
     if (updateOf(step, address) !== undefined) return;
     const sent = this.world.ledger.of(step.process.node).unanswered.get(address);
-    if (sent?.over !== true) return;
+    if (sent === undefined || !OVER.has(sent.state)) return;
     if (step.before === 'partner-down' && ruleEOf(this.world, step).otherClientWaitMs(before) <= 0) return;
     this.#fail(
       step,
@@ -104,6 +110,11 @@ export class Freed implements Checker {
   }
 }
 
+interface Told {
+  readonly lease: Lease;
+  readonly endAt: number;
+}
+
 /** Rule D: what one server told a client stands, whatever the other says; marks belong to the binding. */
 export class RuleD implements Checker {
   readonly name = 'rule-D';
@@ -111,18 +122,51 @@ export class RuleD implements Checker {
   readonly says =
     "a revision lowers its sender's part of the end alone, and receivedPet never falls within a binding";
 
+  /** By address: the client that was told an end by an ACK of this process, or by an earlier one, and that end. */
+  readonly #told = new WeakMap<Process, Map<number, Told>>();
+
+  onBoot(process: Process): void {
+    const told = new Map<number, Told>();
+    for (const [address, record] of process.loaded.leases) {
+      const lease = decodeRecord(address, record);
+      if (lease.state === 'active') told.set(address, { lease, endAt: lease.endToldAt });
+    }
+    this.#told.set(process, told);
+  }
+
+  onStep({ process, effects }: Step): void {
+    const told = this.#told.get(process);
+    for (const { bytes } of sends(effects)) {
+      const lease = process.engine.table.get(yiaddrOf(bytes));
+      if (typeOf(bytes) !== MessageType.ACK || lease?.state !== 'active') continue;
+      const seconds = leaseSecondsOf(bytes);
+      // The partner's word about the same client may have come in the same read, with its own transaction.
+      const recorded = Math.max(lease.endToldAt, process.records.get(lease.address)?.endToldAt ?? 0);
+      const counted = seconds === INFINITE_SECONDS ? INFINITE_AT : lease.lastTransactionAt + seconds * 1000;
+      const endAt = Math.min(counted, recorded);
+      const known = told?.get(lease.address);
+      const least = known !== undefined && sameClient(lease, known.lease) ? known.endAt : 0;
+      told?.set(lease.address, { lease, endAt: Math.max(least, endAt) });
+    }
+  }
+
   onChange(step: Step, { before, after }: Change): void {
-    if (after.state !== 'active') return;
+    const told = this.#told.get(step.process)?.get(after.address);
+    if (after.state !== 'active') {
+      this.#told.get(step.process)?.delete(after.address);
+      if (told !== undefined && after.state === 'expired' && step.at < told.endAt)
+        this.#fail(step, after, `ends a lease ${told.endAt - step.at} ms before its client was told`);
+      return;
+    }
+    if (told !== undefined && sameClient(after, told.lease) && after.endToldAt < told.endAt)
+      this.#fail(step, after, 'lowers its own part of the end below what it told the client');
     const update = updateOf(step, after.address);
     if (update?.state === 'active' && sameClient(after, update)) this.#partners(step, before, after, update);
     if (before?.state !== 'active' || !sameClient(before, after)) return;
-    const recovering = recovers(step);
     if (after.receivedPetAt < before.receivedPetAt) this.#fail(step, after, 'lets receivedPet fall');
     if (after.sentPetAt < before.sentPetAt) this.#fail(step, after, 'lets sentPet fall');
     if (update === undefined && after.endPartnerAt !== before.endPartnerAt)
       this.#fail(step, after, "changes the partner's part of the end by itself");
-    if (update !== undefined && after.endToldAt < before.endToldAt && !recovering)
-      this.#fail(step, after, "lowers its own part of the end by the partner's word");
     if (after.startAt !== before.startAt && update === undefined)
       this.#fail(step, after, 'begins the binding anew');
   }
@@ -225,7 +269,7 @@ export class Grid implements Checker {
       this.#fail(step, after, `lifts a quarantine by ${update.state}`);
     if (after.state === 'active' && before.state !== 'active' && before.state !== 'declined') {
       const { unanswered } = this.world.ledger.of(step.process.node);
-      if (unanswered.has(after.address))
+      if ((unanswered.get(after.address)?.state ?? 'active') !== 'active')
         this.#fail(step, after, 'takes an ACTIVE update while its own has not been answered');
     }
     if (before.state !== 'active') return;

@@ -26,7 +26,6 @@ export function allCheckers(world: World): readonly Checker[] {
     new Served(world),
     ...(world.config.pair === null ? [] : pairCheckers(world)),
   ];
-  // Replaying costs as much as running: every fourth seed pays for it.
   return world.replays ? [...always, new Replay()] : always;
 }
 
