@@ -42,6 +42,7 @@ interface Commit {
 }
 
 const TOUCH_US = SECOND;
+const PATIENCE_US = 100 * MS;
 
 export class Disk {
   image: Image;
@@ -84,10 +85,20 @@ export class Disk {
     return this.image.point;
   }
 
-  /** Either callback comes later, in the order of the calls, unless the process dies first. */
-  commit(writes: readonly Write[], done: () => void, failed: () => void): void {
+  /**
+   * Either callback comes later, in the order of the calls, unless the process dies first. `patient`: it may wait for
+   * the next for a tenth of a second.
+   */
+  commit(writes: readonly Write[], patient: boolean, done: () => void, failed: () => void): void {
     this.#waiting.push({ writes: writes.map(copyOf), done, failed });
-    this.#begin();
+    if (!patient) {
+      this.#begin();
+      return;
+    }
+    const session = this.#session;
+    this.scheduler.after(PATIENCE_US, () => {
+      if (session === this.#session && this.#waiting.length > 0) this.#begin();
+    });
   }
 
   /** Remember the instant with the next write, or within a second. */

@@ -413,8 +413,10 @@ export class Process implements Endpoint {
     const asked = batch.flatMap((commit) => commit.writes);
     const writes = this.node.world.mutation?.writes?.(asked) ?? asked;
     const done = (): void => this.#released(batch);
+    const patient = batch.every((commit) => commit.patient === true);
     this.node.disk.commit(
       writes,
+      patient,
       () => this.#awake(done),
       () => this.#awake(() => this.node.died()),
     );

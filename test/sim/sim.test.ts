@@ -97,6 +97,7 @@ t.test('a disk keeps what it said it has, and loses the rest whole', async (t) =
       scheduler.after(rng.range(0, 40) * MS * i, () =>
         disk.commit(
           pair,
+          false,
           () => {
             told = i;
           },

@@ -47,9 +47,10 @@ function answerOf({ frames }: Step, address: number, revision: number): BindingR
 
 const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
 
-/** In RECOVER, where more is believed; one read may bring it and an update. */
-function recovers({ before, after }: Step): boolean {
-  return before === 'recover' || after === 'recover';
+/** In RECOVER or on the way back there, where more is believed; one read may bring it and an update. */
+function recovers(world: World, { process, before, after }: Step): boolean {
+  if (before === 'recover' || after === 'recover') return true;
+  return before === 'startup' && world.ledger.of(process.node).saved === 'recover';
 }
 
 /** Rule C: how an address becomes free, and that nobody has it again while the partner may give it away. */
@@ -207,6 +208,8 @@ export class Handovers implements Checker {
   readonly says =
     'only the owner gives an address away, with the next handover number; nobody else changes the owner';
 
+  constructor(private readonly world: World) {}
+
   onChange(step: Step, { before, after }: Change): void {
     const relationship = relationshipOf(step.process);
     if (relationship === undefined) return;
@@ -215,13 +218,13 @@ export class Handovers implements Checker {
     const handover = before?.handover ?? 0;
     if (after.owner === owner && after.handover === handover) return;
     const given =
-      !recovers(step) &&
+      !recovers(this.world, step) &&
       owner === relationship.side &&
       after.owner !== owner &&
       after.handover === handover + 1;
     const update = updateOf(step, address);
     if (update !== undefined && !given) {
-      if (recovers(step)) return;
+      if (recovers(this.world, step)) return;
       const partners = owner !== relationship.side && update.handover > handover;
       if (partners && update.owner === after.owner && update.handover === after.handover) return;
       this.#fail(
@@ -258,7 +261,7 @@ export class Grid implements Checker {
 
   onChange(step: Step, { before, after }: Change): void {
     const update = updateOf(step, after.address);
-    if (update === undefined || before === undefined || recovers(step)) return;
+    if (update === undefined || before === undefined || recovers(this.world, step)) return;
     if (before.state === after.state && (after.state !== 'active' || sameClient(before, after))) return;
     const relationship = relationshipOf(step.process);
     if (relationship === undefined) return;

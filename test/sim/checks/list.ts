@@ -37,7 +37,7 @@ function pairCheckers(world: World): readonly Checker[] {
     new RuleD(),
     new RuleE(world),
     new Freed(world),
-    new Handovers(),
+    new Handovers(world),
     new Grid(world),
     new OneOwner(world),
     new SilentStates(world),
