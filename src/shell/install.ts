@@ -116,11 +116,7 @@ function steps(root: string, live: boolean): readonly Step[] {
     if (live) chownSync(path, 0, groupId());
   };
   return [
-    file(
-      at('/etc/sysusers.d/tandem.conf'),
-      'the user of the service',
-      shipped('systemd/tandem.sysusers'),
-    ),
+    file(at('/etc/sysusers.d/tandem.conf'), 'the user of the service', shipped('systemd/tandem.sysusers')),
     ...(live ? [makeUser()] : []),
     {
       path: settings,
