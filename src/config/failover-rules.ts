@@ -84,17 +84,6 @@ export const FAILOVER_RULES: readonly Rule[] = [
       ? [[`${at}.previousSecretFile`, 'is the secret before secretFile, and there is none']]
       : [],
   ),
-  // To fall back to plain text where a secret was meant to be would be a trap.
-  each('fault', ({ at, written }, file) =>
-    isGiven(partnerOf(file)['secretFile']) && !isGiven(written['secretFile'])
-      ? [
-          [
-            `${at}.secretFile`,
-            'is missing: in this release no secret is derived from server.partner.secretFile',
-          ],
-        ]
-      : [],
-  ),
   each('warning', ({ at, written }, file) =>
     isGiven(written['secretFile']) || isGiven(partnerOf(file)['secretFile'])
       ? []
@@ -114,13 +103,6 @@ export const FAILOVER_RULES: readonly Rule[] = [
       asItems(file['failover']).length > 0 && !isGiven(partnerOf(file)['listen'])
         ? [['failover', 'no partner can dial this server, because server.partner.listen is not set']]
         : [],
-  },
-  {
-    severity: 'warning',
-    find: (file) =>
-      ['secretFile', 'secrets']
-        .filter((key) => isGiven(partnerOf(file)[key]))
-        .map((key) => [`server.partner.${key}`, 'is accepted, but not used in this release']),
   },
 ];
 

@@ -36,6 +36,11 @@ export function derivedSecret(partner: PartnerSecret, relationshipId: string): U
   return derive(partner.secret, `relationship ${relationshipId}`, KEY_BYTES);
 }
 
+/** The same for one that both files declare: its id is not agreed yet when the two meet, its name is. */
+export function declaredSecret(partner: PartnerSecret, relationship: string): Uint8Array {
+  return derive(partner.secret, `declared relationship ${relationship}`, KEY_BYTES);
+}
+
 function derive(secret: Uint8Array, purpose: string, length: number): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, NO_SALT, `tandem partner management 1 ${purpose}`, length));
 }

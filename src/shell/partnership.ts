@@ -11,7 +11,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Input } from '../engine/input.js';
 import { Desk } from './desk.js';
 import type { Log } from './log.js';
-import type { PartnerSecret } from './manage-psk.js';
+import { declaredSecret, type PartnerSecret } from './manage-psk.js';
 import { Managing } from './managing.js';
 import type { PartnerCredential } from './partner-psk.js';
 import { readPartnerSecrets } from './partner-secrets.js';
@@ -108,9 +108,13 @@ export class Partnership {
 
   /** Read every secret file that the config names; the faults, none of which changes anything. */
   readSecrets({ relationshipSecrets, partner }: ServeConfig): readonly string[] {
-    const { secrets, warnings, faults } = readPartnerSecrets(relationshipSecrets);
+    const partnerSecretFile = partner?.secretFile ?? null;
+    const own = relationshipSecrets.filter(
+      ({ secretFile }) => secretFile !== null || partnerSecretFile === null,
+    );
+    const { secrets, warnings, faults } = readPartnerSecrets(own);
     const wanted = [
-      ...(partner?.secretFile ? [{ server: null, secretFile: partner.secretFile }] : []),
+      ...(partnerSecretFile === null ? [] : [{ server: null, secretFile: partnerSecretFile }]),
       ...(partner?.secrets ?? []),
     ];
     const declared: PartnerSecret[] = [];
@@ -125,7 +129,13 @@ export class Partnership {
     }
     for (const warning of warnings) this.options.say('warn', warning);
     if (wrong.length > 0) return wrong;
-    this.fromFiles = secrets;
+    const common = declared.find(({ server }) => server === null);
+    const derived = relationshipSecrets.flatMap((one): PartnerCredential[] => {
+      const { relationship } = one;
+      if (!common || own.includes(one)) return [];
+      return [{ relationship, secret: declaredSecret(common, relationship), previousSecret: null }];
+    });
+    this.fromFiles = [...secrets, ...derived];
     this.book.declare(declared);
     this.useSecrets();
     return [];

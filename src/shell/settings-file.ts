@@ -79,8 +79,10 @@ export class SettingsFile {
     config: LoadedConfig['config'],
   ): RunningRelationship[] {
     const running = new Map(this.relationships().map((settings) => [settings.name, settings]));
+    // Without a secret of its own a relationship has one that comes from the partner secret.
+    const derived = (config.partner?.secretFile ?? null) !== null;
     const secrets = new Map(
-      config.relationshipSecrets.map((one) => [one.relationship, one.secretFile !== null]),
+      config.relationshipSecrets.map((one) => [one.relationship, one.secretFile !== null || derived]),
     );
     return wanted
       .map((one) => {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { MakeResult } from '../../src/admin/relationship-desk.js';
+import { fakeTimeLibrary } from '../lab/netns.js';
 import { Daemon, type ScopeOrder } from './daemon.js';
 import type { AckLine } from './load-client.js';
 import { type Host, type Lab, labUnavailable, until, withLab } from './namespace.js';
@@ -299,9 +300,152 @@ t.test('each check, with a partner in that very trouble', { skip: labUnavailable
     t.match(planned, { status: 200, json: { ok: true, dryRun: true } });
     t.equal((await two.statuses())[0]?.relationships.length, 0, 'a plan makes nothing');
 
+    await other.stop();
+    const odd = async (what: string): Promise<void> => {
+      const program = two.hosts[1].start([
+        process.execPath,
+        join(HERE, 'odd-partner.js'),
+        what,
+        '10.2.0.3:647',
+        SECRET,
+      ]);
+      await program.saw(/ready/, 10_000);
+      const code = what === 'later' ? 'partner-version-unsupported' : 'partner-not-running';
+      const before = performance.now();
+      await failed(t, code, add(one), what === 'later' ? /7 to 9/ : /10\.2\.0\.3:647/);
+      t.ok(performance.now() - before < 8_000, `${what}: no hang`);
+      await program.stop('SIGKILL');
+    };
+    await odd('http');
+    await odd('silent');
+    await odd('later');
+    await other.start();
+
     t.equal((await order(other, 'POST', '/pause')).status, 200);
     t.equal((await add(one, { name: 'first' })).status, 201, 'a paused partner counts as running');
     await failed(t, 'relationship-exists', add(one, { name: 'first', scopeId: ['10.5.0.0'] }), /first/);
     await failed(t, 'scope-already-in-relationship', add(one, { name: 'second' }), /10\.1\.0\.0 \(first\)/);
+  });
+});
+
+t.test('secrets: wrong, none, and put on both by invitation', { skip: labUnavailable() }, async (t) => {
+  await withLab(async (lab) => {
+    const two = new Two(lab, { secrets: [SECRET, 'another secret of thirty octets'] });
+    const [one] = two.daemons;
+    await two.start();
+    await failed(t, 'permission-denied', add(one), /10\.2\.0\.3:647/);
+  });
+  await withLab(async (lab) => {
+    const two = new Two(lab, { secrets: [null, null] });
+    const [one, other] = two.daemons;
+    await two.start();
+    await failed(t, 'permission-denied', add(one), /partner secret/);
+    await failed(t, 'secret-required', add(one), /no partner secret/);
+
+    const invited = await order(one, 'POST', '/partner/invite', {});
+    const token = String(invited.json['token']);
+    t.match(token, /^tandem1\./, JSON.stringify(invited.json));
+    const broken = await order(other, 'POST', '/partner/join', { token: token.slice(0, -9) });
+    t.match(broken, { status: 422, json: { code: 'invitation-invalid' } });
+    const joined = await order(other, 'POST', '/partner/join', { token });
+    t.equal(joined.status, 200, JSON.stringify(joined.json));
+    t.notMatch(one.process.output + other.process.output, new RegExp(token), 'the token is in no log');
+
+    t.equal((await add(one, { name: 'invited', mode: 'hotStandby', reservePercent: 10 })).status, 201);
+    await two.agree('invited');
+    const rotated = await order(other, 'PATCH', '/failover/invited', {
+      sharedSecret: 'a new secret for this link',
+    });
+    t.equal(rotated.status, 200, JSON.stringify(rotated.json));
+    t.equal((await order(other, 'POST', '/failover/invited/swap-roles', {})).status, 200);
+    await Promise.all(two.daemons.map((daemon) => daemon.stop('SIGKILL')));
+    await two.start();
+    await two.agree('invited');
+    const roles = await Promise.all(
+      two.daemons.map((daemon) => daemon.json<{ serverRole: string }>('/failover/invited')),
+    );
+    t.same(
+      roles.map(({ serverRole }) => serverRole),
+      ['standby', 'active'],
+      'all of it survives a power cut',
+    );
+    const secrets = statSync(join(dirname(other.configFile), 'state/partner-secrets.json'));
+    t.equal(secrets.mode & 0o777, 0o600);
+  });
+});
+
+t.test('thirty-one relationships are the most, here and there', { skip: labUnavailable() }, async (t) => {
+  await withLab(async (lab) => {
+    const two = new Two(lab);
+    const [one, other] = two.daemons;
+    const many = Array.from({ length: 31 }, (_, n) => ({
+      name: `r${n}`,
+      partner: `10.2.0.${n + 100}`,
+      scopes: [],
+    }));
+    other.configure([], many);
+    await two.start();
+    await failed(t, 'too-many-relationships', add(one), /partner.* 31.*cannot have more than 31/);
+    one.configure([SCOPE, SECOND], many);
+    other.configure([]);
+    await Promise.all(two.daemons.map((daemon) => daemon.stop()));
+    await one.start();
+    const result = await add(one, { name: 'one more' });
+    t.match(result.json['detail'], /10\.2\.0\.3/, 'the stopped partner is named first');
+  });
+});
+
+t.test(
+  'clocks too far apart',
+  { skip: labUnavailable() || (fakeTimeLibrary() === undefined && 'needs libfaketime') },
+  async (t) => {
+    await withLab(async (lab) => {
+      const two = new Two(lab, {
+        prefix: ['env', `LD_PRELOAD=${fakeTimeLibrary()}`, 'FAKETIME=+10m', 'FAKETIME_DONT_FAKE_MONOTONIC=1'],
+      });
+      await two.start();
+      await failed(t, 'clock-skew', add(two.daemons[0]), /600.*60 s/);
+    });
+  },
+);
+
+t.test('an edit of a shared scope is on the other server at once', { skip: labUnavailable() }, async (t) => {
+  await withLab(async (lab) => {
+    const two = new Two(lab);
+    const [one, other] = two.daemons;
+    await two.start();
+    t.equal((await add(one, { name: 'pair' })).status, 201);
+    await two.agree('pair');
+    const edited = await order(other, 'PATCH', `/scopes/${SCOPE_ID}`, { leaseTime: 1_200 });
+    t.equal(edited.status, 200, JSON.stringify(edited.json));
+    await until('the edit to arrive', 2_000, async () => {
+      const scope = await one.json<{ leaseTime: number }>(`/scopes/${SCOPE_ID}`);
+      return scope.leaseTime === 1_200;
+    });
+    t.same((await order(one, 'GET', '/failover/pair/diff')).json, { differences: [] });
+
+    two.hosts[1].link('eth1', 'down');
+    await until(
+      'the loss to be noticed',
+      LIMIT_MS,
+      async () => !(await two.statuses()).some((status) => status.relationships[0]?.connected),
+    );
+    await order(one, 'PATCH', `/scopes/${SCOPE_ID}`, { leaseTime: 1_300 });
+    await order(other, 'PATCH', `/scopes/${SCOPE_ID}`, { leaseTime: 1_400 });
+    two.hosts[1].link('eth1', 'up');
+    await until('the conflict to be known', LIMIT_MS, async () => {
+      const { json } = await order(one, 'GET', '/failover/pair/diff');
+      return (json['differences'] as { conflict: boolean }[] | undefined)?.[0]?.conflict === true;
+    });
+    const settled = await order(one, 'POST', '/failover/pair/replicate', { from: 'partner' });
+    t.equal(settled.status, 200, JSON.stringify(settled.json));
+    const times = await Promise.all(
+      two.daemons.map((daemon) => daemon.json<{ leaseTime: number }>(`/scopes/${SCOPE_ID}`)),
+    );
+    t.same(
+      times.map(({ leaseTime }) => leaseTime),
+      [1_400, 1_400],
+    );
+    await two.agree('pair');
   });
 });
