@@ -10,7 +10,7 @@ import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { ManageRequestMessage } from '../wire/partner-message.js';
-import { REJECT_NUMBERS, rejectReason as reasonOf } from '../wire/partner-values.js';
+import { REJECT_NUMBERS, type RejectReason, rejectReason as reasonOf } from '../wire/partner-values.js';
 import { isManageKey, type ManageKey } from './manage-psk.js';
 import type { LinkEnd, PartnerNetLimits } from './partner-ends.js';
 import { tune } from './partner-link.js';
@@ -43,6 +43,8 @@ export interface DoorHandlers {
   readonly onManage: (caller: ManageCaller) => void;
   /** Connections through the door that are still up, in all and from one address. */
   readonly connections: (address: string | null) => number;
+  /** May somebody at this address speak for the relationship without a secret? */
+  readonly mayComeFrom: (relationship: string, address: string) => boolean;
   readonly onCaller: (caller: Caller) => void;
   readonly onRefused: (end: LinkEnd, remote: string, detail: string) => void;
 }
@@ -223,9 +225,13 @@ export class PartnerDoor {
     const { key, address, port } = visitor;
     if (key !== null && key.relationship !== relationship) this.refuse(visitor, 'other-relationship', '');
     else if (key === null && this.handlers.keyring().keysOf(relationship).length > 0) {
-      // The one refusal with an answer: the partner's operator has to know what to mend.
-      socket.write(secretWanted(xid));
+      // The two refusals with an answer: the partner's operator has to know what to mend.
+      socket.write(refusal(xid, 'tls-required', reasonOf(REJECT_NUMBERS['tls-required']).sentence));
       this.refuse(visitor, 'secret-missing', '', 'after-answer');
+    } else if (key === null && !this.handlers.mayComeFrom(relationship, address)) {
+      const text = `without a secret a partner is known by its address, and ${address} is not the one declared for it: set server.partner.address there, or a secret on both`;
+      socket.write(refusal(xid, 'invalid-partner', text));
+      this.refuse(visitor, 'other-address', '', 'after-answer');
     } else if (this.forget(visitor)) {
       visitor.raw.off('close', visitor.onClose);
       this.handlers.onCaller({ socket, relationship, key, remoteAddress: address, remotePort: port, first });
@@ -254,12 +260,10 @@ export class PartnerDoor {
   }
 }
 
-function secretWanted(xid: number): Uint8Array {
-  const rejectReason = REJECT_NUMBERS['tls-required'];
-  const text = reasonOf(rejectReason).sentence;
+function refusal(xid: number, reason: RejectReason, text: string): Uint8Array {
   const message = {
     kind: 'connect-ack',
-    rejectReason,
+    rejectReason: REJECT_NUMBERS[reason],
     text,
     version: 0,
     hello: null,

@@ -26,6 +26,7 @@ export const LINK_ENDS = {
   'secret-unknown': 'a secret that no relationship here has',
   'secret-wrong': 'the key does not match the identity',
   'secret-missing': 'CONNECT in plain for a relationship that has a secret',
+  'other-address': 'CONNECT in plain from another address than the one declared for the partner',
   'other-relationship': 'CONNECT for another relationship than the secret is for',
   'management-unproved': 'a management question without the partner secret',
 } as const;

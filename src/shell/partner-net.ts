@@ -21,6 +21,8 @@ export interface LinkInfo {
 
 export interface PartnerNetHandlers {
   readonly onLinkUp: (link: number, info: LinkInfo) => void;
+  /** May somebody at this address speak for a relationship that has no secret? Left out: anybody may. */
+  readonly mayComeFrom?: (relationship: string, address: string) => boolean;
   /** Valid only during the call. The first ones of a link that the partner dialled are its CONNECT. */
   readonly onBytes: (link: number, bytes: Uint8Array) => void;
   /** After `send` returned false: everything is on its way. */
@@ -66,6 +68,7 @@ export class PartnerNet {
         else caller.socket.destroy();
       },
       connections: (address) => this.countAccepted(address),
+      mayComeFrom: (relationship, address) => handlers.mayComeFrom?.(relationship, address) ?? true,
       onCaller: (caller) => this.callerUp(caller),
       onRefused: (end, remote, detail) => this.refused(end, remote, detail),
     });

@@ -20,6 +20,8 @@ export interface PartnerSideOptions {
   readonly address: string | null; // what partners know us by: we dial from it
   /** Has this relationship a secret, whether or not we can read it now. */
   readonly mustProve: (relationship: string) => boolean;
+  /** The address declared for the partner of a relationship, dotted quad; undefined = no such relationship. */
+  readonly partnerAddress: (relationship: string) => string | undefined;
   readonly feed: (input: Input) => void;
   readonly onManage?: (caller: ManageCaller) => void;
   readonly say: Log['say'];
@@ -42,6 +44,8 @@ export class PartnerSide {
   constructor(private readonly options: PartnerSideOptions) {
     this.net = new PartnerNet({
       onLinkUp: (link, info) => this.up(link, info),
+      // Of a relationship that is not known here the engine says so.
+      mayComeFrom: (relationship, address) => (options.partnerAddress(relationship) ?? address) === address,
       onBytes: (link, bytes) => {
         if (!this.hidden.has(link)) options.feed({ kind: 'link-bytes', link, bytes });
       },

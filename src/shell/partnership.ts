@@ -75,6 +75,7 @@ export class Partnership {
       listen: partner?.listen ?? null,
       address: partner?.address ?? null,
       mustProve: (name) => engine.partners.named(name)?.record.settings.authenticated ?? false,
+      partnerAddress: (name) => engine.partners.named(name)?.record.settings.partnerAddress,
       feed,
       onManage: (caller) => this.managing.received(caller),
       say,

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import type { Input } from '../../src/engine/input.js';
 import { PartnerPortError, PartnerSide, type PartnerSideOptions } from '../../src/shell/partner-side.js';
 import { parseAddress } from '../../src/wire/address.js';
-import { encodeFrame } from '../../src/wire/partner.js';
+import { encodeFrame, FrameReader } from '../../src/wire/partner.js';
 import { HELLO } from '../wire/partner-values.js';
 
 const NAME = HELLO.relationshipName;
@@ -27,6 +27,7 @@ function open(t: Test, more: Partial<PartnerSideOptions> = {}): Open {
     listen: null,
     address: null,
     mustProve: () => false,
+    partnerAddress: () => '127.0.0.1',
     feed: (input) =>
       inputs.push(input.kind === 'link-bytes' ? { ...input, bytes: Uint8Array.from(input.bytes) } : input),
     say: (_level, message) => said.push(message),
@@ -121,6 +122,39 @@ t.test('a relationship whose secret is not known here stays silent', async (t) =
   t.equal(kinds(called), 'alarm');
   await until('the answer', () => kinds(called) === 'alarm dial-failed');
   t.match(called.inputs.at(-1), { relationship: NAME, reason: 'its secret is not known here' });
+});
+
+t.test('without a secret only the address declared for the partner counts', async (t) => {
+  const port = await freePort();
+  const called = open(t, { listen: `127.0.0.1:${port}`, partnerAddress: () => '127.0.0.3' });
+  await called.side.listen();
+  const answers: string[] = [];
+  const says = (address: string): Open => {
+    const caller = open(t, { address });
+    caller.side.carryOut({ kind: 'dial', relationship: NAME, address: LOOPBACK, port });
+    return caller;
+  };
+  const stranger = says('127.0.0.2');
+  await until('the link', () => kinds(stranger) === 'link-up');
+  stranger.side.carryOut({ kind: 'link-send', link: 1, bytes: CONNECT });
+  await until('the end', () => kinds(stranger).endsWith('link-down'));
+  for (const input of stranger.inputs) {
+    if (input.kind !== 'link-bytes') continue;
+    const reader = new FrameReader();
+    reader.push(input.bytes);
+    const message = reader.next()?.message;
+    if (message?.kind === 'connect-ack') answers.push(message.text);
+  }
+  t.match(answers, [/^without a secret a partner is known by its address, and 127\.0\.0\.2 is not/]);
+  t.equal(kinds(called), 'alarm', 'the engine never hears of it');
+  t.equal(called.side.ends().get('other-address'), 1);
+  t.match(called.said.join(), /127\.0\.0\.2 refused: CONNECT in plain from another address/);
+
+  const partner = says('127.0.0.3');
+  await until('the link', () => kinds(partner) === 'link-up');
+  partner.side.carryOut({ kind: 'link-send', link: 1, bytes: CONNECT });
+  await until('the greeting', () => kinds(called).includes('link-bytes'));
+  t.match(called.inputs[1], { kind: 'link-up', from: '127.0.0.3' });
 });
 
 t.test('a dial that comes to nothing', async (t) => {

@@ -1,5 +1,6 @@
 // Partner connections on loopback: who gets in, who does not and why, and what those cost who only want to hurt.
 
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -647,3 +648,31 @@ t.test('closing ends everything, whoever is there', async (t) => {
 t.test('every reason has a sentence', async (t) => {
   t.strictSame(Object.keys(new PartnerNet({} as never).counters()), Object.keys(LINK_ENDS));
 });
+
+t.test(
+  'the key is HKDF-SHA-256 of the secret, step by step as in RFC 5869, and its identity names the relationship',
+  async (t) => {
+    const hmac = (key: Uint8Array, ...parts: (string | Uint8Array)[]): Buffer => {
+      const made = createHmac('sha256', key);
+      for (const part of parts) made.update(part);
+      return made.digest();
+    };
+    const secret = Buffer.from('a secret of more than sixteen octets');
+    const extracted = hmac(Buffer.alloc(32), secret); // no salt = a hash length of zeros
+    const expanded = (purpose: string): Buffer =>
+      hmac(extracted, `tandem partner link 1 ${purpose} dhcp1-dhcp2`, Uint8Array.of(1));
+    const credential = {
+      relationship: 'dhcp1-dhcp2',
+      secret,
+      previousSecret: Buffer.from('the one before, as long'),
+    };
+    const keyring = new Keyring([credential]);
+    const [current, previous] = keyring.keysOf('dhcp1-dhcp2');
+    t.same(current?.key, expanded('key'));
+    t.equal(current?.identity, `tandem/1 ${expanded('key-id').toString('hex', 0, 4)} dhcp1-dhcp2`);
+    t.match(previous?.identity, /^tandem\/1 [0-9a-f]{8} dhcp1-dhcp2$/);
+    t.not(previous?.identity, current?.identity, 'each secret has an identity of its own');
+    t.equal(keyring.find(previous?.identity ?? ''), previous, 'and both are accepted while rotating');
+    t.notSame(new Keyring([{ ...credential, relationship: 'other' }]).keysOf('other')[0]?.key, current?.key);
+  },
+);
