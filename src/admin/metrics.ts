@@ -42,7 +42,7 @@ interface HistogramRow {
   readonly name: string;
   readonly type: 'histogram';
   readonly help: string;
-  readonly read: (source: MetricSource) => Histogram;
+  readonly read: (source: MetricSource) => Iterable<readonly [labels: Labels, value: Histogram]>;
 }
 
 const one = (value: number): Sample[] => [[{}, value]];
@@ -150,11 +150,12 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_failover_bndupd_refused_total', type: 'counter', help: 'Binding updates of this server that the partner refused.', read: (s) => byRelationship(s, (one) => one.counts.refused) },
   { name: 'tandem_failover_bndack_sent_total', type: 'counter', help: 'Binding updates answered.', read: (s) => byRelationship(s, (one) => one.counts.acksSent) },
   { name: 'tandem_failover_bndack_received_total', type: 'counter', help: 'Answers to binding updates received.', read: (s) => byRelationship(s, (one) => one.counts.acksReceived) },
+  { name: 'tandem_failover_update_ack_seconds', type: 'histogram', help: 'From sending a binding update to the answer of the partner, who then has it on disk.', read: (s) => [...s.counters.updateAcks].map(([relationship, value]) => [{ relationship }, value] as const) },
   { name: 'tandem_failover_unacked_updates', type: 'gauge', help: 'Binding updates that the partner has not answered.', read: (s) => byRelationship(s, (one) => one.unacked) },
   { name: 'tandem_failover_sync_remaining', type: 'gauge', help: 'Leases of a resync still to come; 0 when none is under way.', read: (s) => byRelationship(s, (one) => (one.resync === null ? 0 : one.resync.total - one.resync.done)) },
   { name: 'tandem_partner_connections_ended_total', type: 'counter', help: 'Connections with partners, and of strangers on the partner port, that ended or were refused, by reason.', read: (s) => byKey(s.shell.partnerEnds, 'reason') },
-  { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet to its answer handed to the kernel.', read: (s) => s.shell.requestSeconds },
-  { name: 'tandem_store_commit_seconds', type: 'histogram', help: 'Time until a commit is on disk.', read: (s) => s.shell.commitSeconds },
+  { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet to its answer handed to the kernel.', read: (s) => [[{}, s.shell.requestSeconds]] },
+  { name: 'tandem_store_commit_seconds', type: 'histogram', help: 'Time until a commit is on disk.', read: (s) => [[{}, s.shell.commitSeconds]] },
   { name: 'tandem_store_commits_total', type: 'counter', help: 'Transactions committed to the store.', read: (s) => one(s.shell.storeCommits) },
   { name: 'tandem_store_file_bytes', type: 'gauge', help: 'Size of the store file.', read: (s) => one(s.shell.storeFileBytes) },
   { name: 'tandem_journal_events_total', type: 'counter', help: 'Events ever written to the journal.', read: (s) => one(s.lastEventSeq) },
@@ -192,23 +193,24 @@ export function renderMetrics(source: MetricSource): string {
   let text = '';
   for (const row of METRICS) {
     text += `# HELP ${row.name} ${row.help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${row.name} ${row.type}\n`;
-    if (row.type === 'histogram') text += renderHistogram(row.name, row.read(source));
+    if (row.type === 'histogram')
+      for (const [labels, value] of row.read(source)) text += renderHistogram(row.name, labels, value);
     else for (const [labels, value] of row.read(source)) text += sample(row.name, labels, value);
   }
   return text;
 }
 
 /** Buckets are cumulative and the last is +Inf, whatever the histogram holds. */
-function renderHistogram(name: string, histogram: Histogram): string {
+function renderHistogram(name: string, labels: Labels, histogram: Histogram): string {
   let text = '';
   let count = 0;
   for (const [index, bound] of histogram.bounds.entries()) {
     count += histogram.counts[index] ?? 0;
-    text += sample(`${name}_bucket`, { le: number(bound) }, count);
+    text += sample(`${name}_bucket`, { ...labels, le: number(bound) }, count);
   }
   count += histogram.counts[histogram.bounds.length] ?? 0;
-  text += sample(`${name}_bucket`, { le: '+Inf' }, count);
-  return text + sample(`${name}_sum`, {}, histogram.sum) + sample(`${name}_count`, {}, count);
+  text += sample(`${name}_bucket`, { ...labels, le: '+Inf' }, count);
+  return text + sample(`${name}_sum`, labels, histogram.sum) + sample(`${name}_count`, labels, count);
 }
 
 function sample(name: string, labels: Labels, value: number): string {

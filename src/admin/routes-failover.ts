@@ -4,6 +4,7 @@ import type { RelationshipView } from '../engine/view.js';
 import { ApiError } from './problem.js';
 import { planOf, post, type Request, type Route, route } from './route.js';
 import * as schemas from './schemas.js';
+import { shutdown, shutdownBody } from './schemas-failover.js';
 
 /** The relationship that the path names. Throws ApiError `relationship-not-found`. */
 export function relationshipOf(
@@ -55,9 +56,9 @@ export const failoverRoutes: readonly Route[] = [
     path: '/api/v1/failover/{name}/shutdown',
     access: 'full',
     doc: 'Leave the scopes to the partner for long: this server stops answering, the partner takes over at once.',
-    body: schemas.shutdownBody,
+    body: shutdownBody,
     bodyOptional: true,
-    reply: schemas.shutdown,
+    reply: shutdown,
     handle: async (request) => {
       const { dryRun = false } = request.body;
       const relationship = relationshipOf(request).name;

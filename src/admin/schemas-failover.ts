@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { MAX_SECRET_FILE_BYTES } from '../config/limits.js';
 import type * as api from './api.js';
-import { relationship } from './schemas.js';
+import { partnerDown, relationship } from './schemas.js';
 import { check, warning } from './schemas-checks.js';
 
 const text = z.string().max(1024);
@@ -125,3 +125,8 @@ export const invitation = z.object({
   token: z.string(),
   expiresAt: z.string().nullable(),
 }) satisfies z.ZodType<api.InviteResponse>;
+
+export const shutdownBody = z.strictObject({
+  dryRun: z.boolean().exactOptional().describe('only tell what it would bring about'),
+}) satisfies z.ZodType<api.ShutdownBody>;
+export const shutdown = partnerDown satisfies z.ZodType<api.ShutdownResponse>;

@@ -269,6 +269,9 @@ export const relationship = z.object({
   contactAgeSeconds: z.number().nullable().describe('since the partner was last heard'),
   trouble: z.string().nullable().describe('why there is no connection'),
   unacked: count.describe('updates that the partner has not answered'),
+  lag: z
+    .object({ p50Ms: z.number().nullable(), p99Ms: z.number().nullable(), oldestMs: z.number() })
+    .describe("from an update's sending to the partner's answer, of the newest 1000"),
   resync: z
     .object({ done: count, total: count, leftMs: z.number().nullable() })
     .nullable()
@@ -323,10 +326,6 @@ export const partnerDown = z.object({
   dryRun: z.boolean(),
   plan: z.array(z.string()),
 });
-export const shutdownBody = z.strictObject({
-  dryRun: z.boolean().exactOptional().describe('only tell what it would bring about'),
-}) satisfies z.ZodType<api.ShutdownBody>;
-export const shutdown = partnerDown satisfies z.ZodType<api.ShutdownResponse>;
 
 export const status = z.object({
   name: z.string(),

@@ -103,10 +103,17 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['Authentication', view.enableAuth ? 'on' : 'off: whoever reaches the partner port can change leases'],
     ['Updates', view.updates],
     ['Unacknowledged', counted(view.unacked, 'update')],
+    ['Update lag', lagOf(view)],
     ...(view.resync === null ? [] : [['Resync', resyncOf(view.resync)] as const]),
     ['Clock skew', skewOf(view)],
     ['Id', view.id],
   ];
+}
+
+function lagOf({ lag: { p50Ms, p99Ms, oldestMs } }: RelationshipView): string {
+  if (p50Ms === null) return 'no update was answered yet';
+  const waits = oldestMs === 0 ? '' : `; the oldest unanswered waits ${oldestMs} ms`;
+  return `half within ${p50Ms} ms, 99% within ${p99Ms} ms${waits}`;
 }
 
 function refusedOf({ refusedConnection: refused, ...view }: RelationshipView): string {

@@ -2,7 +2,7 @@
 
 import type { Counters } from './view.js';
 
-export class CounterSet implements Counters {
+export class CounterSet implements Omit<Counters, 'updateAcks'> {
   readonly received = new Map<string, number>();
   readonly sent = new Map<string, number>();
   readonly dropped = new Map<string, number>();

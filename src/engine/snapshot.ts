@@ -210,7 +210,9 @@ export class Snapshot implements EngineView {
   }
 
   counters(): Counters {
-    return this.engine.counters;
+    const { counters, partners } = this.engine;
+    const updateAcks = new Map(partners.all.map(({ name, exchange }) => [name, exchange.lag.histogram]));
+    return { ...counters, updateAcks };
   }
 
   leaseRevision(): number {

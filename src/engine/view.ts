@@ -1,6 +1,7 @@
 // What others may read of the engine: values made on demand, in the JSON shapes of the API. Reading never changes
 // anything, and a page is bounded, so that no question can hold up the answering of clients.
 
+import type { AckHistogram, LagView } from '../failover/lag.js';
 import type { State } from '../failover/states.js';
 import type { LeaseState } from '../lease/lease.js';
 import type { ScopeSettings, ServerSettings } from '../lease/settings.js';
@@ -125,6 +126,8 @@ export interface RelationshipView {
   readonly contactAgeSeconds: number | null;
   readonly trouble: string | null; // why there is no connection, if it is known
   readonly unacked: number; // own updates that the partner has not answered
+  /** From an update's sending to the partner's answer: of the newest 1,000, and of the oldest that waits for one. */
+  readonly lag: LagView;
   readonly resync: {
     readonly done: number;
     readonly total: number; // 0 = not known yet
@@ -182,6 +185,7 @@ export interface Counters {
   readonly probeConflicts: number;
   readonly commits: number;
   readonly transitions: ReadonlyMap<string, number>; // "relationship from to" → count
+  readonly updateAcks: ReadonlyMap<string, AckHistogram>; // relationship → from BNDUPD to its answer
 }
 
 export interface EngineView {

@@ -18,6 +18,7 @@ import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-val
 import type { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { Joining } from './joining.js';
+import { UpdateLag } from './lag.js';
 import { Progress, type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
 
@@ -73,6 +74,7 @@ export class Exchange {
     refused: 0,
   };
   readonly refusals = new Refusals();
+  readonly lag = new UpdateLag();
 
   constructor(
     private readonly host: FailoverHost,
@@ -135,6 +137,7 @@ export class Exchange {
       return [];
     }
     const inFlight: InFlight = {
+      sentAt: this.host.at,
       revision: lease.revision,
       petAt: lease.sentPetAt,
       bindingStartAt: lease.startAt,
@@ -218,6 +221,7 @@ export class Exchange {
     this.counts.acksReceived += results.length;
     for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
       this.answeredQuestion(address, accepted);
+      this.lag.observe(this.host.at - sent.sentAt);
       const lease = this.host.table.get(address);
       if (accepted) this.refusals.settled(address);
       else this.refusedByPartner(address, reason, text);

@@ -7,6 +7,7 @@ import type { Binding, BindingResult } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS } from '../wire/partner-values.js';
 
 export interface InFlight {
+  readonly sentAt: number;
   readonly revision: number;
   readonly petAt: number; // as sent
   readonly bindingStartAt: number; // tells one binding of the address from the next
@@ -52,6 +53,12 @@ export class Updates {
 
   get outstanding(): number {
     return this.inFlight.size;
+  }
+
+  /** When the oldest update without an answer was sent; 0 = there is none. */
+  get oldestSentAt(): number {
+    for (const { sentAt } of this.inFlight.values()) return sentAt;
+    return 0;
   }
 
   /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */

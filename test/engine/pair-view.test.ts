@@ -3,6 +3,7 @@
 
 import t from 'tap';
 import type { Command, CommandResult } from '../../src/engine/command.js';
+import { UpdateLag } from '../../src/failover/lag.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 import { ip } from './world.js';
 
@@ -293,4 +294,40 @@ t.test('refused updates are listed, and alarmed while nothing else settles the a
   t.ok(a.alarms().includes('updates-refused'));
   const refusals = a.world.journal.filter(({ type }) => type === 'failover-refused');
   t.match(refusals.at(-1), { relationship: RELATIONSHIP, address: here?.address, data: { by: 'partner' } });
+});
+
+t.test('how long updates are on their way', async (t) => {
+  const pair = new Pair({ latencyMs: 20 });
+  const { a } = pair;
+  t.same(a.view.lag, { p50Ms: null, p99Ms: null, oldestMs: 0 }, 'before the first answer');
+  pair.settle();
+  const before = a.world.engine.view.counters().updateAcks.get(RELATIONSHIP);
+  t.ok(pair.bind(mac(1), [a]) ?? pair.bind(mac(2), [a]));
+  pair.pass(1_000);
+  t.same(a.view.lag, { p50Ms: 40, p99Ms: 40, oldestMs: 0 }, 'there and back');
+  const after = a.world.engine.view.counters().updateAcks.get(RELATIONSHIP);
+  const bucket = after?.bounds.indexOf(0.05) ?? -1;
+  t.ok((after?.counts[bucket] ?? 0) > (before?.counts[bucket] ?? 0));
+  t.equal(
+    after?.counts.reduce((sum, count) => sum + count, 0),
+    a.view.counts.acksReceived,
+  );
+  t.ok(Math.abs((after?.sum ?? 0) - 0.04 * a.view.counts.acksReceived) < 1e-9);
+
+  pair.b.world.autoCommit = false;
+  t.ok(pair.bind(mac(3), [a]) ?? pair.bind(mac(4), [a]));
+  pair.pass(2_000);
+  t.ok(a.view.lag.oldestMs > 0, 'a partner whose disk does not answer');
+});
+
+t.test('of a thousand updates the slow ones are seen', async (t) => {
+  const lag = new UpdateLag();
+  for (let n = 1; n <= 3_000; n++) lag.observe(n <= 2_000 ? 9_999 : n <= 2_980 ? 2 : 300);
+  t.same(lag.view(5, 0), { p50Ms: 2, p99Ms: 300, oldestMs: 0 });
+  const { bounds, counts, sum } = lag.histogram;
+  t.same(
+    [counts.length, counts.at(-1), counts[bounds.indexOf(0.002)], counts[bounds.indexOf(0.5)]],
+    [13, 2_000, 980, 20],
+  );
+  t.equal(Math.round(sum), 20_006);
 });
