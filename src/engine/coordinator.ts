@@ -45,7 +45,7 @@ export class Coordinator {
     const { name, id, change, participant } = order;
     const { serverId, serverName } = engine.identity;
     const coordinator = { serverId, serverName, ...order.coordinator };
-    const proposal = { tx: engine.random.hex(16), name, id, coordinator, participant, change };
+    const proposal = { tx: engine.random.hex(16), name, id, actor, coordinator, participant, change };
     const against = management.busy(name) ?? ownObjection(engine, proposal);
     if (against) {
       this.answer(command, refusal(against.code, against.message));

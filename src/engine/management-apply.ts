@@ -110,7 +110,8 @@ class Application implements Applied {
     this.takeScopes(scopes);
     this.write(record);
     this.event('relationship-added', {
-      settings,
+      before: null,
+      after: settings,
       with: part === 'coordinator' ? null : proposal.coordinator.serverName,
     });
     engine.partners.make(record);
@@ -150,7 +151,8 @@ class Application implements Applied {
     const before = relationship.record;
     relationship.record = record;
     this.write(record);
-    this.event('relationship-changed', { before: before.settings, after: record.settings });
+    const was = { ...before.settings, role: before.role };
+    this.event('relationship-changed', { ...difference(was, { ...record.settings, role: record.role }) });
     const renew = before.settings.authenticated !== record.settings.authenticated;
     this.after = () => {
       if (renew) relationship.contact.hangUp('link-renewed', 'authentication is on or off from now');
@@ -184,7 +186,7 @@ class Application implements Applied {
     this.takeScopes(scopes);
     if (this.part === 'coordinator') this.index(new Map());
     this.write(relationship.record);
-    this.event('relationship-changed', { before: record.settings, after: settings });
+    this.event('relationship-changed', { ...difference(record.settings, settings) });
     this.after = () => relationship.joining.ask();
   }
 
@@ -228,7 +230,7 @@ class Application implements Applied {
     this.forgetUpdates(relationship, scopeIds);
     relationship.record = withJoining({ ...record, settings }, joining);
     this.write(relationship.record);
-    this.event('relationship-changed', { before: record.settings, after: settings });
+    this.event('relationship-changed', { ...difference(record.settings, settings) });
     this.leave(scopeIds, keep);
   }
 
@@ -239,7 +241,7 @@ class Application implements Applied {
     engine.partners.drop(name, 'the relationship was removed');
     this.writes.push({ table: 'settings', key: `failover/${name}`, value: undefined });
     this.writes.push({ table: 'settings', key: `tombstone/${id}`, value: { id, name, endedAt: engine.at } });
-    this.event('relationship-removed', { before: settings });
+    this.event('relationship-removed', { before: settings, after: null });
     this.leave(settings.scopes, keep);
   }
 

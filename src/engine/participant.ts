@@ -293,7 +293,9 @@ export class Participant {
     const settled: Transaction = { phase: 'settled', proposal, sinceAt: engine.at, decision };
     if (settledBy === undefined) management.forget(tx);
     else management.keep(settled, null);
-    const actor = settledBy ?? proposal.coordinator.serverName;
+    const { serverName } = proposal.coordinator;
+    const actor =
+      settledBy ?? (proposal.actor === undefined ? serverName : `${proposal.actor} at ${serverName}`);
     const applied = decision === 'committed' ? applyChange(engine, proposal, 'participant', actor) : null;
     const lifted = this.bound(proposal);
     if (applied) management.remember(proposal);

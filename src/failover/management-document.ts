@@ -23,13 +23,17 @@ export function readDocument(text: string): Loose | undefined {
   }
 }
 
+/** Characters of a name in the journal: a user by a socket, a token from an address. */
+const MOST_ACTOR = 200;
+
 /** The proposal in a document of PREPARE; undefined: malformed. */
 export function readProposal(document: Loose): Proposal | undefined {
-  const { tx, name, id, coordinator, participant, change } = document;
+  const { tx, name, id, actor, coordinator, participant, change } = document;
   if (!isId(tx) || !isId(id) || !isName(name)) return undefined;
   if (!isObject(coordinator) || !isObject(participant) || !isObject(change)) return undefined;
   if (!isId(coordinator['serverId']) || !isName(coordinator['serverName'])) return undefined;
   if (!isPlace(coordinator) || !isPlace(participant) || !isChange(change)) return undefined;
+  if (actor !== undefined && (typeof actor !== 'string' || actor.length > MOST_ACTOR)) return undefined;
   return document as unknown as Proposal;
 }
 

@@ -59,6 +59,7 @@ export interface Proposal {
   readonly tx: string;
   readonly name: string; // of the relationship
   readonly id: string; // of the relationship
+  readonly actor?: string; // who gave the order, for the journals of both
   readonly coordinator: ManagingServer;
   readonly participant: Pick<ManagingServer, 'address' | 'port'> & { readonly host?: string }; // as it was called
   readonly change: Change;

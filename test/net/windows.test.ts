@@ -140,5 +140,10 @@ t.test('the documented examples', { skip: labUnavailable() }, (t) =>
     t.match(dhcp1.shell('scope list').stdout, /^192\.168\.0\.0\/24 .*\n192\.168\.50\.0\/24/m);
     t.notMatch(dhcp1.shell('scope list').stdout, /192\.168\.[12]0\.0/, 'gone from the partner');
     t.match(dc1.shell('scope list').stdout, /192\.168\.10\.0/, 'kept where the command ran');
+
+    const journal = (machine: Machine) => machine.shell('events --type relationship-changed').stdout;
+    const edit = 'loadBalancePercent: 50 → 70';
+    t.match(journal(dc1), `dhcp1-dc1 load balance  by user 0 by the admin socket  ${edit}`);
+    t.match(journal(dhcp1), / by user 0 by the admin socket at dc1 {2}loadBalancePercent: 50 → 30/);
   }),
 );
