@@ -1,6 +1,6 @@
 // Binding an address to a client: the record is made, committed, and only then is the ACK let go (failover.md §2 C).
 
-import { blankLease, INFINITE_AT, type Lease } from '../lease/lease.js';
+import { blankLease, type DraftLease, INFINITE_AT, type Lease } from '../lease/lease.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { MessageType, OptionCode } from '../wire/message.js';
 import { isBinding, isClientOf } from './choose.js';
@@ -65,22 +65,21 @@ function boundLease(
   // Within one binding `end` is the greatest instant told: an earlier, longer ACK may be the one that arrived. PETs
   // belong to the binding too and start from zero with a new client (failover.md §2).
   const same = holds ? previous : undefined;
-  return {
-    ...unheld(previous ?? blankLease(address)),
-    ...(same && bindingOf(same)),
-    state: 'active',
-    startAt: same?.startAt ?? ctx.at,
-    endToldAt: Math.max(same?.endToldAt ?? 0, told),
-    lastTransactionAt: ctx.at,
-    stateSinceAt: same?.state === 'active' ? same.stateSinceAt : ctx.at,
-    htype: facts.htype,
-    hardwareAddress: facts.hardwareAddress,
-    clientId: facts.clientId,
-    hostname: hostnameOf(message),
-    relayInfo: kept(relayInfo),
-    vendorClass: kept(message.options.get(OptionCode.vendorClassIdentifier) ?? null),
-    userClass: kept(message.options.get(OptionCode.userClass) ?? null),
-  };
+  const draft = unheld(previous ?? blankLease(address));
+  if (same) extendBinding(draft, same);
+  draft.state = 'active';
+  draft.startAt = same?.startAt ?? ctx.at;
+  draft.endToldAt = Math.max(same?.endToldAt ?? 0, told);
+  draft.lastTransactionAt = ctx.at;
+  draft.stateSinceAt = same?.state === 'active' ? same.stateSinceAt : ctx.at;
+  draft.htype = facts.htype;
+  draft.hardwareAddress = facts.hardwareAddress;
+  draft.clientId = facts.clientId;
+  draft.hostname = hostnameOf(message);
+  draft.relayInfo = kept(relayInfo);
+  draft.vendorClass = kept(message.options.get(OptionCode.vendorClassIdentifier) ?? null);
+  draft.userClass = kept(message.options.get(OptionCode.userClass) ?? null);
+  return draft;
 }
 
 function kept(bytes: Uint8Array | null): Uint8Array | null {
@@ -88,16 +87,25 @@ function kept(bytes: Uint8Array | null): Uint8Array | null {
 }
 
 /** What a record keeps from one holder to the next: whose the address is, and how often the record changed. */
-function unheld(lease: Lease): Lease {
-  const { address, owner, handover, relationship, revision, sentRevision, ackedRevision } = lease;
-  const kept = { owner, handover, relationship, revision: revision + 1, sentRevision, ackedRevision };
-  return { ...blankLease(address), ...kept };
+function unheld(lease: Lease): DraftLease {
+  const draft: DraftLease = blankLease(lease.address);
+  draft.owner = lease.owner;
+  draft.handover = lease.handover;
+  draft.relationship = lease.relationship;
+  draft.revision = lease.revision + 1;
+  draft.sentRevision = lease.sentRevision;
+  draft.ackedRevision = lease.ackedRevision;
+  return draft;
 }
 
 /** What belongs to one client's binding and goes on while it is extended. */
-function bindingOf(lease: Lease): Partial<Lease> {
-  const { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName } = lease;
-  return { endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, dnsFlags, dnsName };
+function extendBinding(draft: DraftLease, lease: Lease): void {
+  draft.endPartnerAt = lease.endPartnerAt;
+  draft.sentPetAt = lease.sentPetAt;
+  draft.ackedPetAt = lease.ackedPetAt;
+  draft.receivedPetAt = lease.receivedPetAt;
+  draft.dnsFlags = lease.dnsFlags;
+  draft.dnsName = lease.dnsName;
 }
 
 /**

@@ -49,6 +49,9 @@ export const NO_BINDING = {
   receivedPetAt: 0,
 } as const;
 
+/** A record under construction: filled in place where one is made of every packet, for copies of it cost the most. */
+export type DraftLease = { -readonly [Field in keyof Lease]: Lease[Field] };
+
 /** The record of an address of which nothing is known: free, side 1's, no client. Spread it and set what differs. */
 export function blankLease(address: number): Lease {
   return {

@@ -11,7 +11,7 @@ import {
   receivedIsNewer,
   type Verdict,
 } from './accept.js';
-import { blankLease, type Lease } from './lease.js';
+import { blankLease, type DraftLease, type Lease } from './lease.js';
 
 export interface Merged {
   /** To be committed before the BNDACK; null when nothing changed. Its revision and marks are already right. */
@@ -66,10 +66,7 @@ function keepsMine(c: Case): boolean {
   return !receivedIsNewer(c);
 }
 
-/** A record under construction: filled in place, for one is made of every update and copies of it cost the most. */
-type Draft = { -readonly [Field in keyof Lease]: Lease[Field] };
-
-function contentOf(c: Case, mineCounts: boolean): Draft {
+function contentOf(c: Case, mineCounts: boolean): DraftLease {
   switch (c.received.state) {
     case 'active':
       return activeContent(c, mineCounts);
@@ -87,7 +84,7 @@ function contentOf(c: Case, mineCounts: boolean): Draft {
  * The end's two parts follow rule D: the sender's own part is what it says now, lower or higher; mine is mine. A server
  * in RECOVER has lost count of its own part, so there the later of both memories stands.
  */
-function activeContent(c: Case, mineCounts: boolean): Draft {
+function activeContent(c: Case, mineCounts: boolean): DraftLease {
   const { mine, received, context } = c;
   const held = mine.state !== 'free' && mine.state !== 'declined';
   const same = held && c.sameClient && mine.relationship === context.relationship;
@@ -113,7 +110,7 @@ function activeContent(c: Case, mineCounts: boolean): Draft {
   return draft;
 }
 
-function declinedContent({ mine, received }: Case, mineCounts: boolean): Draft {
+function declinedContent({ mine, received }: Case, mineCounts: boolean): DraftLease {
   const about = mineCounts ? mine : received;
   const already = mine.state === 'declined' ? mine.quarantineUntilAt : 0;
   const draft = clientOf(mine.address, about);
@@ -124,7 +121,7 @@ function declinedContent({ mine, received }: Case, mineCounts: boolean): Draft {
 }
 
 /** Rule C: who acknowledges EXPIRED, RELEASED or RESET treats the address as free. Who held it stays known. */
-function freeContent({ mine, received }: Case, mineCounts: boolean): Draft {
+function freeContent({ mine, received }: Case, mineCounts: boolean): DraftLease {
   const about = mineCounts ? mine : received;
   const since = mine.state === 'free' ? about : received;
   const draft = clientOf(mine.address, about);
@@ -132,8 +129,8 @@ function freeContent({ mine, received }: Case, mineCounts: boolean): Draft {
   return draft;
 }
 
-function clientOf(address: number, about: Lease | ReceivedBinding): Draft {
-  const draft: Draft = blankLease(address);
+function clientOf(address: number, about: Lease | ReceivedBinding): DraftLease {
+  const draft: DraftLease = blankLease(address);
   draft.htype = about.htype;
   draft.hardwareAddress = about.hardwareAddress;
   draft.clientId = about.clientId;

@@ -1,6 +1,7 @@
 // `tandem serve`: one daemon in the foreground, under systemd or a terminal. Signals: SIGTERM and SIGINT stop it in
 // order, SIGHUP applies the config file. Resolves with the exit code.
 
+import { setFlagsFromString } from 'node:v8';
 import type { ServeConfig } from '../config/config.js';
 import { formatFault } from '../config/fault.js';
 import { loadConfigFile } from '../config/load.js';
@@ -23,6 +24,9 @@ export async function serve(options: ServeOptions): Promise<number> {
     return 1;
   }
   const { config } = loaded;
+  // On a busy machine of few cores the helpers of a parallel collection wait for a core, and the server for them: of
+  // collections of 12 MB some took 100 ms.
+  setFlagsFromString('--no-parallel-scavenge');
   const log = openLog(config.log.level, config.name);
   for (const { path, message } of loaded.warnings) log.say('warn', `${path} ${message}`);
   const end = new Ending();
