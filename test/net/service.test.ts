@@ -247,18 +247,18 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
   });
 });
 
-/** The lines of the first indented block below a heading of README.md, without their comments. */
-function blockOf(heading: string): readonly string[] {
+/** The lines of the n-th indented block (from 0) below a heading of README.md, without their comments. */
+function blockOf(heading: string, n: number): readonly string[] {
   const text = readFileSync(join(CHECKOUT, 'README.md'), 'utf8');
   const section = text.slice(text.indexOf(`\n## ${heading}\n`));
-  const block = /(?:^ {4}.*\n)+/m.exec(section)?.[0] ?? '';
+  const block = section.match(/(?:^ {4}.*\n)+/gm)?.[n] ?? '';
   return block
     .split('\n')
     .flatMap((line) => (line.trim() === '' ? [] : [line.trim().replace(/ +# .*$/, '')]));
 }
 
 t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, async (t) => {
-  const lines = blockOf('A pair').filter((line) => !line.startsWith('npm ')); // the packages are here already
+  const lines = blockOf('A pair', 0).filter((line) => !line.startsWith('npm ')); // the packages are here already
   t.equal(lines.length, 7);
   await withLab(async (lab) => {
     const lan = lab.lan('lan');
@@ -284,6 +284,44 @@ t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, a
         await until('normal', 20_000, () => / normal +normal /.test(machine.run('tandem failover list')));
         t.match(machine.run('tandem status'), /No alarms/);
       }
+    } finally {
+      for (const machine of machines) await machine.shutDown();
+    }
+  });
+});
+
+t.test('a partner taken at run time, as README.md has it', { skip: bootable }, async (t) => {
+  const [invite = '', accept = '', ...rest] = blockOf('A pair', 1);
+  t.equal(rest.length, 2);
+  await withLab(async (lab) => {
+    const lan = lab.lan('lan');
+    const machines: Machine[] = [];
+    try {
+      for (const n of [2, 3]) {
+        const host = lab.host(`s${n}`);
+        host.attach(lan, { address: `10.77.0.${n}/24` });
+        const machine = await Machine.boot(lab, host);
+        machines.push(machine);
+        machine.run('tandem install-service');
+        const file = '/etc/tandem/tandem.yaml';
+        const partner = `name: s${n}\\n  partner: { listen: "0.0.0.0:647", address: 10.77.0.${n} }`;
+        machine.run(`sed -i 's/^server:/server:\\n  ${partner}/' ${file}`);
+        if (n === 3) machine.run(`sed -i '/^scopes:/,$d' ${file}`);
+        const started = machine.tell('systemctl start tandem');
+        t.equal(started.status, 0, started.said + machine.log);
+      }
+      const [here, there] = machines as [Machine, Machine];
+      const token = /^\S{20,}$/m.exec(here.run(invite))?.[0] ?? '';
+      const joined = there.tell(accept.replace('TOKEN', token));
+      t.equal(joined.status, 0, joined.said);
+      for (const line of rest) {
+        const told = here.tell(line);
+        t.equal(told.status, 0, told.said);
+      }
+      for (const machine of machines) {
+        await until('normal', 20_000, () => / normal +normal /.test(machine.run('tandem failover list')));
+      }
+      t.match(there.run('tandem scope list'), /10\.77\.0\.0/, 'the partner has the scope');
     } finally {
       for (const machine of machines) await machine.shutDown();
     }
