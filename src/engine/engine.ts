@@ -275,8 +275,7 @@ export class Engine {
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const served of this.index.all) {
-      const { freeSide1, freeSide2 } = served.pools.counts();
-      this.view.sample(served.scope.scopeId, this.at, freeSide1 + freeSide2);
+      this.view.sample(served, this.at);
       this.notices.lookAgain(served);
     }
   }

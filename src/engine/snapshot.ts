@@ -37,12 +37,13 @@ export class Snapshot implements EngineView {
 
   constructor(private readonly engine: Engine) {}
 
-  /** Remember how many addresses of a scope are free now. */
-  sample(scopeId: string, at: number, free: number): void {
-    const samples = this.samples.get(scopeId) ?? [];
-    samples.push({ at, free });
+  /** Remember how many addresses of a scope are free now, in both shares. */
+  sample({ scope, pools }: Engine['index']['all'][number], at: number): void {
+    const samples = this.samples.get(scope.scopeId) ?? [];
+    const { freeSide1, freeSide2 } = pools.counts();
+    samples.push({ at, free: freeSide1 + freeSide2 });
     if (samples.length > SAMPLES) samples.shift();
-    this.samples.set(scopeId, samples);
+    this.samples.set(scope.scopeId, samples);
   }
 
   forgetScope(scopeId: string): void {
