@@ -37,7 +37,8 @@ export type FaultKind =
   | 'link cut'
   | 'partition'
   | 'declared down'
-  | 'store lost';
+  | 'store lost'
+  | 'store rolled back';
 
 /** How much of everything a seed gets. */
 interface Scale {
@@ -139,11 +140,16 @@ export function configOf(
   const size = Math.round(rng.spread(...scale.addresses));
   const shares = sharesOf(setting, nodes, linkCount, size);
   const common = commonSettings(rng, leaseSeconds, declineSeconds);
+  const pair = setting === 'pair' ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds, name) : null;
+  const chosen = (drawn: Map<FaultKind, number>): Map<FaultKind, number> =>
+    pair === null || name === 'long'
+      ? drawn
+      : pairFaults(rng.fork('pair faults'), pair, scale.faultSeconds, drawn);
   return {
     seed,
     scale: name,
     setting,
-    pair: setting === 'pair' ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds) : null,
+    pair,
     faultyUs:
       hours === null ? rng.between(...scale.faultySeconds) * SECOND : Math.round(hours * 3600 * SECOND),
     links,
@@ -154,7 +160,7 @@ export function configOf(
     declineSeconds,
     manners: networkManners(rng),
     disk: diskManners(rng),
-    faults: faultsOf(rng, setting, scale.faultSeconds),
+    faults: chosen(faultsOf(rng, setting, scale.faultSeconds)),
     operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(...scale.operatorSeconds) * SECOND,
     worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
     outage: scale.outage,
@@ -246,6 +252,22 @@ const PAIR_FAULTS: readonly FaultKind[] = [
   'declared down',
   'store lost',
 ];
+
+/** What keeps two live servers from hearing each other for long. */
+const SILENCING: readonly FaultKind[] = ['link cut', 'partition', 'freeze', 'link stall'];
+
+/** The faults of a pair in a short world, besides: with draws of their own, so that the others stay what they were. */
+function pairFaults(
+  rng: Rng,
+  pair: PairConfig,
+  seconds: readonly [number, number],
+  faults: Map<FaultKind, number>,
+): Map<FaultKind, number> {
+  if (rng.chance(0.4)) faults.set('store rolled back', rng.spread(...seconds) * SECOND);
+  // Automatic PARTNER-DOWN keeps the promise only where silence means that the partner is down (failover.md §1).
+  if (pair.autoSeconds !== null) for (const kind of SILENCING) faults.delete(kind);
+  return faults;
+}
 
 function faultsOf(rng: Rng, setting: Setting, seconds: readonly [number, number]): Map<FaultKind, number> {
   const often = rng.spread(0.3, 3);

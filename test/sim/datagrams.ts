@@ -82,6 +82,11 @@ export class Datagrams {
     else this.#cuts.set(key, left);
   }
 
+  /** Is anything cut now? */
+  get cuts(): boolean {
+    return this.#cuts.size > 0;
+  }
+
   isCut(from: string, to: string): boolean {
     return this.#cuts.has(`${from}>${to}`);
   }

@@ -17,8 +17,10 @@ export interface Image {
   mark: ClockMark | null;
   nextEventSeq: number;
   startCounter: number;
-  /** Newest point of its history (src/shell/store.ts). */
+  /** Newest point of its history, and those that a partner may be told (src/shell/store.ts): sequence → hash. */
   point: CommitPoint;
+  tellable: CommitPoint;
+  readonly points: Map<number, string>;
 }
 
 export interface DiskManners {
@@ -69,8 +71,8 @@ export class Disk {
     const hex = () => this.rng.u32().toString(16).padStart(8, '0');
     const storeId = `${hex()}${hex()}${hex()}${hex()}`;
     const point = { sequence: 0, hash: `${hex()}${hex()}` };
-    const empty = { leases: new Map(), settings: new Map(), mark: null };
-    return { storeId, ...empty, nextEventSeq: 1, startCounter: 0, point };
+    const empty = { leases: new Map(), settings: new Map(), mark: null, points: new Map() };
+    return { storeId, ...empty, nextEventSeq: 1, startCounter: 0, point, tellable: point };
   }
 
   /** A process opens the store: the start counter is durable before anything else. */
@@ -80,9 +82,17 @@ export class Disk {
     return this.image;
   }
 
-  /** Newest durable point. */
-  get point(): CommitPoint {
-    return this.image.point;
+  /** Newest point that may be told. */
+  get tellable(): CommitPoint {
+    return this.image.tellable;
+  }
+
+  /** Is this a point of its history? Those before all that are kept count as such. */
+  knows({ sequence, hash }: CommitPoint): boolean {
+    const { point, points } = this.image;
+    if (sequence >= point.sequence) return sequence === point.sequence && hash === point.hash;
+    const [oldest] = points.keys();
+    return points.get(sequence) === hash || (oldest !== undefined && sequence < oldest);
   }
 
   /**
@@ -134,14 +144,12 @@ export class Disk {
 
   /** A copy that can be put back, or put into another machine. */
   snapshot(): Image {
-    const { leases, settings } = this.image;
-    return { ...this.image, leases: new Map(leases), settings: new Map(settings) };
+    return copyOfImage(this.image);
   }
 
   /** Roll back to a snapshot, or become a clone of the disk it was taken from. Only while no process runs. */
   restore(snapshot: Image): void {
-    const { leases, settings } = snapshot;
-    this.image = { ...snapshot, leases: new Map(leases), settings: new Map(settings) };
+    this.image = copyOfImage(snapshot);
     this.watcher.replaced();
   }
 
@@ -209,8 +217,18 @@ export class Disk {
       sequence: this.image.point.sequence + 1,
       hash: before + hash.toString(16).padStart(8, '0'),
     };
+    if (mark !== null) {
+      const { point, points } = this.image;
+      points.set(point.sequence, point.hash);
+      this.image.tellable = point;
+    }
     if (writes.length > 0) this.watcher.flushed(writes);
   }
+}
+
+function copyOfImage(image: Image): Image {
+  const { leases, settings, points } = image;
+  return { ...image, leases: new Map(leases), settings: new Map(settings), points: new Map(points) };
 }
 
 /** The engine may use its bytes again once `commit` has returned; a setting becomes JSON. */

@@ -1,9 +1,11 @@
 // What goes wrong, one function a kind. Each kind that the seed chose comes again and again at random, until the world
 // becomes quiet; everything broken for a time is mended by then at the latest.
 
+import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { FaultKind } from './config.js';
+import type { Image } from './disk.js';
 import type { Node } from './node.js';
-import { stateOf } from './pair.js';
+import { PAIR_NAME, stateOf } from './pair.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 import type { World } from './world.js';
@@ -60,11 +62,8 @@ const STRIKES = {
     trace.add(scheduler.now, node, 'clock', Math.round(ms), 0, () => `wall clock set by ${seconds} s`);
   },
   'disk stall': (faults, node, rng) => {
-    const usual = node.disk.manners;
-    node.disk.manners = { ...usual, writeUs: rng.spread(20, 2000) * MS };
-    faults.later(rng.spread(0.1, 20) * SECOND, () => {
-      node.disk.manners = usual;
-    });
+    const writeUs = rng.spread(20, 2000) * MS;
+    faults.slowDisk(node, writeUs, rng.spread(0.1, 20) * SECOND);
   },
   squatter: (faults, _node, rng) => {
     const share = rng.pick(faults.world.config.shares);
@@ -74,9 +73,14 @@ const STRIKES = {
     faults.later(rng.spread(1, 300) * SECOND, () => faults.world.squatters.delete(address));
     return true;
   },
-  'link reset': (faults) => {
+  'link reset': (faults, node, rng) => {
     const [a, b] = faults.world.nodes;
-    faults.world.streams.reset(a!.name, b!.name);
+    // With commits under way: what was not on disk when the link ended must not be told before it is.
+    const busy = faults.world.config.scale === 'short' && rng.chance(0.5);
+    if (busy) faults.slowDisk(node, rng.spread(200, 3000) * MS, 4 * SECOND);
+    faults.world.scheduler.after(busy ? rng.range(0, SECOND) : 0, () =>
+      faults.world.streams.reset(a!.name, b!.name),
+    );
   },
   'link stall': (faults, node, rng) => {
     const other = faults.partnerOf(node);
@@ -119,11 +123,18 @@ const STRIKES = {
     });
     return true;
   },
+  'store rolled back': (faults, node, rng) => {
+    if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return false;
+    faults.rollBack(node, node.disk.snapshot(), rng.spread(2, 60) * SECOND);
+    return true;
+  },
 } satisfies Record<FaultKind, Strike>;
 
 export class Faults {
   /** What mends what is broken now. */
   readonly #mending = new Set<() => void>();
+  /** A server that was rolled back, until it has found out. */
+  #seeing: Node | null = null;
 
   constructor(
     readonly world: World,
@@ -148,6 +159,46 @@ export class Faults {
   later(us: number, mend: () => void): void {
     this.#mending.add(mend);
     this.world.scheduler.after(us, () => this.#mend(mend));
+  }
+
+  /** Each write takes so long, for a time. */
+  slowDisk(node: Node, writeUs: number, us: number): void {
+    const usual = node.disk.manners;
+    node.disk.manners = { ...usual, writeUs };
+    this.later(us, () => {
+      node.disk.manners = usual;
+    });
+  }
+
+  /**
+   * After a time, put the snapshot back, if the partner will see it: its disk must know a later point, and the two must
+   * be able to meet at once. A roll-back that nobody can see is outside the promise (failover.md §1).
+   */
+  rollBack(node: Node, snapshot: Image, us: number): void {
+    const partner = this.partnerOf(node);
+    this.world.scheduler.after(us, () => {
+      if (this.world.quiet || this.#seeing !== null || stateOf(node.process) !== 'normal') return;
+      node.crash();
+      // The partner keeps the newest point when it notices that the link has ended.
+      this.world.scheduler.after(4 * SECOND, () => {
+        if (node.process !== null) return;
+        const seen = newestPointOf(partner) > snapshot.point.sequence;
+        const meet = partner.process !== null && !partner.process.frozen && !this.world.network.cuts;
+        if (seen && meet && !this.world.quiet) {
+          node.disk.restore(snapshot);
+          this.#seeing = node;
+          this.world.count('rolled back');
+        }
+        node.start();
+      });
+    });
+  }
+
+  /** Nothing else happens until a roll-back has been seen: it would be two faults at once, and hide it. */
+  #sees(): boolean {
+    const seeing = this.#seeing;
+    if (seeing !== null && stateOf(seeing.process) !== 'startup') this.#seeing = null;
+    return this.#seeing !== null;
   }
 
   partnerOf(node: Node): Node {
@@ -178,11 +229,17 @@ export class Faults {
       if (this.world.quiet) return;
       const node = rng.pick(this.world.nodes);
       // A server that is down, or being mended, is left alone.
-      if (node.process !== null && !node.process.frozen) {
+      if (node.process !== null && !node.process.frozen && !this.#sees()) {
         const strike: Strike = STRIKES[kind];
         if (strike(this, node, rng) !== false) this.world.count(kind);
       }
       this.#again(kind, rng);
     });
   }
+}
+
+/** The newest point of the partner's store that this server's disk knows. */
+function newestPointOf({ disk }: Node): number {
+  const record = disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
+  return record?.partner?.newest.sequence ?? 0;
 }

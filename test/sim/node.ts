@@ -211,6 +211,7 @@ export class Process implements Endpoint {
       // Clocks are set wrong on purpose here, before the two have met, too.
       maxClockSkewMs: Number.MAX_SAFE_INTEGER,
       seed: [node.rng.u32(), node.rng.u32()],
+      knowsPoint: (point) => node.disk.knows(point),
       restored: false,
       traceDrops: node.world.trace.telling,
     };
@@ -427,7 +428,7 @@ export class Process implements Endpoint {
     const { id } = batch.at(-1)!;
     this.node.note('durable', id, batch.length, () => `up to #${id}`);
     for (const { then } of batch) if (!this.node.world.mutation?.sendsBeforeCommit) this.#carryOut(then);
-    this.feed({ kind: 'committed', id, point: this.node.disk.point });
+    this.feed({ kind: 'committed', id, point: this.node.disk.tellable });
     this.#stopIfIdle();
   }
 

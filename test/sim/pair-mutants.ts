@@ -4,7 +4,9 @@
 import type { Effect } from '../../src/engine/effect.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { Authority } from '../../src/failover/authority.js';
+import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { Relationship } from '../../src/failover/relationship.js';
+import type { Event } from '../../src/failover/states.js';
 import type { Lease } from '../../src/lease/lease.js';
 import { MessageType } from '../../src/wire/message.js';
 import { encodeFrame, FrameReader } from '../../src/wire/partner.js';
@@ -12,6 +14,7 @@ import type { PartnerMessage } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Mutation } from './mutant.js';
 import { isMessage, refuse } from './mutant.js';
+import { PAIR_NAME } from './pair.js';
 
 /** Bend the relationship of an engine and what it allows, from its making on. */
 function bentPair(change: (relationship: Relationship, authority: Authority, engine: Engine) => void) {
@@ -74,6 +77,12 @@ function frameOf(bytes: Uint8Array) {
   return reader.next()!;
 }
 
+/** An event is taken for another one. */
+function mistake(relationship: Relationship, change: (event: Event) => Event): void {
+  const take = relationship.take.bind(relationship);
+  relationship.take = (event) => take(change(event));
+}
+
 export const PAIR_MUTANTS: readonly Mutation[] = [
   {
     name: 'tell clients more than rule A allows',
@@ -102,6 +111,17 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
+    name: 'send updates again before they are on disk (rule C)',
+    caughtBy: ['rule-C'],
+    engine: bentPair(({ exchange: { updates } }) => {
+      const linkLost = updates.linkLost.bind(updates);
+      updates.linkLost = (issuedId) => {
+        linkLost(issuedId);
+        for (const address of [...updates.addresses()]) updates.changed(address, 0);
+      };
+    }),
+  },
+  {
     name: 'acknowledge updates before they are on disk (rule C)',
     seed: 1,
     caughtBy: ['rule-C'],
@@ -120,16 +140,35 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     engine: bentPair((_, authority) => Object.assign(authority, { afterEnd: () => 'free' })),
   },
   {
+    name: 'revive what the partner may give away (rule C)',
+    seed: 7,
+    caughtBy: ['promise', 'offer', 'converged'],
+    engine: bentPair((_, authority) => {
+      authority.revives = () => true;
+    }),
+  },
+  {
     name: 'forget what the partner told its client (rule D)',
     seed: 1,
     caughtBy: ['converged', 'promise', 'offer'],
     engine: (engine) => everyRecord(engine, (lease) => ({ ...lease, endPartnerAt: 0 })),
   },
   {
+    name: "use the partner's share at once (rule E)",
+    caughtBy: ['promise', 'offer', 'one-owner'],
+    engine: bentPair(({ ruleE }) => always(ruleE, 'partnerFreeUsableAt', 0)),
+  },
+  {
     name: 'use the own share at once though out of touch (rule E)',
-    seed: 305,
     caughtBy: ['promise', 'offer'],
     engine: bentPair(({ ruleE }) => always(ruleE, 'ownFreeUsableAt', 0)),
+  },
+  {
+    name: 'use what ended at once (rule E)',
+    caughtBy: ['promise', 'offer', 'no-nak'],
+    engine: bentPair(({ ruleE }) => {
+      ruleE.otherClientUsableAt = () => 1;
+    }),
   },
   {
     name: 'give what is the partner’s',
@@ -139,7 +178,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'own what was handed over still',
-    seed: 4,
+    seed: 2,
     caughtBy: ['promise', 'offer', 'one-owner', 'converged', 'rule-C', 'no-storm'],
     engine: bentPair((relationship, _, engine) =>
       everyRecord(engine, (lease) => {
@@ -149,6 +188,36 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
         return kept ? { ...lease, owner: relationship.side } : lease;
       }),
     ),
+  },
+  {
+    name: 'believe any update about the owner',
+    caughtBy: ['one-owner', 'converged', 'promise', 'offer'],
+    engine: bentPair(({ exchange }, _, engine) => {
+      const told = new Map<number, 1 | 2>();
+      const received = exchange.received.bind(exchange);
+      exchange.received = (link, xid, bindings) => {
+        for (const { address, owner } of bindings) told.set(address, owner);
+        received(link, xid, bindings);
+        told.clear();
+      };
+      everyRecord(engine, (lease) => ({ ...lease, owner: told.get(lease.address) ?? lease.owner }));
+    }),
+  },
+  {
+    name: 'judge every update as in RECOVER',
+    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    engine: bentPair((relationship) => {
+      const context = relationship.judgeContext.bind(relationship);
+      relationship.judgeContext = (...of) => ({ ...context(...of), inRecover: true });
+    }),
+  },
+  {
+    name: 'judge as if nothing of ours were under way',
+    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    engine: bentPair((relationship) => {
+      const context = relationship.judgeContext.bind(relationship);
+      relationship.judgeContext = (...of) => ({ ...context(...of), ownUnanswered: false });
+    }),
   },
   {
     name: 'take every end for past',
@@ -210,10 +279,19 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget at a start what was not acknowledged',
-    seed: 6,
+    seed: 4,
     caughtBy: ['converged', 'promise', 'offer'],
     engine: bentPair(({ exchange }) => {
       exchange.findUnacknowledged = () => undefined;
+    }),
+  },
+  {
+    name: 'forget what was under way when the link ended',
+    caughtBy: ['converged', 'promise', 'offer'],
+    engine: bentPair(({ exchange: { updates } }) => {
+      updates.linkLost = () => {
+        for (const address of [...updates.addresses()]) updates.cancel(address);
+      };
     }),
   },
   {
@@ -256,7 +334,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'give an offered address to others when its lease ends',
-    seed: 8,
+    seed: 2,
     caughtBy: ['recount', 'promise', 'offer'],
     engine: (engine) => {
       const { table } = engine;
@@ -265,6 +343,11 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
         return { table: 'lease', address: lease.address, record: table.recordOf(lease.address) ?? null };
       };
     },
+  },
+  {
+    name: 'not wait in RECOVER-WAIT',
+    caughtBy: ['promise', 'offer'],
+    engine: bentPair((relationship) => always(relationship, 'recoverWaitUntilAt', 0)),
   },
   {
     name: 'answer in every state',
@@ -285,6 +368,11 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     },
   },
   {
+    name: 'refuse clients while out of contact',
+    caughtBy: ['no-nak'],
+    engine: bentPair((_, authority) => always(authority, 'naks', true)),
+  },
+  {
     name: 'take every silence for the partner’s end',
     seed: 103,
     caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
@@ -298,9 +386,24 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
+    name: 'leave RECOVER without the leases',
+    caughtBy: ['promise', 'offer', 'converged', 'moves', 'no-nak'],
+    engine: bentPair((relationship) =>
+      mistake(relationship, (event) =>
+        relationship.state === 'recover' && event.startsWith('partner:') ? 'update-done' : event,
+      ),
+    ),
+  },
+  {
+    name: 'take POTENTIAL-CONFLICT for NORMAL',
+    caughtBy: ['moves', 'converged', 'promise', 'offer', 'one-owner'],
+    engine: bentPair((relationship) =>
+      mistake(relationship, (event) => (event === 'partner:potential-conflict' ? 'partner:normal' : event)),
+    ),
+  },
+  {
     name: 'go from RECOVER-WAIT to NORMAL',
-    seed: 305,
-    caughtBy: ['moves', 'converged'],
+    caughtBy: ['moves'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
       relationship.take = (event) => {
@@ -310,6 +413,20 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
           relationship.record = { ...record, stored: { ...record.stored, state: 'normal' } };
       };
     }),
+  },
+  {
+    name: 'wake up in CI whatever went before',
+    caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
+    crash: ({ settings }) => {
+      const record = settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
+      if (record === undefined) return;
+      const stored = {
+        ...record.stored,
+        state: 'communications-interrupted',
+        savedState: 'communications-interrupted',
+      } as const;
+      settings.set(`failover/${PAIR_NAME}`, { ...record, stored });
+    },
   },
   {
     name: "take the partner's clock for the own",
@@ -334,6 +451,15 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     engine: bentPair(({ held }) => {
       const hold = held.hold.bind(held);
       held.hold = (ack) => hold({ ...ack, settle: (end) => ack.settle(end === 'short' ? 'full' : end) });
+    }),
+  },
+  {
+    name: 'let the full lease out though it is refused',
+    seed: 83,
+    caughtBy: ['rule-A', 'promise', 'durable'],
+    engine: bentPair(({ held }) => {
+      const hold = held.hold.bind(held);
+      held.hold = (ack) => hold({ ...ack, settle: (end) => ack.settle(end === 'none' ? 'full' : end) });
     }),
   },
 ];

@@ -4,6 +4,7 @@ import type { Relationship } from '../../src/failover/relationship.js';
 import type { State } from '../../src/failover/state-words.js';
 import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { formatAddress } from '../../src/wire/address.js';
+import type { ScaleName } from './config.js';
 import type { Node, Process } from './node.js';
 import type { Rng } from './rng.js';
 
@@ -17,10 +18,13 @@ export interface PairConfig {
   readonly mcltSeconds: number;
   readonly eager: boolean;
   readonly startAlone: 'guarded' | 'never';
+  readonly autoSeconds: number | null; // stateSwitchInterval of automatic PARTNER-DOWN; null: off
 }
 
-export function pairConfigOf(rng: Rng, mcltSeconds: readonly [number, number]): PairConfig {
+export function pairConfigOf(rng: Rng, mcltSeconds: readonly [number, number], scale: ScaleName): PairConfig {
+  const auto = rng.fork('auto');
   return {
+    autoSeconds: scale === 'short' && auto.chance(0.2) ? auto.between(65, 130) : null,
     mode: rng.chance(0.6) ? 'loadBalance' : 'hotStandby',
     percent: rng.pick([0, 5, 20, 50, 50, 70, 100]),
     mcltSeconds: Math.round(rng.spread(...mcltSeconds)),
@@ -47,8 +51,8 @@ export function relationshipSettings(
     standbyRole: balanced ? null : active ? 'active' : 'standby',
     reservePercent: balanced ? 0 : pair.percent,
     mcltSeconds: pair.mcltSeconds,
-    autoStateTransition: false,
-    stateSwitchIntervalSeconds: 3600,
+    autoStateTransition: pair.autoSeconds !== null,
+    stateSwitchIntervalSeconds: pair.autoSeconds ?? 3600,
     eager: pair.eager,
     authenticated: false,
     scopes,
