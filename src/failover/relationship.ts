@@ -68,6 +68,8 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** After a start of the process, with the leases loaded; `restored`: the store came from a backup. */
   begin(restored: boolean): void {
+    // Until when it was in touch is known now; after the next crash the last operation would say otherwise.
+    this.store([]);
     if (restored && !this.record.stored.storeLost) this.take('own-store-lost');
     this.exchange.findUnacknowledged();
     this.contact.begin();
@@ -207,8 +209,9 @@ export class Relationship implements Greeter, ExchangeView {
 
   lost(reason: string): void {
     this.held.settleAll('short');
+    const { lastContactAt } = this;
     this.partnerState = null;
-    this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt: this.lastContactAt } };
+    this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt } };
     this.duties.linkLost();
     this.exchange.linkLost();
     this.joining.linkLost();
@@ -310,7 +313,9 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** When the partner was last heard, in this process or before. */
   get lastContactAt(): number {
-    return Math.max(this.record.stored.lastContactAt, this.contact.heardAt);
+    // A greeting is no contact yet: the STATE that did not come may have been PARTNER-DOWN.
+    const heardAt = this.connected ? this.contact.heardAt : 0;
+    return Math.max(this.record.stored.lastContactAt, heardAt);
   }
 
   /** Partner's clock minus this server's, as far as operators vouch for either; null = not measured. */

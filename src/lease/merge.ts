@@ -6,6 +6,7 @@ import { equalBytes } from '../wire/bytes.js';
 import {
   type Case,
   caseOf,
+  isLater,
   type JudgeContext,
   type ReceivedBinding,
   receivedIsNewer,
@@ -34,6 +35,7 @@ export function merge(
   const owner = verdict.takesOwner ? received : c.mine;
   const waiting = c.mine.ackedRevision < c.mine.revision;
   if (verdict.verdict === 'reject') {
+    if (liftsQuarantine(c)) return { lease: resetLease(c), cancelsOwn: false, tellPartner: true };
     if (!verdict.takesOwner) return { lease: null, cancelsOwn: false, tellPartner: verdict.marksOwn };
     const next = { ...c.mine, owner: owner.owner, handover: owner.handover, revision: c.mine.revision + 1 };
     return { lease: next, cancelsOwn: false, tellPartner: true };
@@ -52,6 +54,20 @@ export function merge(
   content.sentRevision = tellPartner ? c.mine.sentRevision : revision;
   content.ackedRevision = tellPartner ? c.mine.ackedRevision : revision;
   return { lease: content, cancelsOwn: waiting && !tellPartner, tellPartner };
+}
+
+/**
+ * The partner keeps an address in quarantine that was free here later, by rule E or after a RESET it has forgotten: to it
+ * only a RESET ends that, and only the primary's (failover.md §4, §7).
+ */
+function liftsQuarantine({ mine, received, context, toleranceMs }: Case): boolean {
+  const over = mine.state === 'free' && received.state === 'declined' && context.role === 'primary';
+  return over && !context.ownUnanswered && isLater(mine.stateSinceAt, received.stateSinceAt, toleranceMs);
+}
+
+function resetLease({ mine, context }: Case): Lease {
+  const revision = mine.revision + 1;
+  return { ...mine, state: 'reset', stateSinceAt: context.now, revision, sentRevision: revision };
 }
 
 /**
