@@ -56,7 +56,10 @@ export class ClockOffset {
    * instants by a millisecond, or two databases that hold the same would never look the same.
    */
   clock(now: number): PartnerClock {
-    const whole = Math.round(this.offsetMs / CLOCK_STEP_MS) * CLOCK_STEP_MS;
-    return { offsetMs: 0 - whole, uncertaintyMs: this.uncertaintyMs(now) + Math.abs(this.offsetMs - whole) };
+    const uncertaintyMs = this.uncertaintyMs(now);
+    // A round trip through a busy second may look like a clock that is off by one: only what is sure is corrected.
+    const isSure = Math.abs(this.offsetMs) > uncertaintyMs;
+    const whole = isSure ? Math.round(this.offsetMs / CLOCK_STEP_MS) * CLOCK_STEP_MS : 0;
+    return { offsetMs: 0 - whole, uncertaintyMs: uncertaintyMs + Math.abs(this.offsetMs - whole) };
   }
 }
