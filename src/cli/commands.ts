@@ -213,7 +213,13 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     words: ['reservation', 'add'],
     args: [ADDRESS],
-    flags: [MAC, CLIENT_ID, { name: 'name', value: 'TEXT', doc: 'what people call the client' }, OPTION],
+    flags: [
+      MAC,
+      CLIENT_ID,
+      { name: 'name', value: 'TEXT', doc: 'what people call the client' },
+      OPTION,
+      { ...FORCE, doc: 'also when another client holds the address, which the reserved one then waits for' },
+    ],
     doc: 'Tie an address to one client, by --mac or by --client-id',
     example: 'tandem reservation add 10.77.0.10 --mac 02:00:00:00:00:01 --name printer',
     run: reservationAdd,

@@ -40,7 +40,8 @@ export async function reservationAdd(call: Call): Promise<undefined> {
     ...(name !== undefined && { name }),
     ...(flags.on('option') && { options: optionsOf(flags.list('option')!) }),
   };
-  const made = await call.client.send<ReservationView>('POST', '/reservations', { body });
+  const query = flags.on('force') ? { force: 'true' } : {};
+  const made = await call.client.send<ReservationView>('POST', '/reservations', { body, query });
   if (call.json) await call.terminal.write(`${jsonText(made)}\n`);
   else {
     const client = made.hardwareAddress ?? `client ${made.clientId}`;
