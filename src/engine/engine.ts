@@ -327,11 +327,6 @@ export class Engine {
     return this.nextCommitId - 1;
   }
 
-  /** Skew of a partner's clock that is let pass. */
-  get maxClockSkewMs(): number {
-    return this.options.maxClockSkewMs ?? 60_000;
-  }
-
   /** The newest commit that is on disk. */
   get committed(): number {
     return this.committedId;

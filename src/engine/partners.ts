@@ -310,7 +310,7 @@ class EngineHost implements FailoverHost {
   }
 
   get maxClockSkewMs(): number {
-    return this.engine.maxClockSkewMs;
+    return this.engine.wallClock.maxSkewMs;
   }
   get clockAheadMs(): number {
     return this.engine.wallClock.acceptedMs;

@@ -81,8 +81,8 @@ const ROWS: readonly Row[] = [
   {
     code: 'clock-skew',
     afterMs: atOnce,
-    sinceAt: (relationship, { maxClockSkewMs }) => {
-      const skewed = Math.abs(relationship.clockSkewMs ?? 0) > maxClockSkewMs;
+    sinceAt: (relationship, { wallClock }) => {
+      const skewed = Math.abs(relationship.clockSkewMs ?? 0) > wallClock.maxSkewMs;
       return skewed || isRefusedForSkew(relationship) ? relationship.startedAt : 0;
     },
     message: (relationship) => {

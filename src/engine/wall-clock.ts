@@ -21,6 +21,11 @@ export class WallClock {
 
   constructor(private readonly engine: Engine) {}
 
+  /** Skew of a partner's clock that is let pass. */
+  get maxSkewMs(): number {
+    return this.engine.options.maxClockSkewMs ?? 60_000;
+  }
+
   /** At the start: what the shell found, and what the store kept. */
   begin(aheadMs: number, accepted: unknown): void {
     this.acceptedMs = typeof accepted === 'number' ? accepted : 0;

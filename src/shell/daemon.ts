@@ -90,7 +90,7 @@ export class TandemDaemon {
       probe: (probe) => this.prober?.probe(probe) ?? Promise.resolve({ inUse: false, by: '' }),
       partner: (effect) => this.partners.carryOut(effect),
       acceptClock: () => this.clock.accept(),
-      partnerTime: (at) => this.clock.compare(at, this.engine.maxClockSkewMs),
+      partnerTime: (at) => this.clock.compare(at, this.engine.wallClock.maxSkewMs),
       acceptRestored: () => void store.acceptRestored().catch((error) => this.fatal(error)),
       event: (event) => this.announce(event),
       reply: (id, result) => this.commands.answer(id, result),

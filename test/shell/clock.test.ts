@@ -34,7 +34,7 @@ class Machine {
     const sources = { wallMs: () => this.wall, bootMs: () => this.boot, bootId: this.bootId };
     const handlers = {
       onStep: (ahead: number) => said.push(`step ${ahead}`),
-      onHeld: () => {},
+      onHeld: () => said.push('held'),
       onRelease: () => said.push('release'),
     };
     const clock = new SystemClock(stored, handlers, sources);
@@ -195,11 +195,11 @@ t.test('a held clock stands still until it has caught up', async (t) => {
   t.equal(clock.held, true);
   machine.pass(9_000);
   clock.poll();
-  t.same([clock.held, clock.now(), said], [true, mark.at, []]);
+  t.same([clock.held, clock.now(), said], [true, mark.at, ['held']]);
   t.same(clock.mark(), mark, 'a restart meanwhile waits for the same instant');
   machine.pass(2_000);
   clock.poll();
-  t.same([clock.held, clock.now(), said], [false, mark.at + 1_000, ['release']]);
+  t.same([clock.held, clock.now(), said], [false, mark.at + 1_000, ['held', 'release']]);
   machine.pass(5);
   t.equal(clock.now(), mark.at + 1_005);
 });
@@ -219,6 +219,22 @@ t.test('a held clock that the operator confirms goes on from the last operation'
   t.same(said, ['release'], 'and the difference is no step');
   const again = machine.clock(clock.mark()).clock;
   t.same([again.held, again.now()], [false, mark.at + 50]);
+});
+
+t.test('a held clock that a partner agrees with goes on; one that it does not waits', async (t) => {
+  const machine = new Machine();
+  const mark = machine.clock(null).clock.mark();
+  machine.reboot(0);
+  machine.wall -= HOUR;
+  const { clock, said } = machine.clock(mark);
+  clock.compare(machine.wall + HOUR, 60_000);
+  clock.compare(machine.wall - 60_001, 60_000);
+  t.same([clock.held, clock.now()], [true, mark.at], 'the partner keeps another time');
+  clock.compare(machine.wall + 59_000, 60_000);
+  t.same([clock.held, clock.now(), said], [false, mark.at, ['release']]);
+  clock.compare(0, 60_000);
+  machine.pass(50);
+  t.equal(clock.now(), mark.at + 50, 'and then it is asked no more');
 });
 
 t.test('an interrupted reading is no step', async (t) => {
