@@ -313,8 +313,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
       relationship.met = (hello) => {
-        const serverId = relationship.record.partner?.serverId ?? hello.serverId;
-        met({ ...hello, serverId, storeLost: false });
+        const { serverId, nonce } = { ...hello, ...relationship.record.partner };
+        met({ ...hello, serverId, nonce, storeLost: false });
       };
     }),
   },
