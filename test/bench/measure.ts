@@ -56,16 +56,13 @@ export async function drive(
   const order = { rate, seconds, from: LOAD_ADDRESS, to: SERVER_ADDRESS, withTimes };
   const load = await runLoad(bench.load, order);
   const cpu = cpuSeconds(server.program.pid) - before;
+  return verdictOf(load, rate, seconds, (cpu * 1e6) / Math.max(1, load.acks));
+}
+
+export function verdictOf(load: LoadResult, rate: number, seconds: number, cpuMicros: number): Run {
   const loss = 1 - load.acks / Math.max(1, load.sent);
-  const offered = load.sent / seconds;
-  return {
-    rate,
-    served: load.acks / seconds,
-    loss,
-    cpuMicros: (cpu * 1e6) / Math.max(1, load.acks),
-    sustained: loss < MAX_LOSS && offered >= 0.97 * rate,
-    load,
-  };
+  const sustained = loss < MAX_LOSS && load.sent / seconds >= 0.97 * rate;
+  return { rate, served: load.acks / seconds, loss, cpuMicros, sustained, load };
 }
 
 let folders = 0;
@@ -92,7 +89,7 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-function rounded(rate: number): number {
+export function rounded(rate: number): number {
   return rate >= 1000 ? Math.round(rate / 50) * 50 : Math.max(10, Math.round(rate / 10) * 10);
 }
 

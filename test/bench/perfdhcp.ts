@@ -6,8 +6,8 @@ import type { Host } from '../net/namespace.js';
 export interface LoadOrder {
   readonly rate: number; // DISCOVERs a second
   readonly seconds: number;
-  readonly from: string; // address of the load host, giaddr
-  readonly to: string;
+  readonly from: string; // address of the load host, giaddr; or its interface
+  readonly to: string; // '' = broadcast, so that every server hears it
   readonly withTimes: boolean; // collect every latency; costs the generator CPU
 }
 
@@ -61,7 +61,16 @@ export async function runLoad(host: Host, order: LoadOrder): Promise<LoadResult>
   const args = ['-4', '-r', String(order.rate), '-R', '10000000', '-p', String(order.seconds)];
   args.push('-W', String(LATE_ANSWERS_US), '-s', String(1000 + runs), '-b', `mac=${base}`);
   if (order.withTimes) args.push('-x', 't');
-  const program = host.start(['nice', '-n', '-5', 'perfdhcp', ...args, '-l', order.from, order.to]);
+  const program = host.start([
+    'nice',
+    '-n',
+    '-15',
+    'perfdhcp',
+    ...args,
+    '-l',
+    order.from,
+    ...(order.to === '' ? [] : [order.to]),
+  ]);
   const text = await program.finished((order.seconds + 60) * 1000);
   const [offers, acks] = [section(text, 'DISCOVER-OFFER'), section(text, 'REQUEST-ACK')];
   if (offers === '') throw new Error(`perfdhcp said nothing to count:\n${text.slice(-2000)}`);

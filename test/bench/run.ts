@@ -1,30 +1,36 @@
 // `npm run bench`: figures of this checkout beside those of Kea and ISC dhcpd, from the same run on the same
 // machine, as tables on stdout and as JSON in results/. Needs root: everything happens in network namespaces.
 //
-//   npm run bench -- [--quick] [--only rates|latency|size|profile]
+//   npm run bench -- [--quick] [--only rates|latency|size|pair|eager|resync|blackout|profile|pair-profile]
 //
 // The load generator shares the machine with the server. Above some 10,000 exchanges a second it is the limit on
-// two cores, and then CPU a DORA is the figure to compare, not the rate. `--only profile` tells where Tandem's CPU
-// goes; it is not part of a full run.
+// two cores, and then CPU a DORA is the figure to compare, not the rate. `--only profile` and `pair-profile` tell where
+// Tandem's CPU goes; they are not part of a full run, which takes some hours.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { labUnavailable } from '../net/namespace.js';
 import { BENCH_TOOLS, installTools } from '../setup/debian.js';
+import { measureBlackout } from './blackout.js';
 import { drive, median, PLAN, type Run, search, withBench, withServer } from './measure.js';
-import { printProfile } from './profile.js';
+import { measureEager, measurePairs } from './pair-rates.js';
+import { printBlackout, printEager, printPairs, printResync } from './pair-tables.js';
+import { printPairProfile, printProfile } from './profile.js';
+import { measureResync } from './resync.js';
 import { ISC, KEA, type Kind, TANDEM } from './servers.js';
 import { measureSize, type SizeFigures } from './size.js';
+import { table, times } from './tables.js';
 
 interface Settings {
   readonly seconds: number; // of a run
   readonly repeats: number;
   readonly leases: number; // of the size bench
+  readonly lostLeases: number; // of the resync bench
 }
 
-const FULL: Settings = { seconds: 10, repeats: 3, leases: 1_000_000 };
-const QUICK: Settings = { seconds: 4, repeats: 1, leases: 200_000 };
+const FULL: Settings = { seconds: 10, repeats: 3, leases: 1_000_000, lostLeases: 50_000 };
+const QUICK: Settings = { seconds: 4, repeats: 1, leases: 200_000, lostLeases: 20_000 };
 
 /** Where the search for the highest rate begins, and a rate that the server certainly stands. */
 const KINDS: readonly { readonly kind: Kind; readonly start: number; readonly fixed: number }[] = [
@@ -33,6 +39,8 @@ const KINDS: readonly { readonly kind: Kind; readonly start: number; readonly fi
   { kind: ISC, start: 800, fixed: 500 },
 ];
 const LATENCY_RATE = 1000;
+/** What a pair of Tandems stands, where it was not measured in the same run. */
+const PAIR_RATE = 5000;
 
 interface RateFigures {
   readonly name: string;
@@ -117,16 +125,6 @@ async function measureLatency(settings: Settings): Promise<readonly LatencyFigur
   return figures;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, head.map(() => '---'), ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  return all
-    .map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`)
-    .join('\n');
-}
-
-const times = (value: number): string => (Number.isFinite(value) ? `${value.toFixed(2)} ×` : '-');
-
 function printRates(figures: readonly RateFigures[]): void {
   const own = figures[0];
   const rows = figures.map((one) => [
@@ -191,7 +189,12 @@ function printSize({ leases, empty, full, startSeconds, anonPerLease, anonEmpty,
 }
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    of: { type: 'string', default: '' },
+    rate: { type: 'string' },
+  },
 });
 const settings = values.quick ? QUICK : FULL;
 const wants = (part: string): boolean => values.only === undefined || values.only === part;
@@ -226,8 +229,34 @@ if (wants('size')) {
   report['size'] = figures;
   printSize(figures);
 }
+let pairRate = PAIR_RATE;
+if (wants('pair')) {
+  const figures = await measurePairs(settings, values.of, say);
+  report['pair'] = figures;
+  pairRate = figures[0]?.rate ?? pairRate;
+  console.log(`\n${printPairs(figures)}`);
+}
+if (wants('eager')) {
+  const figures = await measureEager(settings, values.of, Math.round(pairRate / 2), say);
+  report['eager'] = figures;
+  console.log(`\n${printEager(figures)}`);
+}
+if (wants('resync')) {
+  const figures = await measureResync(settings.lostLeases, settings.repeats, values.of, say);
+  report['resync'] = figures;
+  console.log(`\n${printResync(figures)}`);
+}
+if (wants('blackout')) {
+  const figures = await measureBlackout(settings.repeats, values.of, say);
+  report['blackout'] = figures;
+  console.log(`\n${printBlackout(figures)}`);
+}
 if (values.only === 'profile') {
   await printProfile(KINDS[0]?.fixed ?? 0, settings.seconds);
+  process.exit(0);
+}
+if (values.only === 'pair-profile') {
+  await printPairProfile(Number(values.rate ?? PAIR_RATE / 2), settings.seconds);
   process.exit(0);
 }
 mkdirSync('results', { recursive: true });

@@ -26,7 +26,8 @@ export interface Kind {
 }
 
 const TICKS_PER_SECOND = 100; // USER_HZ, fixed by the kernel's interface
-const NICE = ['nice', '-n', '-5'];
+/** Above what else the machine does; the load generator runs at the same. */
+export const NICE = ['nice', '-n', '-15'];
 
 /** CPU seconds, user and system, that the process has used. */
 export function cpuSeconds(pid: number): number {
@@ -74,7 +75,7 @@ function isListening(pid: number): boolean {
   return /^\s*\d+: [0-9A-F]+:0043 /m.test(readFileSync(`/proc/${pid}/net/udp`, 'utf8'));
 }
 
-async function listening(program: Running): Promise<void> {
+export async function listening(program: Running): Promise<void> {
   await until(`${program.what} to listen`, 30_000, () => {
     if (!program.alive) throw new Error(`${program.what} ended:\n${program.output.slice(-2000)}`);
     return isListening(program.pid);
@@ -106,37 +107,49 @@ export function tandem(nodeArgs: readonly string[]): Kind {
 
 export const TANDEM: Kind = tandem([]);
 
+/** Kea's config file for one scope; `more` goes beside it, `pools` in it. */
+export function keaScope(
+  plan: Plan,
+  folder: string,
+  {
+    pools = null,
+    ...more
+  }: Readonly<Record<string, unknown>> & { readonly pools?: readonly object[] | null },
+): object {
+  return {
+    Dhcp4: {
+      'interfaces-config': { interfaces: ['eth0'] },
+      'lease-database': {
+        type: 'memfile',
+        persist: true,
+        name: join(folder, 'kea.csv'),
+        'lfc-interval': 3600,
+      },
+      'valid-lifetime': plan.leaseTime,
+      authoritative: true,
+      subnet4: [
+        {
+          id: 1,
+          subnet: plan.subnet,
+          pools: pools ?? plan.ranges.map((range) => ({ pool: range.replace('-', ' - ') })),
+          'option-data': [{ name: 'routers', data: '10.77.0.1' }],
+        },
+      ],
+      loggers: [
+        { name: 'kea-dhcp4', severity: 'ERROR', output_options: [{ output: join(folder, 'kea.log') }] },
+      ],
+      ...more,
+    },
+  };
+}
+
 export const KEA: Kind = {
   name: 'Kea memfile',
   durable: false,
   start: async (_lab, host, plan, folder) => {
     const run = join(folder, 'run');
     mkdirSync(run, { recursive: true });
-    const config = {
-      Dhcp4: {
-        'interfaces-config': { interfaces: ['eth0'] },
-        'lease-database': {
-          type: 'memfile',
-          persist: true,
-          name: join(folder, 'leases.csv'),
-          'lfc-interval': 3600,
-        },
-        'multi-threading': { 'enable-multi-threading': false },
-        'valid-lifetime': plan.leaseTime,
-        authoritative: true,
-        subnet4: [
-          {
-            id: 1,
-            subnet: plan.subnet,
-            pools: plan.ranges.map((range) => ({ pool: range.replace('-', ' - ') })),
-            'option-data': [{ name: 'routers', data: '10.77.0.1' }],
-          },
-        ],
-        loggers: [
-          { name: 'kea-dhcp4', severity: 'ERROR', output_options: [{ output: join(folder, 'kea.log') }] },
-        ],
-      },
-    };
+    const config = keaScope(plan, folder, { 'multi-threading': { 'enable-multi-threading': false } });
     writeFileSync(join(folder, 'kea.json'), JSON.stringify(config));
     const program = host.start([...NICE, 'kea-dhcp4', '-c', join(folder, 'kea.json')], {
       env: { ...process.env, KEA_PIDFILE_DIR: run, KEA_LOCKFILE_DIR: run },
@@ -146,26 +159,35 @@ export const KEA: Kind = {
   },
 };
 
+/** dhcpd's config file for one scope; `failover` is a peer of that name, '' = alone. */
+export function iscScope(plan: Plan, failover: string): string {
+  const [network = '', prefix = '16'] = plan.subnet.split('/');
+  const mask = (0xffff_ffff << (32 - Number(prefix))) >>> 0;
+  const netmask = [24, 16, 8, 0].map((shift) => (mask >>> shift) & 255).join('.');
+  const lines = [
+    'authoritative;',
+    'ddns-update-style none;',
+    'ping-check false;',
+    `default-lease-time ${plan.leaseTime};`,
+    `max-lease-time ${plan.leaseTime};`,
+    failover,
+    `subnet ${network} netmask ${netmask} {`,
+    '  option routers 10.77.0.1;',
+    '  pool {',
+    failover === '' ? '' : '    failover peer "pair";',
+    ...plan.ranges.map((range) => `    range ${range.replace('-', ' ')};`),
+    '  }',
+    '}',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
 export const ISC: Kind = {
   name: 'ISC dhcpd',
   durable: true,
   start: async (_lab, host, plan, folder) => {
-    const [network = '', prefix = '16'] = plan.subnet.split('/');
-    const mask = (0xffff_ffff << (32 - Number(prefix))) >>> 0;
-    const netmask = [24, 16, 8, 0].map((shift) => (mask >>> shift) & 255).join('.');
-    const lines = [
-      'authoritative;',
-      'ddns-update-style none;',
-      'ping-check false;',
-      `default-lease-time ${plan.leaseTime};`,
-      `max-lease-time ${plan.leaseTime};`,
-      `subnet ${network} netmask ${netmask} {`,
-      '  option routers 10.77.0.1;',
-      ...plan.ranges.map((range) => `  range ${range.replace('-', ' ')};`),
-      '}',
-    ];
     const [config, leases] = [join(folder, 'dhcpd.conf'), join(folder, 'dhcpd.leases')];
-    writeFileSync(config, `${lines.join('\n')}\n`);
+    writeFileSync(config, iscScope(plan, ''));
     writeFileSync(leases, '');
     const args = ['-4', '-f', '-q', '-cf', config, '-lf', leases, '-pf', join(folder, 'dhcpd.pid'), 'eth0'];
     // The whole path: npm puts the programs of the packages first, and npm's `dhcp` brings a dhcpd of its own.

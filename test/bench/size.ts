@@ -63,7 +63,7 @@ class Holder {
       interfaces: ['eth0'],
       scopes: [{ ...this.plan, conflictDetection: false }],
       server: { stateDir, log: { level: 'warn' } },
-      prefix: ['nice', '-n', '-5'],
+      prefix: ['nice', '-n', '-15'],
     });
     const before = performance.now();
     await daemon.start(120_000);

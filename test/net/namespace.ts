@@ -189,6 +189,7 @@ export interface AttachOptions {
 
 export class Host {
   private interfaces = 0;
+  private readonly plugs = new Map<string, { readonly namespace: string; readonly port: string }>();
 
   constructor(
     private readonly lab: Lab,
@@ -217,6 +218,7 @@ export class Host {
       lan.namespace,
     ]);
     ip(['-n', lan.namespace, 'link', 'set', port, 'master', 'br0', 'up']);
+    this.plugs.set(name, { namespace: lan.namespace, port });
     ip(['-n', this.namespace, 'link', 'set', name, 'up']);
     if (options.address !== undefined) {
       ip(['-n', this.namespace, 'addr', 'add', options.address, 'broadcast', '+', 'dev', name]);
@@ -231,6 +233,13 @@ export class Host {
 
   link(name: string, state: 'up' | 'down'): void {
     this.ip('link', 'set', name, state);
+  }
+
+  /** The other end of the interface's cable, in the bridge: what is pulled here the host sees as a lost carrier. */
+  plug(name: string, state: 'in' | 'out'): void {
+    const plug = this.plugs.get(name);
+    if (plug === undefined) throw new Error(`${this.name} has no ${name}`);
+    ip(['-n', plug.namespace, 'link', 'set', plug.port, state === 'in' ? 'up' : 'down']);
   }
 
   /** IPv4 addresses of one interface, without prefix length. */
@@ -311,6 +320,16 @@ export class Lab {
     ip(['-n', namespace, 'link', 'add', 'br0', 'type', 'bridge', 'stp_state', '0', 'forward_delay', '0']);
     ip(['-n', namespace, 'link', 'set', 'br0', 'up']);
     return { name, namespace };
+  }
+
+  /** A cable between two segments, that makes them one until it is pulled. */
+  trunk(one: Lan, other: Lan): { readonly set: (state: 'up' | 'down') => void } {
+    const [here, there] = [this.nextPort(), this.nextPort()];
+    const peer = ['peer', there, 'netns', other.namespace];
+    ip(['-n', one.namespace, 'link', 'add', here, 'type', 'veth', ...peer]);
+    ip(['-n', one.namespace, 'link', 'set', here, 'master', 'br0', 'up']);
+    ip(['-n', other.namespace, 'link', 'set', there, 'master', 'br0', 'up']);
+    return { set: (state) => ip(['-n', one.namespace, 'link', 'set', here, state]) };
   }
 
   nextPort(): string {

@@ -16,6 +16,7 @@ export interface RequestFields {
   readonly type: number;
   readonly xid: number;
   readonly mac: string; // 02:00:00:00:00:01
+  readonly secs?: number;
   readonly ciaddr?: number;
   readonly giaddr?: number;
   readonly broadcast?: boolean;
@@ -59,6 +60,8 @@ export function buildRequest(fields: RequestFields): Uint8Array {
   const view = new DataView(bytes.buffer);
   bytes.set([1, 1, 6, 0]);
   view.setUint32(4, fields.xid);
+  view.setUint16(8, Math.min(0xffff, fields.secs ?? 0));
+  view.setUint16(8, fields.secs ?? 0);
   view.setUint16(10, fields.broadcast === true ? 0x8000 : 0);
   view.setUint32(12, fields.ciaddr ?? 0);
   view.setUint32(24, fields.giaddr ?? 0);
