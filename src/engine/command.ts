@@ -38,6 +38,8 @@ export type Command =
       readonly participant: { readonly address: string; readonly port: number; readonly host?: string };
       readonly change: Change;
     }
+  /** The partner is gone for good: the relationship is removed on this server alone. */
+  | { readonly kind: 'remove-alone'; readonly relationship: string; readonly dryRun: boolean }
   /** Decide a change that is in doubt because the partner that knows cannot be asked. */
   | { readonly kind: 'settle'; readonly relationship: string; readonly decision: 'commit' | 'abort' }
   /** The partner has moved. */
@@ -47,6 +49,12 @@ export type Command =
       readonly address: string;
       readonly port: number;
       readonly host?: string; // as an operator called it
+    }
+  /** Something that was done for an operator outside the engine, for the journal. */
+  | {
+      readonly kind: 'note';
+      readonly event: 'partner-invited' | 'partner-joined' | 'secret-changed' | 'backup-written';
+      readonly data: Readonly<Record<string, unknown>>;
     }
   | { readonly kind: 'release-lease'; readonly address: string }
   | { readonly kind: 'pause' }

@@ -39,11 +39,18 @@ export class Commands {
       case 'propose':
         this.engine.management.propose(id, actor, command);
         return;
+      case 'remove-alone':
+        this.engine.management.removeAlone(id, actor, command.relationship, command.dryRun);
+        return;
       case 'settle':
         this.engine.management.settle(id, actor, command.relationship, command.decision);
         return;
       case 'set-partner-address':
         this.setPartnerAddress(id, actor, command);
+        return;
+      case 'note':
+        this.engine.record(command.event, { ...command.data }, actor);
+        this.engine.commit([], [{ kind: 'reply', id, result: { ok: true, value: {} } }]);
         return;
       case 'pause':
         this.setPaused(id, actor, true);

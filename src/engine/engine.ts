@@ -148,7 +148,6 @@ export class Engine {
     this.wallClock.begin(wallAheadMs, accepted);
     this.partners.begin();
     this.management.begin();
-    this.replication.begin();
     return this.takeEffects();
   }
 
@@ -271,7 +270,6 @@ export class Engine {
     this.notices.onDeadline();
     this.partners.onDeadline();
     this.management.onDeadline();
-    this.replication.onDeadline();
     if (this.at < this.sampleAt) return;
     this.sampleAt = this.at + SAMPLE_MS;
     for (const served of this.index.all) {

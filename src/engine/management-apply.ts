@@ -43,6 +43,34 @@ export function applyChange(engine: Engine, proposal: Proposal, part: Part, acto
   return apply;
 }
 
+/**
+ * A relationship that ends without the partner's part in it. With `alone` its scopes are served here from now on, each
+ * record made by it; without, the partner has ended it, and they stay inactive.
+ */
+export function applyEnded(
+  engine: Engine,
+  { record }: Relationship,
+  actor: string,
+  alone: ((lease: Lease) => Lease) | null,
+): Applied {
+  const { name, partnerAddress: address, partnerPort: port } = record.settings;
+  const { serverId, serverName } = engine.identity;
+  const place = { address, port };
+  const change: Change = { kind: 'remove', keep: true };
+  const coordinator = { serverId, serverName, ...place };
+  const proposal: Proposal = { tx: '', name, id: record.id, coordinator, participant: place, change };
+  const apply = new Application(
+    engine,
+    proposal,
+    alone ? 'coordinator' : 'participant',
+    actor,
+    alone ?? undefined,
+  );
+  apply.run(change);
+  engine.management.remember(proposal);
+  return apply;
+}
+
 class Application implements Applied {
   readonly writes: Write[] = [];
   readonly events: JournalEvent[] = [];
@@ -53,6 +81,7 @@ class Application implements Applied {
     private readonly proposal: Proposal,
     private readonly part: Part,
     private readonly actor: string,
+    private readonly alone: (lease: Lease) => Lease = (lease) => aloneLease(lease, engine.at),
   ) {}
 
   run(change: Change): void {
@@ -114,7 +143,8 @@ class Application implements Applied {
       after: settings,
       with: part === 'coordinator' ? null : proposal.coordinator.serverName,
     });
-    engine.partners.make(record);
+    // What it commits at its beginning must not be on disk before the decision is.
+    this.after = () => engine.partners.make(record);
   }
 
   private joining(scopeIds: readonly string[]): Record<string, JoiningStep> {
@@ -240,7 +270,11 @@ class Application implements Applied {
     const { settings } = relationship.record;
     engine.partners.drop(name, 'the relationship was removed');
     this.writes.push({ table: 'settings', key: `failover/${name}`, value: undefined });
-    this.writes.push({ table: 'settings', key: `tombstone/${id}`, value: { id, name, endedAt: engine.at } });
+    this.writes.push({
+      table: 'settings',
+      key: `tombstone/${id}`,
+      value: { id, name, endedAt: engine.at, alone: proposal.tx === '' },
+    });
     this.event('relationship-removed', { before: settings, after: null });
     this.leave(settings.scopes, keep);
   }
@@ -295,7 +329,7 @@ class Application implements Applied {
     const { engine } = this;
     for (const address of this.addressesOf(scopeId)) {
       const lease = engine.table.get(address);
-      if (lease) this.writes.push(engine.putLease(aloneLease(lease, engine.at)));
+      if (lease) this.writes.push(engine.putLease(this.alone(lease)));
     }
   }
 
@@ -346,7 +380,7 @@ function agreedEntry(
 }
 
 /** The record of an address that only one server knows from now on. */
-function aloneLease(lease: Lease, at: number): Lease {
+export function aloneLease(lease: Lease, at: number): Lease {
   const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
   return {
     ...(over ? freedLease(lease, at) : lease),

@@ -20,8 +20,10 @@ import { Coordinator } from './coordinator.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
 import type { Input, ManageAnswer } from './input.js';
+import { isoOf } from './instants.js';
 import type { Objection } from './management-rules.js';
 import { Participant } from './participant.js';
+import { orderRemovalAlone, removeAsTold } from './remove-alone.js';
 
 type Manage = Extract<Input, { kind: 'manage-request' | 'manage-answer' }>;
 type Propose = Extract<Command, { kind: 'propose' }>;
@@ -86,6 +88,11 @@ export class Management {
     return null;
   }
 
+  /** Relationships that were ended without their partners, who may still ask for them. */
+  get endedAlone(): readonly Tombstone[] {
+    return [...this.tombstones.values()].filter(({ alone }) => alone);
+  }
+
   tombstoneOf(id: string): Tombstone | undefined {
     return this.tombstones.get(id);
   }
@@ -107,6 +114,7 @@ export class Management {
   begin(): void {
     for (const { phase, proposal } of this.transactions.values())
       if (phase === 'prepared') this.participant.bound(proposal);
+    this.engine.replication.begin();
   }
 
   // ---- what happens
@@ -173,6 +181,7 @@ export class Management {
   }
 
   onDeadline(): void {
+    this.engine.replication.onDeadline();
     this.participant.lookAtGates();
     for (const [call, { untilAt }] of [...this.calls])
       if (this.engine.at >= untilAt) this.answered(call, NO_ANSWER);
@@ -180,6 +189,7 @@ export class Management {
       const record = this.transactions.get(tx);
       if (at > this.engine.at || !record) continue;
       this.askAt.set(tx, this.engine.at + AGAIN_MS);
+      if (record.phase === 'prepared') this.alarm(record);
       const operation = record.phase === 'committed' ? 'commit' : 'decision';
       this.engine.push(this.callOf(operation, record.proposal, { tx }));
     }
@@ -210,14 +220,33 @@ export class Management {
     else this.askAt.set(tx, askAt);
   }
 
+  private alarm({ proposal, sinceAt }: Transaction): void {
+    const { name, change, coordinator } = proposal;
+    const message = `in doubt since ${isoOf(sinceAt)} whether to carry out "${change.kind}": only ${coordinator.serverName} knows, and is asked every ${AGAIN_MS / 1000} s; \`tandem failover settle ${name} --commit|--abort\` decides without it`;
+    this.engine.alarms.raise(this.engine.at, 'change-in-doubt', message, { relationship: name });
+  }
+
+  /** The partner has ended the relationship while this server was away. Not so where a change is under way. */
+  endedByPartner(relationship: Relationship, why: string): void {
+    if (!this.busy(relationship.name)) removeAsTold(this.engine, relationship, why);
+  }
+
+  removeAlone(command: number, actor: string, name: string, dryRun: boolean): void {
+    const against = this.busy(name);
+    orderRemovalAlone(this.engine, { command, actor, name, dryRun }, against);
+  }
+
   forget(tx: string): void {
+    const name = this.transactions.get(tx)?.proposal.name ?? '';
+    this.engine.alarms.clear('change-in-doubt', { relationship: name });
     this.transactions.delete(tx);
     this.askAt.delete(tx);
   }
 
   /** A change that was carried out here: what must be known of a relationship that is over. */
-  remember({ id, name, change }: Proposal): void {
-    if (change.kind === 'remove') this.tombstones.set(id, { id, name, endedAt: this.engine.at });
+  remember({ id, tx, name, change }: Proposal): void {
+    if (change.kind === 'remove')
+      this.tombstones.set(id, { id, name, endedAt: this.engine.at, alone: tx === '' });
   }
 
   /** A question to the other server of a change. */

@@ -19,7 +19,6 @@ import { formatAddress, parseAddress } from '../wire/address.js';
 import { encodeFrame, FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import type { ReceivedFrame } from '../wire/partner-message.js';
-import { REJECT_NUMBERS } from '../wire/partner-values.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
@@ -216,9 +215,8 @@ export class Partners {
       const { message } = frame;
       const named = message.kind === 'connect' ? this.byName.get(message.hello.relationshipName) : undefined;
       if (!named) {
-        const text =
-          message.kind === 'connect' ? 'no relationship of that name is known here' : 'CONNECT comes first';
-        this.refuse(id, frame.xid, text);
+        this.strangers.answer(id, frame, this.addressOf(id));
+        this.links.delete(id);
         return;
       }
       link.relationship = named;
@@ -227,14 +225,6 @@ export class Partners {
     if (message.kind === 'manage-request' || message.kind === 'manage-reply')
       this.engine.management.overLink(id, xid, link.relationship, message);
     else link.relationship.received(id, frame);
-  }
-
-  private refuse(link: number, xid: number, text: string): void {
-    this.strangers.refused(text, this.addressOf(link));
-    const message = { kind: 'disconnect', reason: REJECT_NUMBERS['relationship-unknown'], text } as const;
-    this.engine.push({ kind: 'link-send', link, bytes: encodeFrame({ xid, message }) });
-    this.engine.push({ kind: 'hang-up', link, reason: text });
-    this.links.delete(link);
   }
 
   addressOf(link: number): string {
@@ -382,6 +372,11 @@ class EngineHost implements FailoverHost {
 
   scopesChanged(): void {
     this.engine.partners.scopesChanged();
+  }
+
+  ended(why: string): void {
+    const relationship = this.relationship();
+    if (relationship) this.engine.management.endedByPartner(relationship, why);
   }
 
   event(type: EventType, data: Readonly<Record<string, unknown>>): void {

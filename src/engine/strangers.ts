@@ -1,6 +1,10 @@
 // Connections to the partner port that name no relationship of this server: counted each, told now and then.
 
+import { encodeFrame } from '../wire/partner.js';
+import type { ReceivedFrame } from '../wire/partner-message.js';
+import { REJECT_NUMBERS } from '../wire/partner-values.js';
 import type { Engine } from './engine.js';
+import { isoOf } from './instants.js';
 
 /** Strangers ask as often as they like; the journal has one line of them in this time. */
 const QUIET_MS = 600_000;
@@ -9,6 +13,20 @@ export class Strangers {
   private toldAt = 0; // 0 = never
 
   constructor(private readonly engine: Engine) {}
+
+  /** Answer somebody whose relationship is not known here: it never was, or it was ended. */
+  answer(link: number, { xid, message }: ReceivedFrame, from: string): void {
+    const { engine } = this;
+    const asked = message.kind === 'connect' ? message.hello : undefined;
+    const ended = asked && engine.management.tombstoneOf(asked.relationshipId);
+    const reason = REJECT_NUMBERS[ended ? 'relationship-ended' : 'relationship-unknown'];
+    const unknown = asked ? 'no relationship of that name is known here' : 'CONNECT comes first';
+    const text = ended ? `relationship ${ended.name} was ended here on ${isoOf(ended.endedAt)}` : unknown;
+    this.refused(text, from);
+    const bytes = encodeFrame({ xid, message: { kind: 'disconnect', reason, text } });
+    engine.push({ kind: 'link-send', link, bytes });
+    engine.push({ kind: 'hang-up', link, reason: text });
+  }
 
   /** `from`: dotted quad, '' = not known. */
   refused(text: string, from: string): void {

@@ -2,6 +2,7 @@
 // Until the greeting is over only the greeting counts.
 
 import type { ReceivedFrame } from '../wire/partner-message.js';
+import { REJECT_NUMBERS } from '../wire/partner-values.js';
 import type { Relationship } from './relationship.js';
 
 /** Hand a frame to the part of the relationship that it is for. */
@@ -20,9 +21,13 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       contact.contactReceived(message);
       relationship.partnerCommitted(message.newest);
       return;
-    case 'disconnect':
+    case 'disconnect': {
+      const greeting = contact.partner === null;
       contact.disconnectReceived(link, message);
+      if (greeting && message.reason === REJECT_NUMBERS['relationship-ended'])
+        relationship.ended(message.text);
       return;
+    }
   }
   if (contact.partner === null) return;
   switch (message.kind) {

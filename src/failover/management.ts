@@ -86,6 +86,7 @@ export interface Tombstone {
   readonly id: string;
   readonly name: string;
   readonly endedAt: number;
+  readonly alone: boolean; // the partner has not heard of it
 }
 
 /** Operations of a management connection. */

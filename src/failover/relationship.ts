@@ -249,6 +249,11 @@ export class Relationship implements Greeter, ExchangeView {
     if (partner) this.record = { ...this.record, partner: { ...partner, newest } };
   }
 
+  /** The partner, asked for a connection, says that the relationship is over. */
+  ended(why: string): void {
+    this.host.ended(why);
+  }
+
   /** Everything committed up to the host's `committedId` is on disk. */
   committed(): void {
     this.held.committed(this.host.committedId, this.host.at);

@@ -215,11 +215,8 @@ export class Desk implements RelationshipDesk {
     const relationship = this.room.engine.partners.named(name);
     if (!relationship)
       return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
-    if (options.partnerDown) {
-      const text = `${name} cannot be removed without its partner in this version: declare it down, and remove it when it is back`;
-      return refusal('wrong-state', text);
-    }
     const { settings, partner } = relationship.record;
+    if (options.partnerDown) return this.removeAlone(name, change, settings.scopes, options);
     const where = partner?.serverName ?? settings.partnerAddress;
     const whole = change.kind === 'remove';
     const plan = [
@@ -242,6 +239,27 @@ export class Desk implements RelationshipDesk {
       ok: true,
       value: { plan: result.value.plan, partnerScopes: counted, exported, scopesLeft: left },
     };
+  }
+
+  /** The partner is gone for good. */
+  private async removeAlone(
+    name: string,
+    change: Change,
+    scopes: readonly string[],
+    { actor, dryRun }: RemovalOptions,
+  ): Promise<OrderResult<RemovalValue>> {
+    if (change.kind !== 'remove')
+      return refusal('wrong-state', `without its partner ${name} can be removed as a whole only`);
+    const plan = [
+      `remove relationship ${name} on this server alone`,
+      ...scopes.map(
+        (scopeId) => `serve scope ${scopeId} here alone; the partner keeps it inactive if it comes back`,
+      ),
+    ];
+    const command: Command = { kind: 'remove-alone', relationship: name, dryRun };
+    const result = await this.room.command(actor, command);
+    if (!result.ok) return result;
+    return { ok: true, value: { plan, partnerScopes: [], exported: null, scopesLeft: [] } };
   }
 
   // ---- settings of scopes

@@ -145,7 +145,11 @@ export class Partnership {
   /** A relationship came, changed or went: the secrets that count may be others. */
   onEvent({ type }: JournalEvent): void {
     if (!RELATIONSHIP_EVENTS.has(type)) return;
-    const standing = new Set(this.options.engine.partners.all.map(({ record }) => record.id));
+    const { partners, management } = this.options.engine;
+    const standing = new Set([
+      ...partners.all.map(({ record }) => record.id),
+      ...management.endedAlone.map(({ id }) => id),
+    ]);
     this.book.stands(standing);
     if (type === 'relationship-removed') this.book.forgetBut(standing);
     this.useSecrets();
@@ -153,11 +157,15 @@ export class Partnership {
 
   /** The engine has loaded its relationships, or secrets came. */
   useSecrets(): void {
-    const secured = this.options.engine.partners.all.map(({ name, record }) => ({
+    const { partners, management } = this.options.engine;
+    const secured = partners.all.map(({ name, record }) => ({
       name,
       id: record.id,
       authenticated: record.settings.authenticated,
     }));
+    // A partner that was given up may come back, and has to hear of it.
+    const ended = management.endedAlone.filter(({ name }) => !partners.named(name));
+    secured.push(...ended.map(({ name, id }) => ({ name, id, authenticated: true })));
     this.side.setSecrets(this.book.credentials(secured, this.fromFiles));
     this.side.setManageKeys(this.book.manageKeys());
   }

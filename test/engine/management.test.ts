@@ -236,6 +236,44 @@ t.test('what is refused changes nothing on either', async (t) => {
   t.equal(pair.a.view.loadBalancePercent, 50, 'a partner that does not answer has nothing changed');
 });
 
+t.test(
+  'removal without the partner: after the waits of PARTNER-DOWN, and told to it when it comes back',
+  async (t) => {
+    const pair = made();
+    const bound = [1, 2, 3, 4].map((n) => ({ n, lease: pair.bind(mac(n)) }));
+    const theirs = bound.find(({ lease }) => lease?.server === pair.a);
+    pair.pass(1_000);
+    pair.kill(pair.a);
+    pair.pass(70_000);
+    const alone = { kind: 'remove-alone', relationship: RELATIONSHIP, dryRun: false } as const;
+    t.match(order(pair, pair.b, alone), {
+      ok: false,
+      code: 'wrong-state',
+      message: /declare dhcp1 down first/,
+    });
+    t.match(order(pair, pair.b, { kind: 'partner-down', relationship: RELATIONSHIP, force: false }), {
+      ok: true,
+    });
+    t.match(order(pair, pair.b, alone), {
+      ok: false,
+      code: 'wrong-state',
+      message: /can be removed from 20/,
+    });
+    pair.pass(3_700_000);
+    t.match(order(pair, pair.b, alone), { ok: true });
+    t.same(scopesOf(pair.b), [{ scopeId: SCOPE, relationship: null, active: true }]);
+    const given = Array.from({ length: 100 }, (_, n) => pair.bind(mac(n + 20))?.address);
+    t.notOk(given.includes(theirs?.lease?.address), "nobody gets the address of the other server's client");
+    t.equal(pair.renew(mac(theirs!.n), theirs!.lease!.address)?.server, pair.b, 'but its own client');
+    t.equal(given.filter((one) => one !== undefined).length, 96, 'all others are given');
+
+    pair.start(pair.a);
+    pair.pass(30_000);
+    t.same(scopesOf(pair.a), [{ scopeId: SCOPE, relationship: null, active: false }]);
+    t.ok(pair.a.alarms().includes('relationship-ended'));
+  },
+);
+
 interface Story {
   readonly name: string;
   readonly begin: () => Pair;
