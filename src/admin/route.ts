@@ -154,6 +154,15 @@ export async function post(
   return unwrap(result);
 }
 
+/** Writes into the journal what was done in the caller's name outside the engine. */
+export async function note(
+  request: Pick<Request<unknown, unknown>, 'room' | 'caller'>,
+  event: Extract<Command, { kind: 'note' }>['event'],
+  data: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await post(request, { kind: 'note', event, data });
+}
+
 /** The lines of a plan, whether they come bare or under `plan`. */
 export function planOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'plan' in value ? value.plan : (value ?? null);

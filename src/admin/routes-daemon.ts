@@ -5,7 +5,7 @@ import { dirname, isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { metricSource, renderMetrics } from './metrics.js';
 import { ApiError, unwrap } from './problem.js';
-import { flag, messageOf, planOf, post, type Reply, type Room, type Route, route } from './route.js';
+import { flag, messageOf, note, planOf, post, type Reply, type Room, type Route, route } from './route.js';
 import * as schemas from './schemas.js';
 import { statusOf } from './status.js';
 
@@ -176,7 +176,12 @@ const backups: readonly Route[] = [
     doc: "Write a consistent copy of the store to a new file on the server's machine.",
     body: schemas.backupBody,
     reply: schemas.backup,
-    handle: ({ room, body }) => backup(room, body.file),
+    handle: async (request) => {
+      const { file } = request.body;
+      const reply = await backup(request.room, file);
+      await note(request, 'backup-written', { file });
+      return reply;
+    },
   }),
 ];
 

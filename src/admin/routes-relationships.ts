@@ -6,7 +6,7 @@ import type { RelationshipView } from '../engine/view.js';
 import { ApiError, unwrap } from './problem.js';
 import type { MakeResult, OrderOptions, RelationshipDesk, RemovalOptions } from './relationship-desk.js';
 import { changeOf, orderOf, scopesOf } from './relationship-order.js';
-import { flag, type Reply, type Request, type Route, route } from './route.js';
+import { flag, note, type Reply, type Request, type Route, route } from './route.js';
 import { relationshipOf } from './routes-failover.js';
 import * as schemas from './schemas-failover.js';
 
@@ -96,6 +96,8 @@ const making: readonly Route[] = [
       const options = optionsOf(request);
       const nothing = Object.keys(change).length === 0;
       const { plan } = nothing ? { plan: [] } : unwrap(await deskOf(request).set(now.name, change, options));
+      if (change.sharedSecret !== undefined && !options.dryRun)
+        await note(request, 'secret-changed', { relationship: now.name, none: change.sharedSecret === null });
       return { json: { dryRun: options.dryRun, plan, ...viewOf(request, now.name, options.dryRun) } };
     },
   }),
@@ -218,7 +220,13 @@ const deciding: readonly Route[] = [
     body: schemas.actionBody,
     bodyOptional: true,
     reply: schemas.invitation,
-    handle: async (request) => ({ json: unwrap(await deskOf(request).invite(optionsOf(request))) }),
+    handle: async (request) => {
+      const options = optionsOf(request);
+      const invitation = unwrap(await deskOf(request).invite(options));
+      const { expiresAt } = invitation;
+      if (!options.dryRun) await note(request, 'partner-invited', { expiresAt });
+      return { json: invitation };
+    },
   }),
   route({
     method: 'POST',
@@ -231,6 +239,7 @@ const deciding: readonly Route[] = [
     handle: async (request) => {
       const options = optionsOf(request);
       const { plan } = unwrap(await deskOf(request).join(request.body.token, options));
+      if (!options.dryRun) await note(request, 'partner-joined', { done: plan.join('; ') });
       return { json: { dryRun: options.dryRun, plan } };
     },
   }),

@@ -2,7 +2,7 @@
 // those of the config file's keys; what keys ask of each other is in relationship-order.ts.
 
 import { z } from 'zod';
-import { MAX_SECRET_FILE_BYTES } from '../config/limits.js';
+import { MIN_SECRET_BYTES } from '../config/limits.js';
 import type * as api from './api.js';
 import { partnerDown, relationship } from './schemas.js';
 import { check, warning } from './schemas-checks.js';
@@ -18,7 +18,9 @@ const SECONDS = `must be whole seconds from 1 to ${LONGEST_SECONDS}`;
 const seconds = z.int(SECONDS).min(1, SECONDS).max(LONGEST_SECONDS, SECONDS);
 
 const PORT = 'must be a port from 1 to 65535';
-const SECRET = `must be text of 1 to ${MAX_SECRET_FILE_BYTES} characters, or null for no authentication`;
+/** Shorter ones can be tried out from one recorded handshake. */
+const LONGEST_SECRET = 1024;
+const SECRET = `must be text of ${MIN_SECRET_BYTES} to ${LONGEST_SECRET} characters (openssl rand -hex 32 makes one), or null for no authentication`;
 
 /** A scope id or several. How each is written is looked at where the body becomes an order. */
 const scopeIds = z.union(
@@ -43,8 +45,8 @@ const terms = {
   enableAuth: z.boolean('must be true or false').exactOptional(),
   sharedSecret: z
     .string(SECRET)
-    .min(1, SECRET)
-    .max(MAX_SECRET_FILE_BYTES, SECRET)
+    .min(MIN_SECRET_BYTES, SECRET)
+    .max(LONGEST_SECRET, SECRET)
     .nullable()
     .exactOptional()
     .describe('write-only; null = no authentication; left out = derived from the partner secret'),

@@ -9,7 +9,6 @@ import type {
   RelationshipView,
   RemovalResponse,
 } from '../admin/api.js';
-import { MIN_SECRET_BYTES } from '../config/limits.js';
 import { loadSecret } from '../config/secrets.js';
 import { type Call, type Flags, Refusal, UsageError } from './command.js';
 import { type Column, counted, jsonText, printable, printTable, wrap } from './print.js';
@@ -356,13 +355,8 @@ function secretOf(flags: Flags, terminal: Terminal): RelationshipBody {
 }
 
 /** A secret leaves this machine only inside TLS, which the API does not speak. */
-export function guardSecret({ client, terminal }: Call, secret: string | null | undefined): void {
-  if (typeof secret !== 'string') return;
-  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
-    terminal.complain(
-      `tandem: the secret is shorter than ${MIN_SECRET_BYTES} characters: whoever records the link can find it by trying.`,
-    );
-  if (client.isLocal) return;
+export function guardSecret({ client }: Call, secret: string | null | undefined): void {
+  if (typeof secret !== 'string' || client.isLocal) return;
   throw new Refusal(
     `A secret would cross the network to ${client.address.text} for everybody to read: run the command on that server, or leave the secret out to have it derived from the partner secret.`,
   );

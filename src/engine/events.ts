@@ -62,6 +62,18 @@ export const EVENTS = {
   'relationship-added': { level: 'info', journal: true, text: '{relationship}: made' },
   'relationship-changed': { level: 'info', journal: true, text: '{relationship}: changed' },
   'relationship-removed': { level: 'warn', journal: true, text: '{relationship}: removed' },
+  'partner-invited': {
+    level: 'warn',
+    journal: true,
+    text: '{actor} had an invitation made, good until {expiresAt}',
+  },
+  'partner-joined': { level: 'info', journal: true, text: '{actor} joined a partner: {done}' },
+  'secret-changed': {
+    level: 'info',
+    journal: true,
+    text: '{relationship}: {actor} changed the secret of its link',
+  },
+  'backup-written': { level: 'info', journal: true, text: '{actor} had a backup written to {file}' },
   'change-in-doubt': {
     level: 'warn',
     journal: true,

@@ -309,6 +309,18 @@ t.test(
       /^invite /,
       /^join tandem1-secret /,
     ]);
+    const secret = { sharedSecret: 'another secret of the tests' };
+    await call(house, 'PATCH', path, { body: secret });
+    await call(house, 'PATCH', `${path}?dryRun=true`, { body: secret });
+    const by = { actor: 'admin socket' };
+    const noted = house.world.journal.filter(({ type }) => /^(partner|secret)-/.test(type));
+    t.equal(noted.length, 3, 'a dry run is not noted');
+    t.match(noted, [
+      { ...by, type: 'partner-invited', data: { expiresAt: '2031-05-06T08:08:09Z' } },
+      { ...by, type: 'partner-joined' },
+      { ...by, type: 'secret-changed', relationship: 'x', data: { none: false } },
+    ]);
+    t.notMatch(JSON.stringify(house.world.journal), secret.sharedSecret);
   },
 );
 
@@ -344,9 +356,9 @@ t.test('orders that contradict themselves are refused before the desk hears of t
     [{ ...partner, autoStateTransition: false, stateSwitchInterval: 900 }, 'stateSwitchInterval', /give one/],
     [{ ...partner, autoStateTransition: 'no' }, 'autoStateTransition', /true or false/],
     [{ ...partner, updates: 'never' }, 'updates', /eager or lazy/],
-    [{ ...partner, enableAuth: false, sharedSecret: 'abc' }, 'sharedSecret', /give one/],
+    [{ ...partner, enableAuth: false, sharedSecret: 'abcdefghijklmnop' }, 'sharedSecret', /give one/],
     [{ ...partner, enableAuth: true, sharedSecret: null }, 'sharedSecret', /give one/],
-    [{ ...partner, sharedSecret: '' }, 'sharedSecret', /1 to 4096/],
+    [{ ...partner, sharedSecret: 'sEcReT' }, 'sharedSecret', /16 to 1024/],
     [{ ...partner, state: 'normal' }, 'state', /unknown key/],
   ];
   for (const [body, path, message] of wrong) {
@@ -754,6 +766,7 @@ t.test('backup', async (t) => {
     file,
     bytes: 'a copy of the store'.length,
   });
+  t.match(house.world.journal.at(-1), { type: 'backup-written', actor: 'admin socket', data: { file } });
   await bad(t, 'file-exists', 'POST', '/api/v1/backup', { body: { file } });
   for (const other of ['backup.mdb', join(house.folder, 'nowhere', 'x'), `${house.folder}/\0x`])
     await bad(t, 'backup-refused', 'POST', '/api/v1/backup', { body: { file: other } });
