@@ -74,7 +74,7 @@ export class Daemon {
   }
 
   /** Starts it and waits until it is ready to answer clients. */
-  async start(limitMs = 20_000): Promise<void> {
+  async start(limitMs = 40_000): Promise<void> {
     const running = this.host.start(this.command);
     this.running = running;
     await until('the daemon to be ready', limitMs, async () => {
