@@ -56,7 +56,7 @@ export interface Volume {
 
 export interface ServicePlan {
   readonly name: string;
-  readonly target: string; // of the Dockerfile
+  readonly target: string; // of the Dockerfile, or an image from elsewhere
   readonly argv: readonly string[]; // entry point and command
   readonly networks: ReadonlyMap<string, string | null>; // name → its fixed address
   readonly sharesNetworkOf: string | null;
@@ -76,6 +76,7 @@ export interface Image {
   readonly uid: number; // 0: no USER line
   readonly healthcheck: readonly string[];
   readonly fileCapabilities: string | null; // as setcap takes them
+  readonly data: readonly string[]; // directories for its own data
 }
 
 export interface Plan {
@@ -85,20 +86,34 @@ export interface Plan {
   readonly images: ReadonlyMap<string, Image>;
 }
 
-/** Both files of a checkout. Services of images that are not built here are left out. Throws what is wrong with them. */
+/** Images from elsewhere whose program Debian has as well, in the same place. */
+const STAND_INS: Readonly<Record<string, Image>> = {
+  'prom/prometheus': {
+    entrypoint: ['/bin/prometheus'],
+    command: [],
+    workdir: '/tmp',
+    uid: 65_534,
+    healthcheck: [],
+    fileCapabilities: null,
+    data: ['/var/lib/prometheus'],
+  },
+};
+
+/** Both files of a checkout. Services of images that cannot be had here are left out. Throws what is wrong with them. */
 export function readPlan(root: string): Plan {
   const compose = Compose.parse(
     parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true }),
   );
-  const images = readDockerfile(readFileSync(join(root, 'Dockerfile'), 'utf8'));
+  const built = readDockerfile(readFileSync(join(root, 'Dockerfile'), 'utf8'));
+  const images = new Map([...built, ...Object.entries(STAND_INS)]);
   const networks = new Map<string, { subnet: string; internal: boolean }>();
   for (const [name, { ipam, internal = false }] of Object.entries(compose.networks)) {
     if (ipam !== undefined) networks.set(name, { subnet: ipam.config[0].subnet, internal });
   }
   const services = Object.entries(compose.services).flatMap(([name, service]) => {
-    if (service.build === undefined) return [];
-    const { target } = service.build;
+    const target = service.build?.target ?? service.image.replace(/:.*$/, '');
     const image = images.get(target);
+    if (image === undefined && service.build === undefined) return [];
     if (image === undefined) throw new Error(`${name}: the Dockerfile has no target ${target}`);
     return [planOf(name, target, service, image)];
   });
@@ -124,10 +139,13 @@ function planOf(name: string, target: string, service: z.infer<typeof Service>, 
       const [source = '', path = '', mode = 'rw'] = text.split(':');
       return { source, target: path, readOnly: mode === 'ro' };
     }),
-    tmpfs: tmpfs.map((text) => {
-      const [path = '', options = 'mode=0755'] = text.split(':');
-      return { path, options };
-    }),
+    tmpfs: [
+      ...tmpfs.map((text) => {
+        const [path = '', options = 'mode=0755'] = text.split(':');
+        return { path, options };
+      }),
+      ...image.data.map((path) => ({ path, options: `uid=${image.uid},mode=0755` })),
+    ],
     readOnly: service.read_only ?? false,
     capabilities: (service.cap_add ?? []).map((one) => one.toLowerCase()),
     profiles: service.profiles ?? [],
@@ -147,6 +165,7 @@ function readDockerfile(text: string): ReadonlyMap<string, Image> {
       uid: 0,
       healthcheck: [],
       fileCapabilities: null,
+      data: [],
     };
     images.set(stage, { ...(images.get(stage) ?? blank), ...more });
   };

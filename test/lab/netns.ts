@@ -2,7 +2,7 @@
 // capabilities of its own, on LANs as the file has them. What is done to it (kill, cut, skew …) is done from here. All
 // of it is gone when the process that made it ends, however it ends.
 
-import { chmodSync, chownSync, copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,6 +91,7 @@ export class NetnsLab {
     for (const [network, fixed] of networks) {
       const lan = this.lans.get(network);
       const known = this.plan.networks.get(network);
+      if (lan === undefined && known === undefined) continue; // the way out, which there is none of here
       if (lan === undefined || known === undefined)
         throw new Error(`${name}: no network ${network} with a subnet`);
       const [base = '', length] = known.subnet.split('/');
@@ -154,12 +155,33 @@ export class NetnsLab {
       ambient ? 'yes' : 'no',
       image.workdir,
       ...this.mounts(service, image.uid),
+      `read:${this.hostsFile(service)}:/etc/hosts`,
     ];
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
     const argv = variables.length === 0 ? service.argv : ['env', ...variables, ...service.argv];
     const program = this.hostOf(service).start(['sh', CONTAINER, ...args, '--', ...argv]);
     this.running.set(service.name, program);
     return program;
+  }
+
+  /** Names of the others, each with its address on a network that both are on. */
+  private hostsFile(service: ServicePlan): string {
+    const lines = this.plan.services.flatMap(({ name, networks }) => {
+      const shared = [...networks].find(
+        ([network, address]) => address !== null && service.networks.has(network),
+      );
+      return shared === undefined ? [] : [`${shared[1]} ${name}\n`];
+    });
+    const file = join(this.lab.scratch('hosts'), service.name);
+    writeFileSync(file, `127.0.0.1 localhost\n${lines.join('')}`);
+    return file;
+  }
+
+  /** Starts a service of a profile, on a host of its own. */
+  startMore(name: string): Running {
+    const service = this.service(name);
+    if (!this.hosts.has(name)) this.makeHost(service);
+    return this.run(service);
   }
 
   /** Starts a server and waits until its health check passes. */

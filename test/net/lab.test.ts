@@ -18,8 +18,11 @@ const skip = labUnavailable('udhcpc', 'dhclient', 'dhcrelay', 'setcap', 'setpriv
 t.setTimeout(180_000);
 
 const TOKEN = readFileSync(join(CHECKOUT, 'config/lab/metrics.token'), 'utf8');
-const SCRAPE = `fetch('http://127.0.0.1:8647/metrics', { headers: { authorization: 'Bearer ${TOKEN}' } })
-  .then((answer) => answer.text()).then((text) => process.stdout.write(text))`;
+/** A program for Node that prints what a URL answers. */
+const fetching = (url: string, token = '') =>
+  `fetch('${url}', { headers: { authorization: 'Bearer ${token}' } })
+    .then((answer) => answer.text()).then((text) => process.stdout.write(text), () => undefined)`;
+const SCRAPE = fetching('http://127.0.0.1:8647/metrics', TOKEN);
 
 const leftBy = (pid: number): readonly string[] =>
   ['/run/netns', '/var/tmp'].flatMap((folder) =>
@@ -108,6 +111,17 @@ t.test('every service runs as written; kill, cut, load, skew and their ends', { 
       t.equal(checked.status, 0, `${checked.stdout}${checked.stderr}`);
     }
     t.same(missingLabels(metrics), [], 'alerts and dashboard ask for labels that there are');
+
+    if (findTool('prometheus') !== undefined) {
+      const prometheus = lab.startMore('prometheus');
+      const ask = (path: string) =>
+        lab.exec('prometheus', ['node', '-e', fetching(`http://127.0.0.1:9090${path}`)]).stdout;
+      await prometheus.saw(/ready to receive web requests/i, 20_000);
+      await until('both servers to be scraped', 40_000, () => {
+        return ask('/api/v1/targets').match(/"health":"up"/g)?.length === 2;
+      });
+      t.notMatch(ask('/api/v1/rules'), /"health":"err"/, 'every rule can be evaluated');
+    }
 
     lab.link('cut');
     await lab.reach('communications-interrupted');
