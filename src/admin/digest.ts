@@ -33,6 +33,7 @@ export class Digests {
   private newest: DigestSet | null = null;
   private running: Promise<DigestSet | null> | null = null;
   private restUntil = 0;
+  private revisionAsked = -1; // lease revision when last asked
 
   constructor(
     private readonly view: Pick<EngineView, 'leases' | 'leaseRevision'>,
@@ -49,11 +50,19 @@ export class Digests {
     const known = this.cached();
     if (known) return known;
     if (this.running) return this.running;
-    if (performance.now() < this.restUntil) return null;
+    if (!this.isCalm() && performance.now() < this.restUntil) return null;
     this.running = this.compute().finally(() => {
       this.running = null;
     });
     return this.running;
+  }
+
+  /** Did no lease change since the last question? Then a scan will come through, whatever was before. */
+  private isCalm(): boolean {
+    const revision = this.view.leaseRevision();
+    const isCalm = revision === this.revisionAsked;
+    this.revisionAsked = revision;
+    return isCalm;
   }
 
   /** As `current`, but null when that takes longer than `digestWaitMs`; the scan goes on and its answer is kept. */
