@@ -1,13 +1,15 @@
-// When a daemon rehearses: for a moment before its sockets open, and after that in the gaps between packets until the
-// compiler has nothing left to do. It takes some 20,000 exchanges of a pair; done at once they would keep a server that
-// comes back from its clients for seconds.
+// When a daemon rehearses: for a moment before its sockets open, and later in the gaps between packets, until most of what
+// the compiler would do is done. That takes some 10,000 exchanges; made at once they would keep a server that comes back
+// from its clients for seconds.
 
 import { type RehearsalLimits, rehearse } from './rehearsal.js';
 import { rehearsePair } from './rehearsal-pair.js';
 
-const IN_GAPS = { exchanges: 20_000, milliseconds: 60_000, atOnce: 8 } as const;
-/** Between two turns; who hears of a packet meanwhile waits that long again and again. */
-const GAP_MS = 4;
+const IN_GAPS = { exchanges: 8_000, milliseconds: 120_000, atOnce: 8 } as const;
+/** A server that just came has more to do than this. */
+const LATER_MS = 10_000;
+/** Between two turns; after a packet it is longer. */
+const GAP_MS = 10;
 const BUSY_MS = 50;
 
 function rehearsal(partners: number, limits?: RehearsalLimits): Promise<number> {
@@ -25,13 +27,15 @@ export async function rehearseInGaps(
   received: () => number,
   ended: () => boolean,
 ): Promise<void> {
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
   const breathe = async (): Promise<boolean> => {
     for (let waitMs = GAP_MS; !ended(); waitMs = BUSY_MS) {
       const before = received();
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await sleep(waitMs);
       if (received() === before) break;
     }
     return !ended();
   };
+  await sleep(LATER_MS);
   if (await breathe()) await rehearsal(partners, { ...IN_GAPS, breathe });
 }
