@@ -21,10 +21,14 @@ export interface Waits {
   readonly held: number[];
   /** From the very first DISCOVER to the ACK, whoever waited. */
   readonly whole: number[];
+  /** How long after the event those of `after` came that waited longer than a second. */
+  readonly lateComers: number[];
 }
 
+const LONG_MS = 1000;
+
 export function noWaits(): Waits {
-  return { after: [], atOnce: [], lost: [], held: [], whole: [] };
+  return { after: [], atOnce: [], lost: [], held: [], whole: [], lateComers: [] };
 }
 
 /** How long a client looked at its last OFFER before it took it: not the servers' doing. */
@@ -44,6 +48,7 @@ export function addStory(waits: Waits, story: Story, { at, graceMs, victim }: Ev
   waits.whole.push(ackAt - first);
   if (first >= at + graceMs) {
     waits.after.push(since(first));
+    if (since(first) > LONG_MS) waits.lateComers.push(first - at);
     return;
   }
   const [offer] = story.offers;

@@ -62,7 +62,7 @@ export interface Share {
 export interface PairOrder extends Partial<Share> {
   readonly shares?: readonly Share[]; // instead of one of net 1
   readonly server?: Keys;
-  readonly prefix?: readonly string[]; // put before each daemon's command
+  readonly prefixes?: readonly [readonly string[], readonly string[]]; // put before each daemon's command
 }
 
 /** What of a lease each server sees from its own side. */
@@ -114,7 +114,7 @@ export class PairLab {
       scopes: this.scopes(),
       server: { partner: { listen: `${own}:647`, address: own }, ...this.order.server },
       failover: this.failover(side),
-      ...(this.order.prefix === undefined ? {} : { prefix: this.order.prefix }),
+      ...(this.order.prefixes === undefined ? {} : { prefix: this.order.prefixes[side] }),
     });
   }
 

@@ -43,6 +43,10 @@ export class Promises {
     return this.acks.length;
   }
 
+  get longestSeconds(): number {
+    return this.acks.reduce((longest, { seconds }) => Math.max(longest, seconds), 0);
+  }
+
   /** A sentence for each ACK that gave away an address in another client's life. */
   faults(): readonly string[] {
     const found: string[] = [];

@@ -11,7 +11,7 @@ import { missingFrom, PairLab, SERVERS } from './pair-lab.js';
 import { Promises } from './promise.js';
 
 const PARTITIONS = FULL ? 10 : 1;
-const LEASES = FULL ? 50_000 : 3000;
+const LEASES = FULL ? 50_000 : 2000;
 const BACK_MS = 5000;
 const WIDE = { ranges: ['10.1.4.0-10.1.251.255'], leaseTime: 3600 };
 

@@ -68,6 +68,8 @@ function holdToBounds(t: Test, waits: Waits, what: string): void {
     t.ok(longest <= allowed(SERVED_MS), `${what}, ${group}: ${spread(waits[group])}`);
   }
   t.ok(waits.after.length > 0, 'clients came after it');
+  const late = waits.lateComers.map((ms) => ms.toFixed(0)).join(', ');
+  if (late !== '') t.comment(`${what}: waited longer than a second though they came ${late} ms after it`);
   t.comment(
     `${what}: asked after it: ${spread(waits.after)}; in it, answered: ${spread(waits.atOnce)}; DISCOVER lost, from the first retransmission: ${spread(waits.lost)}; held its OFFER, from the first new DISCOVER: ${spread(waits.held)}; from the very first DISCOVER: ${spread(waits.whole)}`,
   );

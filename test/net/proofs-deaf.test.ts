@@ -12,7 +12,7 @@ import { Promises } from './promise.js';
 
 const BETWEEN = '10.1.0.20';
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), 'withholder.js');
-const HELD_MS = FULL ? 60_000 : 6000;
+const HELD_MS = FULL ? 60_000 : 4000;
 const RATE = 20;
 const SERVED_MS = 1000;
 

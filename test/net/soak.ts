@@ -28,6 +28,7 @@ const PROOFS: readonly Proof[] = [
   { name: 'blackout', what: 'kill -9, pulled cable, rolling restart', file: 'proofs-blackout.test.js' },
   { name: 'apart', what: 'partition, PARTNER-DOWN, lost and old stores', file: 'proofs-apart.test.js' },
   { name: 'deaf', what: 'a partner that takes no updates', file: 'proofs-deaf.test.js' },
+  { name: 'clock', what: 'the wall clock of one server is set wrong', file: 'proofs-clock.test.js' },
   { name: 'random', what: '200 random faults under load', file: 'proofs-random.test.js' },
 ];
 
