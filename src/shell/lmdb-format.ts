@@ -122,13 +122,36 @@ export function sequenceOf(key: Uint8Array): number {
 /** A journal value: number of events u32, newest `at` f64, then the events as a JSON array. */
 export const JOURNAL_HEADER = 12;
 
-export function journalHead(value: Uint8Array): { readonly count: number; readonly newestAt: number } {
+function journalHead(value: Uint8Array): { readonly count: number; readonly newestAt: number } {
   const view = new DataView(value.buffer, value.byteOffset, JOURNAL_HEADER);
   return { count: view.getUint32(0), newestAt: view.getFloat64(4) };
 }
 
 export function journalEvents(value: Uint8Array): readonly JournalEvent[] {
   return JSON.parse(text.decode(value.subarray(JOURNAL_HEADER))) as readonly JournalEvent[];
+}
+
+/** Journal rows that one call of `oldJournalRows` looks at. */
+const TRIM_ROWS = 1024;
+
+/** Keys of the rows of which every event is older than `before`, from the oldest on, and how many events they hold. */
+export function oldJournalRows(
+  journal: Tables['journal'],
+  before: number,
+): { readonly keys: readonly Uint8Array[]; readonly events: number } {
+  const keys: Uint8Array[] = [];
+  let events = 0;
+  let newest: Uint8Array | undefined;
+  // The newest row stays, whatever its age: it says which sequence number comes next.
+  for (const key of journal.getKeys({ reverse: true, limit: 1 })) newest = key;
+  for (const { key, value } of journal.getRange({ limit: TRIM_ROWS })) {
+    if (newest === undefined || Buffer.compare(key, newest) === 0 || value.length < JOURNAL_HEADER) break;
+    const { count, newestAt } = journalHead(value);
+    if (newestAt >= before) break;
+    keys.push(key);
+    events += count;
+  }
+  return { keys, events };
 }
 
 /** Check a store file before LMDB may map it. Throws StoreError with a sentence that says what to do. */

@@ -13,9 +13,8 @@ import {
   directoryWarnings,
   FORMAT,
   fileError,
-  JOURNAL_HEADER,
   journalEvents,
-  journalHead,
+  oldJournalRows,
   openTables,
   ROOT,
   readIdentity,
@@ -42,8 +41,6 @@ import {
 const RIDE_MS = 100;
 /** Journal entries a call of `events` returns at most. */
 const EVENTS_A_CALL = 10_000;
-/** Journal rows that one call of `trimEvents` looks at. */
-const TRIM_ROWS = 1024;
 
 export interface StoreOptions {
   /** Longest pause between two transactions under load; 0 = none. */
@@ -243,22 +240,10 @@ class LmdbStore implements Store {
   }
 
   async trimEvents(before: number): Promise<number> {
-    const { journal } = this.#tables;
-    const old: Uint8Array[] = [];
-    let events = 0;
-    let newest: Uint8Array | undefined;
-    // The newest row stays, whatever its age: it says which sequence number comes next.
-    for (const key of journal.getKeys({ reverse: true, limit: 1 })) newest = key;
-    for (const { key, value } of journal.getRange({ limit: TRIM_ROWS })) {
-      if (newest === undefined || Buffer.compare(key, newest) === 0 || value.length < JOURNAL_HEADER) break;
-      const { count, newestAt } = journalHead(value);
-      if (newestAt >= before) break;
-      old.push(key);
-      events += count;
-    }
-    if (old.length === 0) return 0;
+    const { keys, events } = oldJournalRows(this.#tables.journal, before);
+    if (keys.length === 0) return 0;
     await this.#join((group) => {
-      for (const key of old) group.also(({ journal }) => journal.remove(key));
+      for (const key of keys) group.also(({ journal }) => journal.remove(key));
     });
     return events;
   }

@@ -17,7 +17,7 @@ const ARROWS: Readonly<Record<string, Arrows>> = {
   engine: { values: ['wire', 'lease', 'failover', 'dhcp'], types: [], packages: ['lru-cache'] },
   config: { values: ['wire', 'lease'], types: ['engine', 'failover'], packages: ['yaml', 'zod'] },
   shell: {
-    values: ['wire', 'lease', 'engine', 'config'],
+    values: ['wire', 'lease', 'failover', 'engine', 'config'],
     types: ['admin'],
     packages: ['lmdb', 'koffi', 'pino', 'lru-cache'],
   },
