@@ -64,7 +64,9 @@ export class Silent implements Checker {
     if (input.command.kind === 'resume') this.#paused.delete(process);
   }
 
-  onEffects(process: Process, _at: number, _input: Input, effects: readonly Effect[]): void {
+  onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
+    // ACKs that wait for the partner's word are let go before the state changes.
+    if (input.kind === 'command') return;
     const why = this.#paused.has(process) ? 'paused' : this.#held.has(process) ? 'holding its clock' : null;
     if (why === null) return;
     for (const { bytes } of sends(effects)) {

@@ -26,9 +26,10 @@ export class Recount implements Checker {
   }
 
   onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
-    // An edit that is carried out forgets the probes under way.
+    // An edit that is carried out forgets the probes under way, and so does a pause.
+    const paused = input.kind === 'command' && input.command.kind === 'pause';
     const edited = input.kind === 'command' && input.command.kind === 'edit' && effects[0]?.kind === 'commit';
-    if (edited) this.#probing.delete(process);
+    if (edited || paused) this.#probing.delete(process);
     for (const effect of effects) {
       if (effect.kind !== 'probe') continue;
       const probing = this.#probing.get(process) ?? new Map<number, number>();
