@@ -105,8 +105,8 @@ const RULES = {
   ),
   time3: rule(
     '§7.1.3 (3); failover.md §2 C, §7',
-    'the received transaction is later than my start of state or equal, and my update is answered',
-    (c) => refusesActive(c, c.mine.stateSinceAt),
+    'the received transaction is later than my start of state or equal, or unknown to me; and my update is answered',
+    (c) => refusesActive(c, knowsReceived(c) ? c.mine.stateSinceAt : 0),
   ),
   answered: rule('§7.1.3; failover.md §2 C', 'my update is answered', (c) => outdatedUnless(isAnswered(c))),
   reset: rule(
@@ -330,6 +330,11 @@ function isOver(c: Case): boolean {
 /** Had the sender heard of my newest transaction? A quarantine that ends says nothing of who got the address since. */
 function isTransactionKnown({ mine, received, toleranceMs, sameClient }: Case): boolean {
   return sameClient && !isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
+}
+
+/** The same from the other side: does my record come after the received transaction, by the same client, for sure? */
+function knowsReceived({ mine, received, toleranceMs, sameClient }: Case): boolean {
+  return sameClient && !isLater(received.lastTransactionAt, mine.lastTransactionAt, toleranceMs);
 }
 
 /** Does the sender know all that I do? Then its own part of the end is what it says now (failover.md §2 D). */

@@ -170,7 +170,12 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
   'time(1a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMine],
   'time(2)': ['outdated', (w) => w.over],
   'time(2r)': ['outdated', (w) => w.over || (w.inRecover && w.start.laterThanMine)],
-  'time(3a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMyState],
+  'time(3a)': [
+    'outdated',
+    (w) =>
+      (!w.unanswered || w.inRecover) &&
+      (!w.sameClient || w.transaction.laterThanMine || !w.transaction.earlierThanMyState),
+  ],
   'time(s)': [
     'outdated',
     (w) =>
