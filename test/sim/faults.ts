@@ -117,8 +117,8 @@ const STRIKES = {
     node.crash();
     node.disk.lose();
     faults.later(rng.wait(20 * SECOND), () => {
-      if (node.process !== null) return;
-      node.start();
+      // It may have been started meanwhile, by what had stopped it before: still nobody has set it up.
+      if (node.process === null) node.start();
       faults.world.operator.install(node);
     });
     return true;
@@ -163,7 +163,7 @@ export class Faults {
 
   /** Each write takes so long, for a time. */
   slowDisk(node: Node, writeUs: number, us: number): void {
-    const usual = node.disk.manners;
+    const usual = this.world.config.disk;
     node.disk.manners = { ...usual, writeUs };
     this.later(us, () => {
       node.disk.manners = usual;

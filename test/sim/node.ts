@@ -5,7 +5,7 @@
 import type { Command, CommandResult } from '../../src/engine/command.js';
 import type { Effect } from '../../src/engine/effect.js';
 import { Engine, type EngineOptions } from '../../src/engine/engine.js';
-import type { Input, InterfaceState } from '../../src/engine/input.js';
+import type { CommitPoint, Input, InterfaceState } from '../../src/engine/input.js';
 import { SystemClock } from '../../src/shell/clock.js';
 import { formatAddress } from '../../src/wire/address.js';
 import { hash32, toHex } from '../../src/wire/bytes.js';
@@ -180,6 +180,7 @@ export class Process implements Endpoint {
   #stopping: (() => void) | null = null;
   #commands = new Map<number, (result: CommandResult) => void>();
   #nextCommand = 1;
+  readonly #points = new Map<string, boolean>();
 
   constructor(
     readonly node: Node,
@@ -211,11 +212,19 @@ export class Process implements Endpoint {
       // Clocks are set wrong on purpose here, before the two have met, too.
       maxClockSkewMs: Number.MAX_SAFE_INTEGER,
       seed: [node.rng.u32(), node.rng.u32()],
-      knowsPoint: (point) => node.disk.knows(point),
+      knowsPoint: (point) => this.#knows(point),
       restored: false,
       traceDrops: node.world.trace.telling,
     };
     this.engine = this.makeEngine();
+  }
+
+  /** A replay is told what was true then. */
+  #knows(point: CommitPoint): boolean {
+    const key = `${point.sequence} ${point.hash}`;
+    const known = this.#points.get(key) ?? this.node.disk.knows(point);
+    this.#points.set(key, known);
+    return known;
   }
 
   /** A fresh engine that has loaded what this one loaded. */

@@ -94,8 +94,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'tell the partner less than the client (rule B)',
-    seed: 1,
-    caughtBy: ['rule-B'],
+    seed: 2,
+    caughtBy: ['rule-A', 'rule-B'],
     engine: bentPair((_, authority) => {
       const stored = authority.stored.bind(authority);
       authority.stored = (lease, full) => ({ ...stored(lease, full), sentPetAt: lease.lastTransactionAt });
@@ -112,6 +112,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'send updates again before they are on disk (rule C)',
+    seed: 21,
     caughtBy: ['rule-C'],
     engine: bentPair(({ exchange: { updates } }) => {
       const linkLost = updates.linkLost.bind(updates);
@@ -135,14 +136,14 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "free what ended without the partner's word (rule C)",
-    seed: 311,
-    caughtBy: ['promise', 'offer', 'served'],
+    seed: 1,
+    caughtBy: ['freed', 'promise', 'offer', 'served'],
     engine: bentPair((_, authority) => Object.assign(authority, { afterEnd: () => 'free' })),
   },
   {
     name: 'revive what the partner may give away (rule C)',
-    seed: 7,
-    caughtBy: ['promise', 'offer', 'converged'],
+    seed: 3,
+    caughtBy: ['freed', 'promise', 'offer', 'converged'],
     engine: bentPair((_, authority) => {
       authority.revives = () => true;
     }),
@@ -150,36 +151,39 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   {
     name: 'forget what the partner told its client (rule D)',
     seed: 1,
-    caughtBy: ['converged', 'promise', 'offer'],
+    caughtBy: ['rule-D', 'converged', 'promise', 'offer'],
     engine: (engine) => everyRecord(engine, (lease) => ({ ...lease, endPartnerAt: 0 })),
   },
   {
     name: "use the partner's share at once (rule E)",
-    caughtBy: ['promise', 'offer', 'one-owner'],
+    seed: 6,
+    caughtBy: ['rule-E', 'promise', 'offer', 'one-owner'],
     engine: bentPair(({ ruleE }) => always(ruleE, 'partnerFreeUsableAt', 0)),
   },
   {
     name: 'use the own share at once though out of touch (rule E)',
-    caughtBy: ['promise', 'offer'],
+    seed: 6,
+    caughtBy: ['rule-E', 'promise', 'offer'],
     engine: bentPair(({ ruleE }) => always(ruleE, 'ownFreeUsableAt', 0)),
   },
   {
     name: 'use what ended at once (rule E)',
-    caughtBy: ['promise', 'offer', 'no-nak'],
+    seed: 6,
+    caughtBy: ['freed', 'promise', 'offer', 'no-nak'],
     engine: bentPair(({ ruleE }) => {
       ruleE.otherClientUsableAt = () => 1;
     }),
   },
   {
     name: 'give what is the partner’s',
-    seed: 241,
-    caughtBy: ['promise', 'offer', 'one-owner', 'converged'],
+    seed: 1,
+    caughtBy: ['rule-E', 'promise', 'offer', 'one-owner', 'converged'],
     engine: bentPair((_, authority) => always(authority, 'sides', [1, 2])),
   },
   {
     name: 'own what was handed over still',
-    seed: 2,
-    caughtBy: ['promise', 'offer', 'one-owner', 'converged', 'rule-C', 'no-storm'],
+    seed: 1,
+    caughtBy: ['handovers', 'promise', 'offer', 'one-owner', 'converged', 'rule-C', 'no-storm'],
     engine: bentPair((relationship, _, engine) =>
       everyRecord(engine, (lease) => {
         const mine = engine.table.get(lease.address);
@@ -190,22 +194,9 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     ),
   },
   {
-    name: 'believe any update about the owner',
-    caughtBy: ['one-owner', 'converged', 'promise', 'offer'],
-    engine: bentPair(({ exchange }, _, engine) => {
-      const told = new Map<number, 1 | 2>();
-      const received = exchange.received.bind(exchange);
-      exchange.received = (link, xid, bindings) => {
-        for (const { address, owner } of bindings) told.set(address, owner);
-        received(link, xid, bindings);
-        told.clear();
-      };
-      everyRecord(engine, (lease) => ({ ...lease, owner: told.get(lease.address) ?? lease.owner }));
-    }),
-  },
-  {
     name: 'judge every update as in RECOVER',
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    seed: 1,
+    caughtBy: ['grid', 'promise', 'offer', 'converged', 'no-nak'],
     engine: bentPair((relationship) => {
       const context = relationship.judgeContext.bind(relationship);
       relationship.judgeContext = (...of) => ({ ...context(...of), inRecover: true });
@@ -213,7 +204,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'judge as if nothing of ours were under way',
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    seed: 1,
+    caughtBy: ['grid', 'promise', 'offer', 'converged', 'no-nak'],
     engine: bentPair((relationship) => {
       const context = relationship.judgeContext.bind(relationship);
       relationship.judgeContext = (...of) => ({ ...context(...of), ownUnanswered: false });
@@ -221,8 +213,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'take every end for past',
-    seed: 115,
-    caughtBy: ['promise', 'offer', 'converged', 'no-nak'],
+    seed: 1,
+    caughtBy: ['grid', 'promise', 'offer', 'converged', 'no-nak'],
     engine: bentPair((relationship) => {
       const context = relationship.judgeContext.bind(relationship);
       relationship.judgeContext = (...of) => ({ ...context(...of), now: 2 ** 47 });
@@ -230,7 +222,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'acknowledge what it refuses',
-    seed: 3,
+    seed: 43,
     caughtBy: ['converged', 'promise', 'offer', 'rule-C'],
     effects: (_engine, _input, effects) =>
       changeMessages(effects, (message) => {
@@ -260,8 +252,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'take a refusal for an acceptance',
-    seed: 3,
-    caughtBy: ['converged', 'promise', 'offer'],
+    seed: 1,
+    caughtBy: ['freed', 'converged', 'promise', 'offer'],
     engine: bentPair(({ exchange }) => {
       const acknowledged = exchange.acknowledged.bind(exchange);
       exchange.acknowledged = (results) =>
@@ -270,7 +262,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'refuse over and over',
-    seed: 2,
+    seed: 1,
     caughtBy: ['converged', 'no-storm'],
     engine: bentPair(({ exchange: { updates } }) => {
       updates.wasRefused = () => false;
@@ -279,15 +271,16 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget at a start what was not acknowledged',
-    seed: 4,
-    caughtBy: ['converged', 'promise', 'offer'],
+    seed: 9,
+    caughtBy: ['grid', 'converged', 'promise', 'offer'],
     engine: bentPair(({ exchange }) => {
       exchange.findUnacknowledged = () => undefined;
     }),
   },
   {
     name: 'forget what was under way when the link ended',
-    caughtBy: ['converged', 'promise', 'offer'],
+    seed: 21,
+    caughtBy: ['grid', 'converged', 'promise', 'offer'],
     engine: bentPair(({ exchange: { updates } }) => {
       updates.linkLost = () => {
         for (const address of [...updates.addresses()]) updates.cancel(address);
@@ -296,7 +289,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'answer UPDREQ with nothing',
-    seed: 10,
+    seed: 15,
     caughtBy: ['promise', 'offer', 'converged', 'no-nak', 'no-storm'],
     engine: bentPair((relationship, _, engine) => {
       relationship.exchange.asked = (xid) => {
@@ -308,8 +301,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "not notice that the partner's store is another",
-    seed: 1,
-    caughtBy: ['converged', 'promise', 'offer', 'no-storm'],
+    seed: 21,
+    caughtBy: ['forgotten', 'converged', 'promise', 'offer', 'no-storm'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
       relationship.met = (hello) => {
@@ -320,7 +313,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'keep the own id though the store is new',
-    seed: 1,
+    seed: 8,
     caughtBy: ['converged', 'served'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
@@ -334,7 +327,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'give an offered address to others when its lease ends',
-    seed: 2,
+    seed: 19,
     caughtBy: ['recount', 'promise', 'offer'],
     engine: (engine) => {
       const { table } = engine;
@@ -346,7 +339,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'not wait in RECOVER-WAIT',
-    caughtBy: ['promise', 'offer'],
+    seed: 8,
+    caughtBy: ['moves', 'promise', 'offer'],
     engine: bentPair((relationship) => always(relationship, 'recoverWaitUntilAt', 0)),
   },
   {
@@ -369,13 +363,14 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'refuse clients while out of contact',
-    caughtBy: ['no-nak'],
+    seed: 2,
+    caughtBy: ['refusals', 'no-nak'],
     engine: bentPair((_, authority) => always(authority, 'naks', true)),
   },
   {
     name: 'take every silence for the partner’s end',
-    seed: 103,
-    caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
+    seed: 1,
+    caughtBy: ['moves', 'promise', 'offer', 'converged', 'one-owner'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
       relationship.take = (event) => {
@@ -387,6 +382,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'leave RECOVER without the leases',
+    seed: 1,
     caughtBy: ['promise', 'offer', 'converged', 'moves', 'no-nak'],
     engine: bentPair((relationship) =>
       mistake(relationship, (event) =>
@@ -396,6 +392,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'take POTENTIAL-CONFLICT for NORMAL',
+    seed: 40,
     caughtBy: ['moves', 'converged', 'promise', 'offer', 'one-owner'],
     engine: bentPair((relationship) =>
       mistake(relationship, (event) => (event === 'partner:potential-conflict' ? 'partner:normal' : event)),
@@ -403,6 +400,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'go from RECOVER-WAIT to NORMAL',
+    seed: 1,
     caughtBy: ['moves'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
@@ -416,7 +414,8 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'wake up in CI whatever went before',
-    caughtBy: ['promise', 'offer', 'converged', 'one-owner'],
+    seed: 1,
+    caughtBy: ['moves', 'promise', 'offer', 'converged', 'one-owner'],
     crash: ({ settings }) => {
       const record = settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
       if (record === undefined) return;
@@ -430,7 +429,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "take the partner's clock for the own",
-    seed: 10,
+    seed: 8,
     caughtBy: ['promise', 'offer', 'converged', 'no-nak', 'rule-A'],
     engine: bentPair(({ contact }) => {
       contact.clock = () => ({ offsetMs: 0, uncertaintyMs: 0 });
@@ -438,7 +437,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'let the full lease out at once',
-    seed: 105,
+    seed: 2,
     caughtBy: ['rule-A', 'durable'],
     engine: bentPair(({ held }) => {
       held.hold = (ack) => ack.settle('full');
@@ -446,7 +445,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'let the full lease out when it is late',
-    seed: 29,
+    seed: 2,
     caughtBy: ['rule-A'],
     engine: bentPair(({ held }) => {
       const hold = held.hold.bind(held);
@@ -455,7 +454,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'let the full lease out though it is refused',
-    seed: 83,
+    seed: 32,
     caughtBy: ['rule-A', 'promise', 'durable'],
     engine: bentPair(({ held }) => {
       const hold = held.hold.bind(held);

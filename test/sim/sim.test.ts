@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { ScaleName, Setting } from './config.js';
+import { type Job, runAll } from './crew.js';
 import { Disk, type DiskManners } from './disk.js';
 import { MUTANTS } from './mutants.js';
 import { PAIR_MUTANTS } from './pair-mutants.js';
@@ -15,43 +16,76 @@ import { type Endpoint, type Paths, Streams } from './streams.js';
 import { runSeed } from './world.js';
 
 const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-t.setTimeout(120_000);
+t.setTimeout(400_000); // a minute and a half of two cores; a busy machine gives less
 
-const SEEDS = 40;
+const SEEDS = [
+  { setting: 'pair', first: 1, count: 440 },
+  { setting: 'one', first: 1, count: 50 },
+  { setting: 'two-apart', first: 1, count: 20 },
+] as const;
+/** Faults that must have happened in them. */
+const FAULTS_SEEN = [
+  'crash',
+  'power',
+  'stop',
+  'freeze',
+  'cut',
+  'one-way cut',
+  'clock step',
+  'disk stall',
+  'link reset',
+  'link stall',
+  'link cut',
+  'partition',
+  'declared down',
+  'store lost',
+  'rolled back',
+];
+const WORKERS = 2;
 /** A mutant that survives so many seeds has survived. */
 const SEEDS_A_MUTANT = 8;
 
-function storyOf(seed: number): string {
-  return runSeed({ seed, telling: true }).lines.slice(-60).join('\n');
+function storyOf({ seed, setting, scale }: Job): string {
+  const options = { seed, setting, ...(scale && { scale }), telling: true };
+  return runSeed(options).lines.slice(-60).join('\n');
 }
 
 t.test('seeds keep the contract', async (t) => {
   let bindings = 0;
+  let seconds = 0;
   const faults = new Map<string, number>();
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    const { violation, faults: injected, bindings: made } = runSeed({ seed });
-    if (violation !== null) t.fail(`seed ${seed}: ${violation.message}\n${storyOf(seed)}`);
+  const jobs = SEEDS.flatMap(({ setting, first, count }) =>
+    Array.from({ length: count }, (_, i) => ({ seed: first + i, setting })),
+  );
+  await runAll(jobs, WORKERS, ({ job, violation, bindings: made, simulatedSeconds, faults: injected }) => {
+    if (violation !== null) t.fail(`${job.setting} ${job.seed}: ${violation.message}\n${storyOf(job)}`);
     bindings += made;
+    seconds += simulatedSeconds;
     for (const [kind, count] of injected) faults.set(kind, (faults.get(kind) ?? 0) + count);
-  }
-  t.ok(bindings > 1000, `${bindings} bindings were made`);
-  for (const kind of ['crash', 'power', 'stop', 'freeze', 'cut', 'one-way cut', 'clock step', 'disk stall']) {
-    t.ok((faults.get(kind) ?? 0) > 0, `${kind}: ${faults.get(kind)} times`);
-  }
+  });
+  t.comment(`${jobs.length} seeds, ${(seconds / 3600).toFixed(1)} simulated hours, ${bindings} bindings`);
+  t.ok(jobs.length >= 500, `${jobs.length} seeds`);
+  t.ok(bindings > 10_000, `${bindings} bindings were made`);
+  for (const kind of FAULTS_SEEN) t.ok((faults.get(kind) ?? 0) > 0, `${kind}: ${faults.get(kind)} times`);
 });
 
 t.test('seeds that once failed', async (t) => {
   const text = readFileSync(join(ROOT, 'test/sim/seeds.txt'), 'utf8');
+  const named = new Map<Job, string>();
   for (const line of text.split('\n')) {
     if (line === '' || line.startsWith('#')) continue;
     const [scale, setting, seed, name, ...sentence] = line.split(/ +/);
-    const { violation } = runSeed({
-      seed: Number(seed),
-      setting: setting as Setting,
-      scale: scale as ScaleName,
-    });
-    t.equal(violation?.message, undefined, `${name}: ${sentence.join(' ')}`);
+    const job = { seed: Number(seed), setting: setting as Setting, scale: scale as ScaleName };
+    named.set(job, `${name}: ${sentence.join(' ')}`);
   }
+  const stories = [...named.values()];
+  const jobs = [...named.keys()];
+  await runAll(jobs, WORKERS, ({ job, violation }) => {
+    const place = jobs.findIndex(
+      (each) => each.seed === job.seed && each.setting === job.setting && each.scale === job.scale,
+    );
+    t.equal(violation?.message, undefined, stories[place] ?? '');
+  });
 });
 
 t.test('one seed, one trace', async (t) => {
@@ -65,20 +99,31 @@ t.test('one seed, one trace', async (t) => {
 });
 
 t.test('every mutant is found by a checker that is meant to', async (t) => {
-  t.ok(MUTANTS.length + PAIR_MUTANTS.length >= 40, `${MUTANTS.length + PAIR_MUTANTS.length} mutants`);
-  for (const [setting, mutants] of [
-    ['one', MUTANTS],
-    ['pair', PAIR_MUTANTS],
-  ] as const) {
-    for (const mutation of mutants) {
-      const first = mutation.seed ?? 0;
-      let found: string | undefined;
-      for (let seed = first; seed < first + SEEDS_A_MUTANT && found === undefined; seed++) {
-        found = runSeed({ seed, setting, mutation }).violation?.checker;
-      }
-      t.ok(found !== undefined && mutation.caughtBy.includes(found), `${mutation.name}: found by ${found}`);
-    }
+  const all = [
+    ...MUTANTS.map((mutation) => ({ mutation, setting: 'one' as const })),
+    ...PAIR_MUTANTS.map((mutation) => ({ mutation, setting: 'pair' as const })),
+  ];
+  t.ok(all.length >= 40, `${all.length} mutants`);
+  let left = all;
+  for (let round = 0; round < SEEDS_A_MUTANT && left.length > 0; round++) {
+    const jobs = left.map(({ mutation, setting }) => ({
+      seed: (mutation.seed ?? 1) + round,
+      setting,
+      mutant: mutation.name,
+    }));
+    await runAll(jobs, WORKERS, ({ job, violation }) => {
+      if (violation === null) return;
+      const { mutation } = left.find((each) => each.mutation.name === job.mutant)!;
+      left = left.filter((each) => each.mutation !== mutation);
+      const meant = mutation.caughtBy.includes(violation.checker);
+      t.ok(meant, `${mutation.name}: ${meant ? `found by ${violation.checker}` : violation.message}`);
+    });
   }
+  t.same(
+    left.map(({ mutation }) => mutation.name),
+    [],
+    'no mutant survives',
+  );
 });
 
 t.test('a disk keeps what it said it has, and loses the rest whole', async (t) => {

@@ -236,7 +236,8 @@ export class Handovers implements Checker {
     if (!given) this.#fail(step, address, 'changes the owner of what is not its own');
     if ((before?.state ?? 'free') !== 'free')
       this.#fail(step, address, `gives away what is ${before?.state}`);
-    if (step.after !== 'normal') this.#fail(step, address, `gives away in ${step.after}`);
+    if (step.before !== 'normal' && step.after !== 'normal')
+      this.#fail(step, address, `gives away in ${step.after}`);
     if (step.process.engine.memory.offeredTo(address) !== undefined)
       this.#fail(step, address, 'gives away what it has offered');
   }
@@ -297,5 +298,32 @@ export class Grid implements Checker {
 
   #fail({ process }: Step, { address }: Lease, what: string): never {
     throw new Violation(this.name, this.section, `${process.node.name} ${what}: ${formatAddress(address)}`);
+  }
+}
+
+/** §3 "Lost or rolled-back store": what such a partner acknowledged counts no more, before anything else is taken from it. */
+export class Forgotten implements Checker {
+  readonly name = 'forgotten';
+  readonly section = 'failover.md §3';
+  readonly says = 'nothing counts as acknowledged by a partner whose store is another, or an older one';
+  readonly #met = new WeakSet<Process>();
+
+  constructor(private readonly world: World) {}
+
+  onStep({ process, frames }: Step): void {
+    if (!frames.some(({ message }) => message.kind === 'state')) return;
+    const partner = this.world.nodes.find((node) => node !== process.node);
+    if (!partner?.process || this.#met.has(partner.process)) return;
+    if (this.world.ledger.of(partner).replacedUs !== partner.process.startedUs) return;
+    this.#met.add(partner.process);
+    for (const { first, last } of this.world.config.shares) {
+      for (let address = first; address <= last; address++) this.#look(process, address);
+    }
+  }
+
+  #look({ node, engine }: Process, address: number): void {
+    if ((engine.table.get(address)?.ackedPetAt ?? 0) === 0) return;
+    const what = `${node.name} still counts on what its partner acknowledged of ${formatAddress(address)}, whose store is another now`;
+    throw new Violation(this.name, this.section, what);
   }
 }

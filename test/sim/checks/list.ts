@@ -3,7 +3,7 @@
 import type { Checker } from '../watch.js';
 import type { World } from '../world.js';
 import { Allowed, NoNak, Silent } from './answers.js';
-import { Freed, Grid, Handovers, RuleD } from './changes.js';
+import { Forgotten, Freed, Grid, Handovers, RuleD } from './changes.js';
 import { Durable, SameOnDisk } from './durable.js';
 import { Moves, Refusals, SilentStates } from './moves.js';
 import { Offered, Promised } from './promise.js';
@@ -39,6 +39,7 @@ function pairCheckers(world: World): readonly Checker[] {
     new Freed(world),
     new Handovers(world),
     new Grid(world),
+    new Forgotten(world),
     new OneOwner(world),
     new SilentStates(world),
     new Refusals(world),
