@@ -30,6 +30,7 @@ interface Gate {
 /** How long a participant may gather what it has to tell; the coordinator waits a little longer. */
 const GATE_MS = 3_000;
 const GATE_LOOK_MS = 20;
+const SOON_MS = 200;
 
 export class Participant {
   private readonly gates = new Map<string, Gate>(); // tx
@@ -62,15 +63,9 @@ export class Participant {
       case 'abort':
         this.told(call, from, tx, 'aborted');
         return;
-      case 'decision': {
-        const decision = decisionOf(this.management.transactions.get(tx), this.management.isUnderWay(tx));
-        // After the commits asked for so far: a decision is told only when it is on disk.
-        this.engine.commit(
-          [],
-          [this.management.replyOf(call, { decision, serverId: this.engine.identity.serverId })],
-        );
+      case 'decision':
+        this.decided(call, tx);
         return;
-      }
       case 'check':
         this.reply(call, null, this.checked(document));
         return;
@@ -80,6 +75,18 @@ export class Participant {
       default:
         this.reply(call, { code: 'malformed', message: `${JSON.stringify(operation)} is no operation here` });
     }
+  }
+
+  /** This server was the coordinator: how did it end? */
+  private decided(call: number, tx: string): void {
+    const { engine, management } = this;
+    const record = management.transactions.get(tx);
+    const decision = decisionOf(record, management.isUnderWay(tx));
+    // Who asked is there, and will know in a moment: the next order need not wait.
+    if (record && decision === 'committed') management.keep(record, engine.at + SOON_MS);
+    // After the commits asked for so far: a decision is told only when it is on disk.
+    const { serverId } = engine.identity;
+    engine.commit([], [management.replyOf(call, { decision, serverId })]);
   }
 
   /** Facts of this server for the checks of another that wants to make a relationship. */
@@ -111,6 +118,9 @@ export class Participant {
       return;
     }
     const { tx, name } = asked;
+    // A coordinator has one change of a relationship at a time: that it begins another means that it did not make this.
+    const doubt = management.inDoubt(name)?.proposal;
+    if (doubt && doubt.tx !== tx && doubt.coordinator.serverId === from) this.end(doubt.tx, 'aborted', []);
     const known = management.transactions.get(tx)?.phase === 'prepared';
     const against = known ? null : (management.busy(name) ?? partnerObjection(engine, asked));
     if (against) {

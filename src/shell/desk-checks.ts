@@ -255,8 +255,12 @@ class Checks {
     };
     const result = await managing.ask({ host: this.address, port: this.port }, 'check', document);
     if (!result.ok) {
-      if (result.code !== 'partner-unreachable')
+      if (result.code === 'partner-unreachable') {
+        // It takes connections, as was just seen.
         this.put('partner-unreachable', true, `${where} takes connections`);
+        return this.put('partner-not-running', false, `no Tandem server answers at ${where}`, where);
+      }
+      this.put('partner-unreachable', true, `${where} takes connections`);
       if (result.code === 'permission-denied')
         this.put('partner-not-running', true, `a server answers at ${where}`);
       return this.put(result.code, false, result.message, where);

@@ -94,7 +94,10 @@ export async function ask(
   }
   return new Promise((resolve) => {
     let open: Socket | null = null;
+    let over = false;
     const done = (result: Answered | Unanswered): void => {
+      if (over) return; // giving the dial up tells of it, too
+      over = true;
       clearTimeout(timer);
       dial.cancel();
       open?.destroy();

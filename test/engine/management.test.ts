@@ -2,6 +2,7 @@
 // every message and crashed at every commit of either server. However it ends, both end the same, and no address has
 // two owners.
 
+import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Command } from '../../src/engine/command.js';
 import type { Change, SharedTerms } from '../../src/failover/management.js';
@@ -273,6 +274,89 @@ t.test(
     t.ok(pair.a.alarms().includes('relationship-ended'));
   },
 );
+
+t.test('a coordinator that lost a proposal in a crash may begin anew at once', async (t) => {
+  const pair = new Pair({ declared: false });
+  pair.a.world.post(make(pair));
+  pair.pass(1); // the partner has promised, and its word is on the way
+  t.ok(pair.b.world.engine.management.inDoubt(RELATIONSHIP));
+  pair.kill(pair.a);
+  pair.pass(500);
+  pair.start(pair.a);
+  pair.a.world.engine.random.hex(16); // a process of its own would not draw the same
+  const again = order(pair, pair.a, { ...make(pair), id: 'c1'.repeat(16) } as Command);
+  t.match(again, { ok: true }, JSON.stringify(again));
+  pair.settle();
+  t.equal(states(pair), 'normal normal');
+});
+
+t.test('a partner may ask anything: it is answered, and changes nothing', async (t) => {
+  const pair = made();
+  const { world } = pair.b;
+  const before = JSON.stringify([...world.settings].filter(([key]) => !key.startsWith('failover/')));
+  const good = {
+    tx: 'ab'.repeat(16),
+    name: RELATIONSHIP,
+    id: ID,
+    coordinator: {},
+    participant: {},
+    change: {},
+  };
+  const anyKey = fc.constantFrom(
+    'tx',
+    'name',
+    'id',
+    'coordinator',
+    'participant',
+    'change',
+    'scopes',
+    'relationship',
+  );
+  const bent = fc.dictionary(anyKey, fc.jsonValue()).map((some) => ({ ...good, ...(some as object) }));
+  const scopes = fc.array(
+    fc.oneof(
+      fc.jsonValue(),
+      fc.jsonValue().map((one) => ({ ...SECOND, ranges: one })),
+    ),
+  );
+  const kinds = ['make', 'set', 'swap-roles', 'add-scopes', 'replicate', 'remove-scopes', 'remove', 'none'];
+  const place = { serverId: 'aa'.repeat(16), serverName: 'dhcp1', address: '10.77.0.2', port: 647 };
+  const near = fc.record({
+    kind: fc.constantFrom(...kinds),
+    scopes,
+    terms: fc.jsonValue(),
+    scopeIds: fc.jsonValue(),
+  });
+  // Ids of relationships that do not exist here: what is in shape must come to nothing, too.
+  const shaped = near.map((change) => ({
+    ...good,
+    id: 'd1'.repeat(16),
+    coordinator: place,
+    participant: place,
+    change,
+  }));
+  const operation = fc.constantFrom('prepare', 'commit', 'abort', 'decision', 'check', 'scopes', 'else');
+  let call = 1_000;
+  fc.assert(
+    fc.property(operation, fc.oneof(bent, shaped, fc.jsonValue()), (name, document) => {
+      const happenings: unknown[] = [];
+      const kept = world.happenings;
+      world.happenings = happenings;
+      const text = JSON.stringify(document) ?? '';
+      world.feed({
+        kind: 'manage-request',
+        call: ++call,
+        from: place.serverId,
+        operation: name,
+        document: text,
+      });
+      world.happenings = kept;
+      return JSON.stringify(happenings).includes(`"call":${call}`);
+    }),
+    { numRuns: 300, seed: 4 },
+  );
+  t.equal(JSON.stringify([...world.settings].filter(([key]) => !key.startsWith('failover/'))), before);
+});
 
 interface Story {
   readonly name: string;

@@ -449,3 +449,55 @@ t.test('an edit of a shared scope is on the other server at once', { skip: labUn
     await two.agree('pair');
   });
 });
+
+t.test(
+  'either server killed while a relationship is made: both end the same; one gone for good is given up',
+  { skip: labUnavailable() },
+  async (t) => {
+    await withLab(async (lab) => {
+      const two = new Two(lab);
+      const [one, other] = two.daemons;
+      await two.start();
+      const names = async () =>
+        (await two.statuses()).map(({ relationships }) => relationships.map(({ name }) => name));
+      for (const [round, delayMs] of [60, 150, 250, 400].entries()) {
+        const victim = round % 2 === 0 ? other : one;
+        const asked = add(one, { name: 'pair', maxClientLeadTime: 1 }).catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, delayMs));
+        await victim.stop('SIGKILL');
+        await asked;
+        await victim.start();
+        await until('nothing to be in doubt', LIMIT_MS, async () => {
+          const [here, there] = await names();
+          return String(here) === String(there);
+        });
+        const [made] = await names();
+        t.comment(`round ${round}: ${made?.length === 1 ? 'made' : 'not made'}`);
+        if (made?.length === 0) continue;
+        await two.agree('pair');
+        await until('the removal', LIMIT_MS, async () => {
+          // The partner's word that it knows of the change before may still be under way.
+          const { status, json } = await order(one, 'DELETE', '/failover/pair');
+          if (status !== 200) t.equal(json['code'], 'in-doubt', JSON.stringify(json));
+          return status === 200;
+        });
+      }
+      t.equal((await add(one, { name: 'pair', maxClientLeadTime: 1 })).status, 201);
+      await two.agree('pair');
+      await one.stop('SIGKILL');
+      const down = await order(other, 'POST', '/failover/pair/partner-down', { force: true });
+      t.equal(down.status, 200, JSON.stringify(down.json));
+      await until('the waits to be over', LIMIT_MS, async () => {
+        const gone = await order(other, 'DELETE', '/failover/pair?partnerDown=true');
+        return gone.status === 200;
+      });
+      t.equal((await two.bind(3)).length, 3, 'the one that is left serves alone');
+      await one.start();
+      await until('the other to hear of it', LIMIT_MS, async () =>
+        (await names()).every(({ length }) => length === 0),
+      );
+      const scope = await one.json<{ active: boolean }>(`/scopes/${SCOPE_ID}`);
+      t.equal(scope.active, false, 'what came back does not serve what was given up');
+    });
+  },
+);
