@@ -316,8 +316,15 @@ export class Forgotten implements Checker {
     if (!partner?.process || this.#met.has(partner.process)) return;
     if (this.world.ledger.of(partner).replacedUs !== partner.process.startedUs) return;
     this.#met.add(partner.process);
+    // The new store may have acknowledged something already, in the same read.
+    const anew = new Set(
+      frames.flatMap(({ message }) =>
+        message.kind === 'bnd-ack' ? message.results.map((result) => result.address) : [],
+      ),
+    );
     for (const { first, last } of this.world.config.shares) {
-      for (let address = first; address <= last; address++) this.#look(process, address);
+      for (let address = first; address <= last; address++)
+        if (!anew.has(address)) this.#look(process, address);
     }
   }
 
