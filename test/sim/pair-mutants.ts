@@ -301,7 +301,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "not notice that the partner's store is another",
-    seed: 21,
+    seed: 8,
     caughtBy: ['forgotten', 'converged', 'promise', 'offer', 'no-storm'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
