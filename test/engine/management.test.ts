@@ -10,6 +10,8 @@ import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 import { ip, scope } from './world.js';
 
+t.setTimeout(120_000);
+
 const ID = 'c0'.repeat(16);
 const TERMS: SharedTerms = {
   mode: 'loadBalance',

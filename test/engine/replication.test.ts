@@ -6,6 +6,8 @@ import type { Change } from '../../src/failover/management.js';
 import type { ScopeSettings } from '../../src/lease/settings.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 
+t.setTimeout(120_000);
+
 const mac = (n: number) => `02:00:00:00:02:${n.toString(16).padStart(2, '0')}`;
 const entryOf = (server: Server) => server.world.engine.index.settings.scopes.get(SCOPE)!;
 const settingsOf = (server: Server): ScopeSettings => entryOf(server).settings;
