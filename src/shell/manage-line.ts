@@ -77,6 +77,8 @@ export function probe(target: ManageTarget, limitMs = ANSWER_MS): Promise<Unansw
   });
 }
 
+const NO_SECRET = 'this server has no partner secret: see `tandem partner invite` and `join`';
+
 /** Ask one question. Never rejects; ends within `limitMs`. */
 export async function ask(
   target: ManageTarget,
@@ -86,12 +88,7 @@ export async function ask(
   limitMs = ANSWER_MS,
 ): Promise<Answered | Unanswered> {
   const where = `${target.host}:${target.port}`;
-  if (keys.length === 0) {
-    return unanswered(
-      'permission-denied',
-      'this server has no partner secret: see `tandem partner invite` and `join`',
-    );
-  }
+  if (keys.length === 0) return unanswered('permission-denied', NO_SECRET);
   return new Promise((resolve) => {
     let open: Socket | null = null;
     let over = false;
