@@ -138,7 +138,7 @@ const PLANS: readonly Plan[] = [
 for (const { mode, keys, losses } of PLANS) {
   t.test(
     `${mode}: clients through kill -9, a pulled cable and a rolling restart`,
-    { buffered: !FULL, skip: labUnavailable() },
+    { buffered: true, skip: labUnavailable() },
     async (t) => {
       await withLab(async (lab) => {
         const pair = new PairLab(lab, { keys });
