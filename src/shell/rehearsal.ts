@@ -91,7 +91,7 @@ export function nextTurn(): Promise<boolean> {
 }
 
 /** An engine that has its scope. `digit` tells it from its partner. */
-export function rehearsingEngine(name: string, digit: '0' | '1'): Engine {
+export function rehearsingEngine(name: string, digit: '0' | '1', ranges = SCOPE.ranges): Engine {
   const engine = new Engine({
     name,
     storeId: digit.repeat(32),
@@ -105,7 +105,7 @@ export function rehearsingEngine(name: string, digit: '0' | '1'): Engine {
     restored: false,
     traceDrops: false,
   });
-  engine.loadSetting('scope/10.0.0.0', { settings: SCOPE, revision: 1 });
+  engine.loadSetting('scope/10.0.0.0', { settings: { ...SCOPE, ranges }, revision: 1 });
   return engine;
 }
 

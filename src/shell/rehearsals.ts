@@ -5,7 +5,8 @@
 import { type RehearsalLimits, rehearse } from './rehearsal.js';
 import { rehearsePair } from './rehearsal-pair.js';
 
-const IN_GAPS = { exchanges: 8_000, milliseconds: 120_000, atOnce: 8 } as const;
+const IN_GAPS = { exchanges: 2_800, milliseconds: 120_000, atOnce: 8 } as const;
+const TIMES_IN_GAPS = 3;
 /** A server that just came has more to do than this. */
 const LATER_MS = 10_000;
 /** Between two turns; after a packet it is longer. */
@@ -37,5 +38,7 @@ export async function rehearseInGaps(
     return !ended();
   };
   await sleep(LATER_MS);
-  if (await breathe()) await rehearsal(partners, { ...IN_GAPS, breathe });
+  for (let times = 0; times < TIMES_IN_GAPS && (await breathe()); times++) {
+    await rehearsal(partners, { ...IN_GAPS, breathe });
+  }
 }

@@ -6,6 +6,7 @@ import { Engine } from '../../src/engine/engine.js';
 import { openStore } from '../../src/shell/lmdb.js';
 import { Loop } from '../../src/shell/loop.js';
 import { rehearse } from '../../src/shell/rehearsal.js';
+import { rehearsePair } from '../../src/shell/rehearsal-pair.js';
 import type { Store } from '../../src/shell/store.js';
 
 interface Bench {
@@ -117,5 +118,22 @@ t.test(
     const startedAt = performance.now();
     const bound = await rehearse({ exchanges: 1e9, milliseconds: 50 });
     t.ok(bound > 0 && performance.now() - startedAt < 5_000, `${bound} in the time it was given`);
+  },
+);
+
+t.test(
+  'a rehearsed pair agrees, binds every client once, and stops when it is told to breathe no more',
+  { timeout: 60_000 },
+  async (t) => {
+    t.equal(await rehearsePair({ exchanges: 160, milliseconds: 60_000 }), 160);
+    let breaths = 0;
+    const bound = await rehearsePair({
+      exchanges: 1e9,
+      milliseconds: 60_000,
+      atOnce: 4,
+      breathe: async () => ++breaths < 5,
+    });
+    t.equal(breaths, 5);
+    t.ok(bound <= 20, `${bound} exchanges in five turns of four`);
   },
 );
