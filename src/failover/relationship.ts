@@ -152,7 +152,7 @@ export class Relationship implements Greeter, ExchangeView {
       role: this.role,
       side: this.side,
       relationship: this.record.index,
-      inRecover: this.toldState === 'recover',
+      inRecover: this.comesToRecover,
       partnerInRecover: comesFromRecover(this.partnerState, this.contact.partner),
       inScope: shared !== undefined,
       reserved: shared?.scope.reservationAt(address) !== undefined,
@@ -164,6 +164,12 @@ export class Relationship implements Greeter, ExchangeView {
 
   hello(): PartnerHello {
     return helloOf(this.record, this.toldState, this.host);
+  }
+
+  /** In RECOVER, or in STARTUP or PAUSED on the way back there: nothing of this store is in force yet. */
+  private get comesToRecover(): boolean {
+    const away = this.state === 'startup' || this.state === 'paused';
+    return (away ? this.record.stored.savedState : this.state) === 'recover';
   }
 
   /** In STARTUP the saved state is told, with the flag (§9.3.1). */

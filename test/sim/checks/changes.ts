@@ -50,6 +50,8 @@ const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
 /** In RECOVER or on the way back there, where more is believed; one read may bring it and an update. */
 function recovers(world: World, { process, before, after }: Step): boolean {
   if (before === 'recover' || after === 'recover') return true;
+  // A pause during which the partner was in PARTNER-DOWN leads to RECOVER, too.
+  if (before === 'paused') return relationshipOf(process)?.record.stored.savedState === 'recover';
   return before === 'startup' && world.ledger.of(process.node).saved === 'recover';
 }
 
