@@ -392,15 +392,15 @@ t.test('without capabilities', { skip }, async (t) => {
       code: 'no-conflict-detection',
       message: /needs CAP_NET_RAW/,
     });
+    const probing = await desk.next('what does not work', (news) =>
+      news.event === 'probing' ? news.problems : undefined,
+    );
+    t.match(probing, [{ code: 'no-conflict-detection', interface: 'eth0', message: /needs CAP_NET_RAW/ }]);
     for (let i = 0; i < 2; i++) {
       const answer = await desk.next('an answer', (news) => (news.event === 'probed' ? news : undefined));
       t.match(answer, { inUse: false });
       t.ok(answer.ms < 200, 'nothing to wait for');
     }
-    const probing = await desk.next('what does not work', (news) =>
-      news.event === 'probing' ? news.problems : undefined,
-    );
-    t.match(probing, [{ code: 'no-conflict-detection', interface: 'eth0', message: /needs CAP_NET_RAW/ }]);
     await t.rejects(desk.next('more', problem, 100), 'each was said once');
   });
 });
