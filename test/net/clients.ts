@@ -57,7 +57,8 @@ function writeHook(
   const lines = [
     '#!/bin/sh',
     `event=${event}; address=${address}; prefix=${prefix}`,
-    `echo "$event \${address:--} $(date +%s%N)" >>${journal}`,
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: shell, not a template
+    'line="$event ${address:--} $(date +%s%N)"',
     'case "$event" in',
     'bound|renew|BOUND|RENEW|REBIND|REBOOT)',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: shell, not a template
@@ -65,6 +66,8 @@ function writeHook(
     'deconfig|RELEASE|EXPIRE|FAIL|STOP|PREINIT)',
     '  ip addr flush dev "$interface";;',
     'esac',
+    // Last: who reads the line finds the address set.
+    `echo "$line" >>${journal}`,
     exitCode === '' ? 'exit 0' : exitCode,
   ];
   rmSync(journal, { force: true });
