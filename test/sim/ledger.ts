@@ -28,6 +28,8 @@ export class Account {
   downUs = Number.POSITIVE_INFINITY;
   /** It entered it long out of touch, or without all leases: its own share waits, too. */
   downBlind = false;
+  /** It entered it with a store that was exchanged, before its partner gave it what it knows. */
+  downUnmet = false;
   /** The state to which STARTUP leads back, as memory has it and as the disk has it. */
   saved: SavedState = 'recover';
   savedOnDisk: SavedState = 'recover';
@@ -123,6 +125,7 @@ export class Ledger implements Checker {
     if (after === undefined) return;
     const account = this.of(process.node);
     if (after === 'normal') this.everNormal = true;
+    const unmet = account.replacedUs > Number.NEGATIVE_INFINITY;
     if (OPERATING.has(after)) account.replacedUs = Number.NEGATIVE_INFINITY;
     const saved = savedFrom(after);
     const left = before === undefined ? null : savedFrom(before);
@@ -130,6 +133,7 @@ export class Ledger implements Checker {
     if (after === 'partner-down') {
       if (before === 'startup' && account.downUs < Number.POSITIVE_INFINITY) return;
       account.downUs = this.world.scheduler.now;
+      account.downUnmet = unmet;
       account.downBlind = this.isBlind(process) || (before !== undefined && RECOVERING.has(before));
     } else if (saved !== null) account.downUs = Number.POSITIVE_INFINITY;
   }

@@ -4,6 +4,7 @@ import type { ClockMark } from '../../src/engine/clock.js';
 import type { Effect, Write } from '../../src/engine/effect.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { Input } from '../../src/engine/input.js';
+import type { Setting } from './config.js';
 import type { Image } from './disk.js';
 import type { Process } from './node.js';
 import { nakTo, typeOf } from './packets.js';
@@ -14,6 +15,8 @@ export interface Mutation {
   readonly caughtBy: readonly string[];
   /** A seed by which it is found; the next ones are tried after it. */
   readonly seed?: number;
+  /** The servers it is put into, where the kind of the mutant does not say so. */
+  readonly setting?: Setting;
   /** Bend a new engine before it loads. */
   readonly engine?: (engine: Engine) => void;
   /** Bend what goes into the engine, or what comes out. */

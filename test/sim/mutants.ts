@@ -132,7 +132,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'keep no offer back',
-    seed: 1,
+    seed: 18,
     caughtBy: ['recount', 'served'],
     engine: (engine) =>
       everyScope(engine, ({ pools }) => {
@@ -147,7 +147,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'start by the wall clock',
-    seed: 12,
+    seed: 33,
     caughtBy: ['promise', 'offer', 'durable', 'silent', 'no-nak'],
     mark: () => null,
   },
@@ -166,6 +166,8 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'refuse what it does not know',
+    seed: 1,
+    setting: 'two-apart',
     caughtBy: ['no-nak', 'silent'],
     effects: (engine, input, effects) => {
       if (!isMessage(input, MessageType.REQUEST) || effects.length > 0 || engine.paused) return effects;
@@ -183,13 +185,14 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'believe a RELEASE of anybody',
-    seed: 3,
+    seed: 20,
     caughtBy: ['promise', 'offer'],
     input: (engine, input) =>
       isMessage(input, MessageType.RELEASE) ? asTheHolder(engine, input, ciaddrOf(input.bytes)) : input,
   },
   {
     name: 'believe a DECLINE of anybody',
+    seed: 20,
     caughtBy: ['promise', 'offer', 'no-nak'],
     input: (engine, input) =>
       isMessage(input, MessageType.DECLINE) ? asTheHolder(engine, input, requestedOf(input.bytes)) : input,

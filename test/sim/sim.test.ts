@@ -93,14 +93,14 @@ t.test('one seed, one trace', async (t) => {
     const [first, second] = [runSeed({ seed }), runSeed({ seed, telling: true })];
     t.equal(second.hash, first.hash, `seed ${seed}, told or not`);
     t.equal(second.steps, first.steps);
-    t.ok(second.lines.length > 1000, 'it has a story');
+    t.ok(second.lines.length > 100, `it has a story of ${second.lines.length} lines`);
   }
   t.not(runSeed({ seed: 2 }).hash, runSeed({ seed: 3 }).hash);
 });
 
 t.test('every mutant is found by a checker that is meant to', async (t) => {
   const all = [
-    ...MUTANTS.map((mutation) => ({ mutation, setting: 'one' as const })),
+    ...MUTANTS.map((mutation) => ({ mutation, setting: mutation.setting ?? ('one' as const) })),
     ...PAIR_MUTANTS.map((mutation) => ({ mutation, setting: 'pair' as const })),
   ];
   t.ok(all.length >= 40, `${all.length} mutants`);
