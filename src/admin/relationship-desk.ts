@@ -2,6 +2,7 @@
 // relationship is made"). The shell carries it out: with the engine here, and with the partner over a management
 // connection (failover.md §5 "Management"). Shapes only.
 
+import type { CheckCode } from '../config/check-codes.js';
 import type { CommandResult } from '../engine/command.js';
 
 /** `failover add`. Absent keys take the defaults of product.md. Percents and role are this server's own view. */
@@ -23,24 +24,6 @@ export interface RelationshipOrder {
 
 /** `failover set`: what is absent stays. */
 export type RelationshipChange = Omit<Partial<RelationshipOrder>, 'name' | 'scopes'>;
-
-export type CheckCode =
-  | 'partner-name-unresolved'
-  | 'partner-address-invalid'
-  | 'ipv6-not-supported'
-  | 'partner-unreachable'
-  | 'partner-not-running'
-  | 'partner-version-unsupported'
-  | 'permission-denied'
-  | 'too-many-relationships'
-  | 'clock-skew'
-  | 'scope-exists-on-partner'
-  | 'scope-not-found'
-  | 'scope-already-in-relationship'
-  | 'relationship-exists'
-  | 'relationship-name-invalid'
-  | 'scope-required'
-  | 'secret-required';
 
 export interface Check {
   readonly code: CheckCode;

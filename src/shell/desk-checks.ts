@@ -6,7 +6,8 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import type { Check, CheckCode, CheckReport } from '../admin/relationship-desk.js';
+import type { Check, CheckReport } from '../admin/relationship-desk.js';
+import { CHECK_CODES, type CheckCode } from '../config/check-codes.js';
 import type { Engine } from '../engine/engine.js';
 import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
 import { parseAddress } from '../wire/address.js';
@@ -51,24 +52,6 @@ interface Facts {
 }
 
 const DEFAULT_PORT = 647;
-const ORDER: readonly CheckCode[] = [
-  'partner-name-unresolved',
-  'partner-address-invalid',
-  'ipv6-not-supported',
-  'partner-unreachable',
-  'partner-not-running',
-  'partner-version-unsupported',
-  'permission-denied',
-  'too-many-relationships',
-  'clock-skew',
-  'scope-exists-on-partner',
-  'scope-not-found',
-  'scope-already-in-relationship',
-  'relationship-exists',
-  'relationship-name-invalid',
-  'scope-required',
-  'secret-required',
-];
 
 export async function runChecks(room: CheckRoom, order: CheckOrder): Promise<Checked> {
   const checks = new Checks(room, order);
@@ -118,7 +101,7 @@ class Checks {
   }
 
   outcome(): Checked {
-    const all = ORDER.map((code) => this.found.get(code) ?? notRun(code));
+    const all = CHECK_CODES.map((code) => this.found.get(code) ?? notRun(code));
     const checks = all.filter(({ code, result }) => isShown(code, result, this.order));
     const ok = checks.every(({ result }) => result === 'passed');
     const port = this.room.listen?.port ?? DEFAULT_PORT;
@@ -279,7 +262,7 @@ class Checks {
     const { refusal, text } = reply;
     if (refusal !== '') {
       this.put('partner-unreachable', true, `${where} takes connections`);
-      const code = ORDER.find((one) => one === refusal) ?? 'permission-denied';
+      const code = CHECK_CODES.find((one) => one === refusal) ?? 'permission-denied';
       this.put(code, false, text, where);
       return;
     }
