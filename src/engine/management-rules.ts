@@ -96,6 +96,14 @@ function shareObjection(engine: Engine, scope: ScopeSettings): Objection | null 
   };
 }
 
+/** The first fault that the scope has among the settings of this server. */
+function faultObjection(engine: Engine, scope: ScopeSettings): Objection | null {
+  const [fault] = checkScope(scope, engine.index.settings.server);
+  if (!fault) return null;
+  const message = `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`;
+  return { code: 'invalid', message };
+}
+
 function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Objection | null {
   const overlapping = overlappingScopes(
     engine,
@@ -107,14 +115,9 @@ function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Obje
       message: `the partner has scopes of these addresses: ${overlapping.join(', ')}`,
     };
   }
-  const { server } = engine.index.settings;
   for (const scope of scopes) {
-    const [fault] = checkScope(scope, server);
-    if (fault)
-      return {
-        code: 'invalid',
-        message: `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`,
-      };
+    const objection = faultObjection(engine, scope);
+    if (objection) return objection;
   }
   return null;
 }
@@ -124,7 +127,6 @@ function replicationObjection(
   { name, record }: Relationship,
   scopes: readonly ScopeSettings[],
 ): Objection | null {
-  const { server } = engine.index.settings;
   for (const scope of scopes) {
     const scopeId = scopeIdOf(scope);
     const own = engine.index.settings.scopes.get(scopeId)?.settings;
@@ -132,12 +134,8 @@ function replicationObjection(
       const message = `relationship ${name} has no scope ${scope.subnet} on the partner`;
       return { code: 'scope-not-in-relationship', message };
     }
-    const [fault] = checkScope(scope, server);
-    if (fault)
-      return {
-        code: 'invalid',
-        message: `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`,
-      };
+    const objection = faultObjection(engine, scope);
+    if (objection) return objection;
   }
   return null;
 }
