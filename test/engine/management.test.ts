@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Command } from '../../src/engine/command.js';
+import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
 import type { Change, SharedTerms } from '../../src/failover/management.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
@@ -13,17 +14,6 @@ import { ip, scope } from './world.js';
 t.setTimeout(120_000);
 
 const ID = 'c0'.repeat(16);
-const TERMS: SharedTerms = {
-  mode: 'loadBalance',
-  loadBalancePercent: 50,
-  standbyRole: null,
-  reservePercent: 5,
-  mcltSeconds: 3_600,
-  autoStateTransition: false,
-  stateSwitchIntervalSeconds: 3_600,
-  eager: true,
-  authenticated: true,
-};
 const SECOND = scope({ subnet: '10.78.0.0/24', ranges: ['10.78.0.10-10.78.0.99'] });
 const SECOND_ID = '10.78.0.0';
 
@@ -45,7 +35,7 @@ function make(pair: Pair, terms: Partial<SharedTerms> = {}): Command {
     .map(({ scopeId: _, relationship: __, revision: ___, ...rest }) => rest);
   return proposal(pair, pair.a, {
     kind: 'make',
-    terms: { ...TERMS, ...terms },
+    terms: { ...TERM_DEFAULTS, ...terms },
     timers: TIMER_DEFAULTS,
     scopes,
   });
@@ -101,7 +91,7 @@ t.test(
 t.test('terms change on both at once; the pools follow', async (t) => {
   const pair = made();
   const set = (from: Server, terms: Partial<SharedTerms>) =>
-    order(pair, from, proposal(pair, from, { kind: 'set', terms: { ...TERMS, ...terms } }));
+    order(pair, from, proposal(pair, from, { kind: 'set', terms: { ...TERM_DEFAULTS, ...terms } }));
   t.match(set(pair.a, { loadBalancePercent: 80 }), { ok: true });
   pair.pass(2_000);
   t.equal(pair.b.view.loadBalancePercent, 20);
@@ -232,7 +222,10 @@ t.test('what is refused changes nothing on either', async (t) => {
   t.same(pair.a.view.scopeId, pair.b.view.scopeId);
   pair.kill(pair.b);
   t.equal(
-    refusal(pair.a, proposal(pair, pair.a, { kind: 'set', terms: { ...TERMS, loadBalancePercent: 10 } })),
+    refusal(
+      pair.a,
+      proposal(pair, pair.a, { kind: 'set', terms: { ...TERM_DEFAULTS, loadBalancePercent: 10 } }),
+    ),
     'done',
   );
   pair.pass(6_000);
@@ -382,7 +375,7 @@ const STORIES: readonly Story[] = [
       server: pair.b,
       command: proposal(pair, pair.b, {
         kind: 'set',
-        terms: { ...TERMS, loadBalancePercent: 70, mcltSeconds: 600 },
+        terms: { ...TERM_DEFAULTS, loadBalancePercent: 70, mcltSeconds: 600 },
       }),
     }),
     isDone: (server) => server.view.maxClientLeadTime === 600,
