@@ -25,7 +25,8 @@ import { Partnership } from './partnership.js';
 import { PendingCommands } from './pending.js';
 import { openProber, type Prober } from './probe.js';
 import { openRecorder, type Recorder } from './recorder.js';
-import { rehearseFirst, rehearseInGaps } from './rehearsals.js';
+import { rehearse } from './rehearsal.js';
+import { rehearsePair } from './rehearsal-pair.js';
 import { type ApplyOptions, SettingsFile } from './settings-file.js';
 import { type Store, StoreError } from './store.js';
 import { readTokenFile } from './token-file.js';
@@ -129,7 +130,7 @@ export class TandemDaemon {
       daemon.readSecrets(options.config, 'start');
       daemon.load();
       await daemon.applyFile();
-      await rehearseFirst(daemon.engine.partners.all.length);
+      await (daemon.engine.partners.all.length > 0 ? rehearsePair() : rehearse());
       daemon.openNetwork();
       await daemon.openPartnerPort();
       await daemon.openAdmin();
@@ -331,8 +332,6 @@ export class TandemDaemon {
       trimBefore: () => this.clock.now() - this.options.config.journalRetention * 1000,
       onFailure: (error) => this.fatal(error),
     });
-    const received = () => this.sockets?.stats().received ?? 0;
-    void rehearseInGaps(this.engine.partners.all.length, received, () => this.stopping !== undefined);
   }
 
   private announce(event: Parameters<Log['event']>[0]): void {

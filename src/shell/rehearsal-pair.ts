@@ -95,7 +95,6 @@ class Actor {
 
 /** Resolves with the exchanges that were made, when a limit is reached. Never rejects. */
 export async function rehearsePair(limits: RehearsalLimits = LIMITS): Promise<number> {
-  const { atOnce = AT_ONCE, breathe = nextTurn } = limits;
   const until = performance.now() + limits.milliseconds;
   let bound = 0;
   let asked = 0;
@@ -116,12 +115,12 @@ export async function rehearsePair(limits: RehearsalLimits = LIMITS): Promise<nu
     }
   };
   for (let client = 0; client < limits.exchanges && performance.now() < until; ) {
-    for (let i = 0; i < atOnce; i++) hear(request(client++, MessageType.DISCOVER, []));
+    for (let i = 0; i < AT_ONCE; i++) hear(request(client++, MessageType.DISCOVER, []));
     const taken = offers;
     offers = [];
     asked += taken.length;
     for (const offer of taken) hear(answerTo(offer));
-    if (!(await breathe())) break;
+    await nextTurn();
   }
   for (let turn = 0; turn < LAST_TURNS && bound < asked; turn++) await nextTurn();
   for (const { loop } of actors) loop.stop();

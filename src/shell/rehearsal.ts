@@ -12,13 +12,11 @@ import type { Store } from './store.js';
 export interface RehearsalLimits {
   readonly exchanges: number;
   readonly milliseconds: number;
-  readonly atOnce?: number; // clients that speak in one turn of the event loop
-  /** Waited for after each turn; false: enough. */
-  readonly breathe?: () => Promise<boolean>;
 }
 
 /** Without it 1 to 2 % of the first 20,000 exchanges at 4,000 a second were lost, with it none (test/bench). */
 const LIMITS: RehearsalLimits = { exchanges: 3000, milliseconds: 600 };
+/** Clients that speak in one turn of the event loop. */
 export const AT_ONCE = 16;
 
 export const SCOPE: ScopeSettings = {
@@ -58,7 +56,6 @@ export function isOffer(reply: Uint8Array): boolean {
 
 /** Resolves with the exchanges that were made, when either limit is reached. Never rejects. */
 export async function rehearse(limits: RehearsalLimits = LIMITS): Promise<number> {
-  const { atOnce = AT_ONCE, breathe = nextTurn } = limits;
   const engine = rehearsingEngine('rehearsal', '0');
   const until = performance.now() + limits.milliseconds;
   let bound = 0;
@@ -76,18 +73,18 @@ export async function rehearse(limits: RehearsalLimits = LIMITS): Promise<number
     loop.feed({ kind: 'datagram', interface: 'eth0', bytes, from: SERVER + 1, fromPort: 67 });
   loop.feed({ kind: 'interfaces', interfaces: [rehearsingInterface(SERVER)] });
   for (let client = 0; client < limits.exchanges && performance.now() < until; ) {
-    for (let i = 0; i < atOnce; i++) hear(request(client++, MessageType.DISCOVER, []));
+    for (let i = 0; i < AT_ONCE; i++) hear(request(client++, MessageType.DISCOVER, []));
     const taken = offers;
     offers = [];
     for (const offer of taken) hear(answerTo(offer));
-    if (!(await breathe())) break;
+    await nextTurn();
   }
   loop.stop();
   return bound;
 }
 
-export function nextTurn(): Promise<boolean> {
-  return new Promise((resolve) => setImmediate(() => resolve(true)));
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** An engine that has its scope. `digit` tells it from its partner. */
