@@ -2,7 +2,15 @@
 // nothing more. Default timers on all sides; 20 new clients a second; the first server is the one that goes.
 
 import { median, type Say } from './measure.js';
-import { type PairBench, sleep, Watched, wallClock, withPair, withPairBench } from './pair-measure.js';
+import {
+  isWanted,
+  type PairBench,
+  sleep,
+  Watched,
+  wallClock,
+  withPair,
+  withPairBench,
+} from './pair-measure.js';
 import { ISC_PAIR, keaPair } from './pair-peers.js';
 import { type PairKind, tandemPair } from './pair-servers.js';
 import type { ClientLine } from './patient-clients.js';
@@ -91,7 +99,7 @@ export async function measureBlackout(
   say: Say,
 ): Promise<readonly BlackoutFigures[]> {
   const figures: BlackoutFigures[] = [];
-  for (const kind of KINDS.filter(({ name }) => name.startsWith(only))) {
+  for (const kind of KINDS.filter(({ name }) => isWanted(name, only))) {
     for (const how of ['kill', 'cut'] as const) {
       const runs: BlackoutFigures[] = [];
       for (let repeat = 0; repeat < repeats; repeat += 1) {

@@ -158,6 +158,11 @@ export class Watched {
   }
 }
 
+/** Does the name begin with one of the words of `--of`, which commas part? */
+export function isWanted(name: string, only: string): boolean {
+  return only.split(',').some((word) => name.startsWith(word));
+}
+
 export function wallClock(): number {
   return performance.timeOrigin + performance.now();
 }

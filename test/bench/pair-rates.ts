@@ -4,6 +4,7 @@
 import { median, rounded, type Say } from './measure.js';
 import {
   drivePair,
+  isWanted,
   MAX_CLIENTS,
   PAIR_PLAN,
   type PairBench,
@@ -55,7 +56,7 @@ export async function measurePairs(
   only: string,
   say: Say,
 ): Promise<readonly PairRateFigures[]> {
-  const orders = KINDS.filter(({ kind }) => kind.name.startsWith(only));
+  const orders = KINDS.filter(({ kind }) => isWanted(kind.name, only));
   const climbs = new Map<KindOrder, Climb[]>(orders.map((order) => [order, []]));
   // In turn, so that what else the machine does meets all alike.
   for (let repeat = 0; repeat < settings.repeats; repeat += 1) {
@@ -193,7 +194,7 @@ export async function measureEager(
     [keaPair('load-balance'), EAGER_RATE],
     [ISC_PAIR, EAGER_RATE],
   ] as const;
-  for (const [kind, rate] of plan.filter(([one]) => one.name.startsWith(only))) {
+  for (const [kind, rate] of plan.filter(([one]) => isWanted(one.name, only))) {
     await withPairBench(async (bench) => {
       const runs: WatchedFigures[] = [];
       for (let repeat = 0; repeat < settings.repeats; repeat += 1) {

@@ -6,6 +6,7 @@ import { until } from '../net/namespace.js';
 import { median, type Say } from './measure.js';
 import {
   drivePair,
+  isWanted,
   type PairBench,
   sleep,
   Watched,
@@ -112,7 +113,7 @@ export async function measureResync(
   say: Say,
 ): Promise<readonly ResyncFigures[]> {
   const figures: ResyncFigures[] = [];
-  for (const order of KINDS.filter(({ kind }) => kind.name.startsWith(only))) {
+  for (const order of KINDS.filter(({ kind }) => isWanted(kind.name, only))) {
     const runs: ResyncFigures[] = [];
     for (let repeat = 0; repeat < repeats; repeat += 1) {
       const run = await withPairBench((bench) => loseStore(bench, order, leases, repeat + 1));

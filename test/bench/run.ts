@@ -1,8 +1,9 @@
 // `npm run bench`: figures of this checkout beside those of Kea and ISC dhcpd, from the same run on the same
 // machine, as tables on stdout and as JSON in results/. Needs root: everything happens in network namespaces.
 //
-//   npm run bench -- [--quick] [--only rates|latency|size|pair|eager|resync|blackout|profile|pair-profile]
+//   npm run bench -- [--quick] [--only PART] [--of KIND,KIND]
 //
+// PART: rates, latency, size, pair, eager, resync, blackout, profile, pair-profile; KIND: how a name in its table begins.
 // The load generator shares the machine with the server. Above some 10,000 exchanges a second it is the limit on
 // two cores, and then CPU a DORA is the figure to compare, not the rate. `--only profile` and `pair-profile` tell where
 // Tandem's CPU goes; they are not part of a full run, which takes some hours.
