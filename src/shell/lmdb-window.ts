@@ -7,8 +7,8 @@
  */
 const MAX_WINDOW_MS = 4;
 /** Below this many commits a second there is no pause; from FULL on the whole of it. */
-const IDLE_RATE = 1500;
-const FULL_RATE = 6000;
+const IDLE_RATE = 1000;
+const FULL_RATE = 2500;
 /** How fast the measured rate forgets, ms. */
 const MEMORY_MS = 30;
 
