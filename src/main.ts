@@ -13,6 +13,7 @@ import { lab } from './shell/lab/lab.js';
 import { replay } from './shell/replay.js';
 import { restore } from './shell/restore.js';
 import { serve } from './shell/serve.js';
+import { uninstallService } from './shell/uninstall.js';
 
 const PACKAGE = new URL('../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { readonly version: string };
@@ -42,4 +43,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
     restore({ file, config, confirm, print: (text) => terminal.write(text) }),
   installService: ({ dryRun, root }, { json, terminal }) =>
     installService({ dryRun, root, json, print: (text) => terminal.write(text) }),
+  uninstallService: ({ purge, dryRun, root }, { json, terminal, confirm }) =>
+    uninstallService({ purge, dryRun, root, json, confirm, print: (text) => terminal.write(text) }),
 });

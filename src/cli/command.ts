@@ -87,6 +87,10 @@ export interface LocalCommands {
     options: { readonly dryRun: boolean; readonly root: string | undefined },
     call: LocalCall,
   ): Promise<number>;
+  uninstallService(
+    options: { readonly purge: boolean; readonly dryRun: boolean; readonly root: string | undefined },
+    call: LocalCall,
+  ): Promise<number>;
 }
 
 /** Wrong use of the command line: exit 2. The message is a sentence without a full stop. */

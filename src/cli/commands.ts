@@ -361,6 +361,28 @@ export const COMMANDS: readonly CommandRow[] = [
     run: (call) =>
       call.local.installService({ dryRun: call.flags.on('dry-run'), root: call.flags.text('root') }, call),
   },
+  {
+    words: ['uninstall-service'],
+    args: [],
+    flags: [
+      { name: 'purge', value: null, doc: 'also delete leases, settings, secrets and the user' },
+      { name: 'dry-run', value: null, doc: 'print what would be done and do nothing' },
+      { name: 'root', value: 'DIR', doc: 'remove the files below DIR instead of /' },
+      YES,
+    ],
+    doc: 'End the service and take away what install-service put in place',
+    detail:
+      'Says each step. Leases and settings are kept without --purge, so that installing again goes on where it ended.',
+    run: (call) =>
+      call.local.uninstallService(
+        {
+          purge: call.flags.on('purge'),
+          dryRun: call.flags.on('dry-run'),
+          root: call.flags.text('root'),
+        },
+        call,
+      ),
+  },
 ];
 
 export const LATER: readonly LaterRow[] = [

@@ -1,7 +1,6 @@
 // `tandem install-service`: puts the systemd unit, its user, a first config file and the manual page in place. A list
-// of steps, each said before it is done; run again it changes only what differs. It starts and enables nothing.
+// of steps, each said; run again it changes only what differs. It starts and enables nothing.
 
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -15,56 +14,32 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import {
+  call,
+  carryOut,
+  findId,
+  PLACES,
+  refuseUnprivileged,
+  type ServiceOptions,
+  type Step,
+  systemdRuns,
+  USER,
+} from './service-steps.js';
 
 const PACKAGE = fileURLToPath(new URL('../../../', import.meta.url));
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 /** What the unit's sandbox hides from the service (ProtectHome, PrivateTmp): nothing that it runs may be there. */
 const HIDDEN = ['/home', '/root', '/run/user', '/tmp', '/var/tmp'];
-const USER = 'tandem';
-
-export interface InstallOptions {
-  readonly dryRun: boolean;
-  /** Install below this directory instead of `/`, as for a package; no command of the running system is called. */
-  readonly root: string | undefined;
-  readonly json: boolean;
-  print(text: string): Promise<void>;
-}
-
-/** One thing that is put in place. */
-interface Step {
-  readonly path: string;
-  readonly what: string;
-  /** False: it is as it should be. */
-  readonly needed: boolean;
-  readonly run: () => void;
-}
 
 /** Resolves with the exit code; rejects with an Error whose message is for the operator. */
-export async function installService(options: InstallOptions): Promise<number> {
-  const root = options.root ?? '/';
-  if (!options.dryRun && options.root === undefined && process.getuid?.() !== 0) {
-    throw new Error(
-      'installing the service writes to /etc and makes a user: run it as root, or with --dry-run to see what it would do',
-    );
-  }
+export async function installService(options: ServiceOptions): Promise<number> {
+  const { root = '/' } = options;
+  refuseUnprivileged(options, 'installing the service writes to /etc and makes a user');
   if (options.root === undefined) refuseHidden();
-  const done: { path: string; what: string; done: boolean }[] = [];
-  for (const step of steps(root, options.root === undefined)) {
-    const { path, what } = step;
-    const needed = step.needed;
-    done.push({ path, what, done: needed && !options.dryRun });
-    if (!options.json)
-      await options.print(`${needed ? word(options.dryRun) : 'as it is  '}  ${path}  ${what}\n`);
-    if (needed && !options.dryRun) step.run();
-  }
-  if (options.json)
-    await options.print(`${JSON.stringify({ dryRun: options.dryRun, steps: done }, null, 2)}\n`);
-  else await options.print(NEXT);
+  await carryOut(steps(root, options.root === undefined), options, NEXT);
   return 0;
 }
-
-const word = (dryRun: boolean) => (dryRun ? 'would do  ' : 'done      ');
 
 const NEXT = `
 Nothing was started. Next:
@@ -109,14 +84,14 @@ function unit(live: boolean): string {
 
 function steps(root: string, live: boolean): readonly Step[] {
   const at = (path: string) => join(root, path);
-  const settings = at('/etc/tandem');
+  const settings = at(PLACES.settings);
   const config = join(settings, 'tandem.yaml');
   const closed = (path: string, mode: number) => {
     chmodSync(path, mode);
     if (live) chownSync(path, 0, groupId());
   };
   return [
-    file(at('/etc/sysusers.d/tandem.conf'), 'the user of the service', shipped('systemd/tandem.sysusers')),
+    file(at(PLACES.users), 'the user of the service', shipped('systemd/tandem.sysusers')),
     ...(live ? [makeUser()] : []),
     {
       path: settings,
@@ -136,8 +111,8 @@ function steps(root: string, live: boolean): readonly Step[] {
         closed(config, 0o640);
       },
     },
-    file(at('/etc/systemd/system/tandem.service'), 'the unit', unit(live)),
-    file(at('/usr/local/share/man/man1/tandem.1'), 'the manual page', shipped('systemd/tandem.1')),
+    file(at(PLACES.unit), 'the unit', unit(live)),
+    file(at(PLACES.manual), 'the manual page', shipped('systemd/tandem.1')),
     ...(live ? [reloadUnits()] : []),
   ];
 }
@@ -168,15 +143,9 @@ function reloadUnits(): Step {
   return {
     path: 'systemctl daemon-reload',
     what: 'systemd reads the unit',
-    needed: existsSync('/run/systemd/system'),
+    needed: systemdRuns(),
     run: () => call('systemctl', ['daemon-reload']),
   };
-}
-
-function call(command: string, args: readonly string[]): void {
-  const result = spawnSync(command, args, { encoding: 'utf8' });
-  if (result.status === 0) return;
-  throw new Error(`${command} failed: ${(result.error?.message ?? result.stderr).trim()}`);
 }
 
 function groupId(): number {
@@ -184,11 +153,4 @@ function groupId(): number {
   if (id === undefined)
     throw new Error(`there is no group ${USER}, although systemd-sysusers was to make it`);
   return id;
-}
-
-/** Number of our user or group; undefined when there is none. */
-function findId(database: 'passwd' | 'group'): number | undefined {
-  const line = spawnSync('getent', [database, USER], { encoding: 'utf8' }).stdout ?? '';
-  const id = line.split(':')[2];
-  return id === undefined ? undefined : Number(id);
 }

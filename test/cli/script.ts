@@ -103,6 +103,7 @@ export const LOCAL: LocalCommands = {
   lab: (options, call) => say(call, 'lab', options),
   replay: (options, call) => say(call, 'replay', options),
   installService: (options, call) => say(call, 'install-service', options),
+  uninstallService: (options, call) => say(call, 'uninstall-service', options),
   restore: async (options, call) => {
     if (!(await call.confirm('There is a store already. Replace it?'))) return 1;
     return say(call, 'restore', options);

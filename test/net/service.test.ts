@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -15,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { findTool } from '../setup/debian.js';
 import { startUdhcpc } from './clients.js';
 import { type Host, type Lab, labUnavailable, type Running, textIn, until, withLab } from './namespace.js';
@@ -26,7 +27,7 @@ const MAIN = join(BUILD, 'src/main.js');
 const UNIT = join(CHECKOUT, 'systemd/tandem.service');
 const needsAnalyze = findTool('systemd-analyze') === undefined ? 'needs systemd-analyze' : false;
 
-t.setTimeout(120_000);
+t.setTimeout(290_000);
 
 function analyze(...args: readonly string[]): { status: number | null; output: string } {
   const result = spawnSync('systemd-analyze', ['--no-pager', ...args], { encoding: 'utf8' });
@@ -81,6 +82,66 @@ t.test(
   },
 );
 
+t.test('uninstall-service below a directory: what it says, takes away and keeps', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'tandem-uninstall-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  const tandem = (...words: readonly string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...words, '--root', root], {
+      encoding: 'utf8',
+    });
+    return { status, said: stdout.replaceAll(root, ''), complained: stderr.replaceAll(root, '') };
+  };
+  const files = () => {
+    const entries = readdirSync(root, { recursive: true, encoding: 'utf8', withFileTypes: true });
+    const left = entries.filter((entry) => entry.isFile());
+    return left.map((entry) => join(entry.parentPath, entry.name).slice(root.length)).sort();
+  };
+  tandem('install-service');
+  const dropIn = '/etc/systemd/system/tandem.service.d/override.conf';
+  const leases = '/var/lib/tandem/data.mdb';
+  for (const mine of [dropIn, leases]) {
+    mkdirSync(join(root, dirname(mine)), { recursive: true });
+    writeFileSync(join(root, mine), 'mine');
+  }
+  const all = files();
+  t.equal(all.length, 6);
+
+  t.match(tandem('uninstall-service', '--dry-run', '--purge'), {
+    status: 0,
+    said: /^would do {4}\/etc\/systemd\/system\/tandem\.service {2}the unit\n/,
+  });
+  t.same(files(), all, 'a dry run takes nothing, and asks nothing');
+
+  const kept = tandem('uninstall-service');
+  t.equal(kept.status, 0, kept.complained);
+  t.equal(kept.said.match(/^done /gm)?.length, 2);
+  t.equal(kept.said.match(/^kept .*; --purge removes it$/gm)?.length, 4);
+  t.same(files(), [
+    '/etc/systemd/system/tandem.service.d/override.conf',
+    '/etc/sysusers.d/tandem.conf',
+    '/etc/tandem/tandem.yaml',
+    '/var/lib/tandem/data.mdb',
+  ]);
+  tandem('install-service');
+  t.same(files(), all, 'installing again goes on with what was kept');
+
+  const unsure = tandem('uninstall-service', '--purge');
+  t.match(unsure, {
+    status: 1,
+    said: '',
+    complained: /Delete \/var\/lib\/tandem and \/etc\/tandem, with every lease, .* say --yes/,
+  });
+  t.same(files(), all);
+  const purged = tandem('uninstall-service', '--purge', '--yes');
+  t.equal(purged.status, 0, purged.complained);
+  t.same(files(), [], 'nothing is left');
+  const again = JSON.parse(tandem('uninstall-service', '--purge', '--json').said);
+  t.notOk(
+    again.steps.some((step: { done: boolean }) => step.done),
+    'and nothing left to do',
+  );
+});
+
 t.test('the unit is sound, and as exposed as the manual says', { skip: needsAnalyze }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-unit-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
@@ -126,13 +187,13 @@ class Machine {
       BUILD,
       process.execPath,
     ]);
-    const init = await until('a process 1', 10_000, () => {
+    const init = await until('a process 1', 60_000, () => {
       if (!outer.alive) throw new Error(outer.output);
       const [child = ''] = textIn(`/proc/${outer.pid}/task/${outer.pid}/children`).split(' ');
       return textIn(`/proc/${child}/comm`) === 'systemd\n' && child;
     });
     const machine = new Machine(host, outer, init, root);
-    await until('systemd to be up', 20_000, () =>
+    await until('systemd to be up', 60_000, () =>
       /^running|^degraded/.test(machine.run('systemctl is-system-running')),
     );
     return machine;
@@ -163,13 +224,37 @@ class Machine {
     await this.outer.stop('SIGKILL');
     const tree = /^\S+ (\S+) cgroup2 /m.exec(textIn('/proc/mounts'))?.[1] ?? '';
     const group = join(tree, `tandem-test-${this.outer.pid}`);
-    await until('its control groups to be empty', 10_000, () => removeGroups(group));
+    await until('its control groups to be empty', 60_000, () => removeGroups(group));
   }
 }
 
 const bootable =
   labUnavailable('udhcpc', 'unshare', 'nsenter', 'systemd-sysusers') ||
   (textIn('/proc/mounts').includes(' cgroup2 rw') ? false : 'needs a cgroup2 that can be written');
+
+/** From a service that runs to a machine that never had one, with a step back on the way. */
+function checkRemoval(t: Test, machine: Machine): void {
+  const must = (line: string): string => {
+    const { status, said } = machine.tell(line);
+    t.equal(status, 0, `${line}\n${said}`);
+    return said;
+  };
+  must('systemctl enable --now tandem');
+  const leases = must('tandem lease list');
+  t.match(must('tandem uninstall-service'), /^kept .* tandem {2}system user and group; --purge removes/m);
+  t.equal(machine.show('LoadState'), 'not-found');
+  t.equal(machine.show('ActiveState'), 'inactive', 'the service has ended');
+  t.match(machine.log, /server-stopping(?![\s\S]*server-started)/, 'in order');
+  must('tandem install-service && systemctl start tandem');
+  t.equal(must('tandem lease list'), leases, 'installed again it has its leases');
+
+  t.notOk(/^failed/m.test(must('tandem uninstall-service --purge --yes')));
+  const left = 'ls -d /etc/tandem /var/lib/tandem /etc/systemd/system/tandem* /etc/sysusers.d/tandem.conf';
+  t.notMatch(machine.run(`${left} 2>/dev/null`), /./, 'nothing is left');
+  t.notMatch(machine.run('getent passwd tandem; getent group tandem'), /./, 'the user neither');
+  t.notMatch(machine.run('systemctl list-units --all --no-legend "tandem*"'), /./);
+  t.notMatch(must('tandem uninstall-service'), /^done/m, 'and there is nothing left to do');
+}
 
 t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
   await withLab(async (lab) => {
@@ -204,32 +289,32 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
       t.match(status, /^Seccomp:\t2$/m, 'its system calls are filtered');
 
       const udhcpc = startUdhcpc(lab, client, 'eth0');
-      const { address } = await udhcpc.told(['bound'], 15_000);
+      const { address } = await udhcpc.told(['bound'], 60_000);
       t.match(address, /^10\.77\.0\.1\d\d$/, 'a client without an address is probed for and served');
       t.match(machine.run('tandem status'), /No alarms/);
 
       machine.run("sed -i 's/^scopes:/scopes:\\n  - subnet: 10.78.0.0\\/24/' /etc/tandem/tandem.yaml");
       t.equal(machine.tell('systemctl reload tandem').status, 0);
-      await until('the reload to be done', 10_000, () =>
+      await until('the reload to be done', 60_000, () =>
         /10\.78\.0\.0/.test(machine.run('tandem scope list')),
       );
 
       machine.run('kill -9 $(systemctl show --value -p MainPID tandem)');
       await until(
         'systemd to start it again',
-        20_000,
+        60_000,
         () => machine.show('NRestarts') === '1' && machine.show('ActiveState') === 'active',
       );
       t.match(machine.run('tandem lease list'), address, 'with its leases');
 
       machine.run(
-        'mkdir -p /run/systemd/system/tandem.service.d; printf "[Service]\\nWatchdogSec=2\\n" >/run/systemd/system/tandem.service.d/quick.conf; systemctl daemon-reload; systemctl restart tandem',
+        'mkdir -p /run/systemd/system/tandem.service.d; printf "[Service]\\nWatchdogSec=5\\n" >/run/systemd/system/tandem.service.d/quick.conf; systemctl daemon-reload; systemctl restart tandem',
       );
       const hung = machine.show('MainPID');
       machine.run(`kill -STOP ${hung}`);
       await until(
         'the watchdog to end a daemon that hangs',
-        30_000,
+        60_000,
         () => machine.show('ActiveState') === 'active' && machine.show('MainPID') !== hung,
       );
 
@@ -241,6 +326,7 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
         /^done {8}(?!systemctl)/m,
         'all is as it should be',
       );
+      checkRemoval(t, machine);
     } finally {
       await machine.shutDown();
     }
@@ -281,8 +367,8 @@ t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, a
         }
       }
       for (const machine of machines) {
-        await until('normal', 20_000, () => / normal +normal /.test(machine.run('tandem failover list')));
-        t.match(machine.run('tandem status'), /No alarms/);
+        await until('normal', 60_000, () => / normal +normal /.test(machine.run('tandem failover list')));
+        await until('no alarms', 60_000, () => /No alarms/.test(machine.run('tandem status')));
       }
     } finally {
       for (const machine of machines) await machine.shutDown();
@@ -319,7 +405,7 @@ t.test('a partner taken at run time, as README.md has it', { skip: bootable }, a
         t.equal(told.status, 0, told.said);
       }
       for (const machine of machines) {
-        await until('normal', 20_000, () => / normal +normal /.test(machine.run('tandem failover list')));
+        await until('normal', 60_000, () => / normal +normal /.test(machine.run('tandem failover list')));
       }
       t.match(there.run('tandem scope list'), /10\.77\.0\.0/, 'the partner has the scope');
     } finally {
