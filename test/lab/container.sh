@@ -1,10 +1,10 @@
 # Makes the root directory of one host of the namespace lab and becomes the program that runs there. Called in a mount
 # namespace of its own, so that nothing here is seen outside. The machine's /usr is there, read-only; all else is new.
-#   sh container.sh ROOT CHECKOUT BUILD NODE UID READ-ONLY CAPABILITIES AMBIENT WORKDIR MOUNTS... -- COMMAND...
+#   sh container.sh ROOT CHECKOUT BUILD NODE UID READ-ONLY CAPABILITIES WORKDIR MOUNTS... -- COMMAND...
 # A mount: bind:SOURCE:TARGET, read:SOURCE:TARGET or tmpfs:OPTIONS:TARGET.
 set -eu
-root=$1 checkout=$2 build=$3 node=$4 uid=$5 read_only=$6 capabilities=$7 ambient=$8 workdir=$9
-shift 9
+root=$1 checkout=$2 build=$3 node=$4 uid=$5 read_only=$6 capabilities=$7 workdir=$8
+shift 8
 
 mkdir -p "$root"
 mount -t tmpfs -o mode=0755 tandem-lab "$root"
@@ -17,6 +17,7 @@ for name in bin sbin lib lib32 lib64 libx32; do
 done
 mount --bind -o ro /usr usr
 for name in proc sys dev; do mount --rbind "/$name" "$name"; done
+mount -t tmpfs -o mode=1777 tandem-lab dev/shm
 for name in ld.so.cache ld.so.conf nsswitch.conf protocols services; do
   if [ -e "/etc/$name" ]; then cp "/etc/$name" etc/; fi
 done
@@ -49,13 +50,6 @@ shift
 if [ "$read_only" = yes ]; then mount -o remount,ro "$root"; fi
 
 bounds=-all
-inherited=-all
 for name in $capabilities; do bounds=$bounds,+$name; done
-if [ "$ambient" = yes ]; then
-  inherited=${bounds#-all,}
-  set -- --ambient-caps "$inherited" -- "$@"
-else
-  set -- -- "$@"
-fi
 exec chroot "$root" /usr/bin/env -i --chdir="$workdir" PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  /usr/bin/setpriv --reuid "$uid" --regid "$uid" --clear-groups --bounding-set "$bounds" --inh-caps "$inherited" "$@"
+  /usr/bin/setpriv --reuid "$uid" --regid "$uid" --clear-groups --bounding-set "$bounds" --inh-caps -all -- "$@"

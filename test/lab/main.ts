@@ -40,8 +40,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   heal: { words: 'heal', doc: 'that link', run: (lab) => said(() => lab.link('heal')) },
   skew: {
     words: 'skew SERVER OFFSET',
-    doc: 'start it anew with its clock set off: +10m, -90s; 0 puts it right',
-    run: (lab, [name = '', offset = '']) => lab.skew(name, offset).then(() => ''),
+    doc: 'set its clock off, running or not: +10m, -90s; 0 puts it right',
+    run: (lab, [name = '', offset = '']) => said(() => lab.skew(name, offset)),
   },
   load: {
     words: 'load [N]',

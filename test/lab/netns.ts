@@ -13,9 +13,11 @@ import { type Image, type Plan, readPlan, type ServicePlan } from './compose.js'
 const BUILD = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const CHECKOUT = dirname(BUILD);
 const CONTAINER = join(CHECKOUT, 'test/lab/container.sh');
-const START_MS = 30_000;
+const START_MS = 60_000;
 const PARTNERS = /\bdhcp\d$/; // services that are servers
 const LINK = 'config/lab/link.sh';
+/** Only the wall clock is faked, and at once; the boot-time clock goes on, as when somebody sets the clock. */
+const CLOCK_MANNERS = ['FAKETIME_NO_CACHE=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'DONT_FAKE_MONOTONIC=1'];
 
 /** What the servers say of themselves, as far as the lab looks. */
 interface Status {
@@ -139,29 +141,45 @@ export class NetnsLab {
     return [...bound, ...tmpfs.map(({ path, options }) => `tmpfs:${options}:${path}`)];
   }
 
-  /** Starts the command of a service as the file has it. `env` and ambient capabilities are for skewed clocks only. */
-  private run(service: ServicePlan, env: Readonly<Record<string, string>> = {}, ambient = false): Running {
+  /** Starts the command of a service as the file has it. */
+  private run(service: ServicePlan): Running {
     const image = this.imageOf(service.name);
     const root = this.lab.scratch(`root-${service.name}`);
     const isServer = service.target === 'server';
+    const clock = isServer ? this.clockOf(service.name) : undefined;
     const args = [
       root,
       CHECKOUT,
       BUILD,
-      isServer && !ambient ? this.node : process.execPath,
+      isServer ? this.node : process.execPath,
       String(image.uid),
       service.readOnly ? 'yes' : 'no',
       service.capabilities.join(' '),
-      ambient ? 'yes' : 'no',
       image.workdir,
       ...this.mounts(service, image.uid),
       `read:${this.hostsFile(service)}:/etc/hosts`,
+      ...(clock === undefined
+        ? []
+        : [`read:${clock.preload}:/etc/ld.so.preload`, `read:${clock.file}:/etc/faketimerc`]),
     ];
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-    const argv = variables.length === 0 ? service.argv : ['env', ...variables, ...service.argv];
+    const argv = clock === undefined ? service.argv : ['env', ...CLOCK_MANNERS, ...service.argv];
     const program = this.hostOf(service).start(['sh', CONTAINER, ...args, '--', ...argv]);
     this.running.set(service.name, program);
     return program;
+  }
+
+  /**
+   * The wall clock of a server: a file with how far it is off, which libfaketime reads anew for every look at the
+   * clock. Preloaded by a file, because Node with file capabilities takes no LD_PRELOAD.
+   */
+  private clockOf(name: string): { readonly file: string; readonly preload: string } | undefined {
+    const library = fakeTimeLibrary();
+    if (library === undefined) return undefined;
+    const file = join(this.lab.scratch('clocks'), name);
+    if (!existsSync(file)) writeFileSync(file, '+0s\n');
+    const preload = join(this.lab.scratch('clocks'), 'preload');
+    writeFileSync(preload, `${library}\n`);
+    return { file, preload };
   }
 
   /** Names of the others, each with its address on a network that both are on. */
@@ -185,10 +203,10 @@ export class NetnsLab {
   }
 
   /** Starts a server and waits until its health check passes. */
-  async start(name: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  async start(name: string): Promise<void> {
     const service = this.service(name);
     if (this.running.get(name)?.alive) throw new Error(`${name} is running`);
-    const program = this.run(service, env, Object.keys(env).length > 0);
+    const program = this.run(service);
     const { healthcheck } = this.imageOf(name);
     if (healthcheck.length === 0) return;
     await until(`${name} to answer`, START_MS, async () => {
@@ -215,14 +233,19 @@ export class NetnsLab {
   private get<T>(name: string, path: string): Promise<T | undefined> {
     const socketPath = `/proc/${this.pidOf(name)}/root/run/tandem/admin.sock`;
     return new Promise((resolve) => {
-      const asked = request({ socketPath, path: `/api/v1${path}`, timeout: 5_000 }, (response) => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (part: string) => {
-          body += part;
-        });
-        response.on('end', () => resolve(response.statusCode === 200 ? (JSON.parse(body) as T) : undefined));
-      });
+      const asked = request(
+        { socketPath, path: `/api/v1${path}`, timeout: 20_000, agent: false },
+        (response) => {
+          let body = '';
+          response.setEncoding('utf8');
+          response.on('data', (part: string) => {
+            body += part;
+          });
+          response.on('end', () =>
+            resolve(response.statusCode === 200 ? (JSON.parse(body) as T) : undefined),
+          );
+        },
+      );
       asked.on('timeout', () => asked.destroy());
       asked.on('error', () => resolve(undefined));
       asked.end();
@@ -307,22 +330,16 @@ export class NetnsLab {
     this.say(told.stdout.trim());
   }
 
-  /** Stops a server and starts it with its clock this far off; "0" takes that back. */
-  async skew(name: string, offset: string): Promise<void> {
-    const seconds = /^[+-]?(\d{1,7})([smhd]?)$/.exec(offset);
-    if (seconds === null) throw new Error('the offset is like +10m, -90s or 0');
-    const library = fakeTimeLibrary();
-    if (library === undefined)
+  /** Sets the wall clock of a server this far off, whether it runs or not; "0" takes that back. */
+  skew(name: string, offset: string): void {
+    if (!/^[+-]?\d{1,7}[smhd]?$/.test(offset)) throw new Error('the offset is like +10m, -90s or 0');
+    if (!this.servers.includes(name))
+      throw new Error(`there is no server ${name}; there are ${this.servers.join(', ')}`);
+    const clock = this.clockOf(name);
+    if (clock === undefined)
       throw new Error('clocks are skewed with libfaketime: apt-get install libfaketime');
-    if (this.running.get(name)?.alive) await this.stop(name, 'SIGTERM');
-    // Only the wall clock: the boot-time clock goes on as it is, as when somebody sets the clock.
-    const env = {
-      LD_PRELOAD: library,
-      FAKETIME: offset,
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-      DONT_FAKE_MONOTONIC: '1',
-    };
-    await this.start(name, Number(seconds[1]) === 0 ? {} : env);
+    writeFileSync(clock.file, `${/^[+-]/.test(offset) ? '' : '+'}${offset}\n`);
+    this.say(`${name}: clock set ${offset}`);
   }
 
   /** So many new clients at once, on the client network behind a relay that both servers hear; how many were bound. */
@@ -337,7 +354,17 @@ export class NetnsLab {
     }
     const first = this.asked + 1;
     this.asked += clients;
-    const order = { server: one, others, relay, first, last: 60_000, clients, window: 8, renewShare: 0 };
+    const order = {
+      server: one,
+      others,
+      relay,
+      first,
+      last: 60_000,
+      clients,
+      window: 8,
+      renewShare: 0,
+      tries: 80, // four a second
+    };
     const program = this.loadHost.start([
       process.execPath,
       join(BUILD, 'test/net/load-client.js'),
