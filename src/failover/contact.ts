@@ -17,6 +17,7 @@ import {
   type RejectReason,
   rejectReason,
 } from '../wire/partner-values.js';
+import { Dialling } from './dialling.js';
 import { cloneRefusal, theirsCounts, versionRefusal } from './greeting.js';
 import type { FailoverHost } from './host.js';
 import { ClockOffset } from './offset.js';
@@ -60,8 +61,6 @@ interface Newcomer {
   readonly askedAt: number; // when it came, and the old connection was asked
 }
 
-const FIRST_BACKOFF_MS = 200;
-const LONGEST_BACKOFF_MS = 5_000;
 /** While the clock is held nothing else tells that a connection is silent. */
 const HELD_TRIES = 3;
 
@@ -74,6 +73,9 @@ const PARTING: ReadonlySet<RejectReason> = new Set<RejectReason>([
   'unknown-error',
 ]);
 
+/** After these the other side is there and waits: to hear what has changed, or that it is over. */
+const DIAL_AGAIN: ReadonlySet<RejectReason> = new Set<RejectReason>(['link-renewed', 'relationship-ended']);
+
 export class Contact {
   offset = new ClockOffset();
   readonly refused: RefusedConnections;
@@ -81,9 +83,7 @@ export class Contact {
   theirClockAheadMs = 0;
   private connection: Connection | null = null;
   private newcomer: Newcomer | null = null;
-  private dialAt = 0; // 0 = not waiting to dial
-  private dialling = false;
-  private backoffMs = FIRST_BACKOFF_MS;
+  private readonly dialling: Dialling;
   private xid = 0;
   private heldTries = 0;
   /** Newest instant at which the partner was heard in this process; 0 = never. */
@@ -96,6 +96,7 @@ export class Contact {
     private readonly greeter: Greeter,
   ) {
     this.refused = new RefusedConnections(host);
+    this.dialling = new Dialling(host, () => greeter.dials);
   }
 
   /** The connection that is up, greeting done; null otherwise. */
@@ -117,7 +118,7 @@ export class Contact {
   }
 
   begin(): void {
-    this.dialAt = this.host.at;
+    this.dialling.begin();
   }
 
   nextDeadline(): number {
@@ -129,7 +130,7 @@ export class Contact {
       const sayAt = connection.hello ? connection.saidAt + contactIntervalMs : Number.POSITIVE_INFINITY;
       return Math.min(silentAt, sayAt, answeredBy);
     }
-    return this.dialAt === 0 ? Number.POSITIVE_INFINITY : this.dialAt;
+    return this.dialling.at;
   }
 
   onDeadline(): void {
@@ -140,23 +141,7 @@ export class Contact {
     } else if (newcomer && host.at >= newcomer.askedAt + receiveTimerMs) {
       this.hangUp('no-traffic', 'a new process of the partner is there, and the old one does not answer');
     } else if (connection?.hello && host.at >= connection.saidAt + contactIntervalMs) this.sayContact();
-    else if (!connection && this.dialAt !== 0 && host.at >= this.dialAt) this.dial();
-  }
-
-  private dial(): void {
-    this.dialAt = 0;
-    if (!this.greeter.dials || this.dialling) return;
-    this.dialling = true;
-    this.host.dial();
-  }
-
-  private dialLater(): void {
-    this.dialling = false;
-    if (this.connection || !this.greeter.dials) return;
-    // Spread by what differs between two servers, so that both do not dial in step for ever.
-    const jitter = 0.75 + (this.host.identity.startCounter % 7) / 14;
-    this.dialAt = this.host.at + Math.round(this.backoffMs * jitter);
-    this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
+    else if (!connection && host.at >= this.dialling.at) this.dialling.now();
   }
 
   /** The clock is held, so that no deadline comes: ask the partner what time it is. Called every second. */
@@ -164,7 +149,7 @@ export class Contact {
     if (this.connection && ++this.heldTries < HELD_TRIES) return;
     this.heldTries = 0;
     this.hangUp('no-traffic', 'nothing heard');
-    if (!this.dialling) this.dial();
+    this.dialling.now();
   }
 
   /** The clock runs again: begin as after a start. */
@@ -175,7 +160,7 @@ export class Contact {
 
   /** A connection that we dialled is open: greet. */
   opened(link: number): void {
-    this.dialling = false;
+    this.dialling.ended();
     if (this.connection) {
       this.host.hangUp(link, 'there is a connection already');
       return;
@@ -223,7 +208,7 @@ export class Contact {
     // Nothing of the partner's means anything before its clock is known, which its first CONTACT brings.
     this.connection = { ...this.fresh(link, false), greeting: hello };
     this.offset = new ClockOffset();
-    this.dialAt = 0;
+    this.dialling.cancel();
     this.answerConnect(newcomer, null);
   }
 
@@ -298,7 +283,7 @@ export class Contact {
     }
     connection.hello = hello;
     connection.greeting = null;
-    this.backoffMs = FIRST_BACKOFF_MS;
+    this.dialling.met();
     this.lastTrouble = '';
     // Before anything is said: a store that finds itself rolled back says so in a CONNECT first.
     this.greeter.met(hello);
@@ -335,6 +320,8 @@ export class Contact {
     const reason = rejectReason(number).name;
     if (!PARTING.has(reason)) this.refused.note('partner', { reason, text });
     this.closed(link, text);
+    // A connection that was up is not where an end is told for good: that is asked for on a new one.
+    if (!this.connection && DIAL_AGAIN.has(reason)) this.dialling.soon();
   }
 
   private sayContact(): void {
@@ -365,7 +352,8 @@ export class Contact {
     if (link !== null && this.connection?.link !== link) return;
     if (link === null) {
       this.lastTrouble = reason;
-      this.dialLater();
+      this.dialling.ended();
+      if (!this.connection) this.dialling.later();
       return;
     }
     this.drop(reason);
@@ -380,6 +368,7 @@ export class Contact {
     host.hangUp(connection.link, text);
     this.drop(text);
     this.afterwards();
+    if (!this.connection && DIAL_AGAIN.has(reason)) this.dialling.soon();
   }
 
   /** Without a connection: whoever waited for its place has it, else we dial. */
@@ -387,7 +376,7 @@ export class Contact {
     const { newcomer } = this;
     this.newcomer = null;
     if (newcomer && !this.connection) this.accept(newcomer);
-    else this.dialLater();
+    else if (!this.connection) this.dialling.later();
   }
 
   private drop(reason: string): void {
