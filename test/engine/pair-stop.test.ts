@@ -104,19 +104,22 @@ t.test('a lost store learns who owns what', async (t) => {
   t.equal(ours?.freeOnThisServer, theirs?.freeOnPartner);
 });
 
-t.test('a lost store is noticed, and its leases asked for, at once: whichever server has lost it', async (t) => {
-  for (const name of ['a', 'b'] as const) {
-    const pair = new Pair();
-    const server = pair[name];
-    const fresh = structuredClone([...server.world.settings]);
-    pair.settle();
-    pair.kill(server);
-    server.world.disk.clear();
-    server.world.settings.clear();
-    for (const [key, value] of fresh) server.world.settings.set(key, value);
-    pair.pass(60_000); // the other one dials as seldom as it ever does
-    pair.start(server);
-    pair.pass(1_000);
-    t.equal(server.view.state, 'recover-wait', `all leases are here again (${name})`);
-  }
-});
+t.test(
+  'a lost store is noticed, and its leases asked for, at once: whichever server has lost it',
+  async (t) => {
+    for (const name of ['a', 'b'] as const) {
+      const pair = new Pair();
+      const server = pair[name];
+      const fresh = structuredClone([...server.world.settings]);
+      pair.settle();
+      pair.kill(server);
+      server.world.disk.clear();
+      server.world.settings.clear();
+      for (const [key, value] of fresh) server.world.settings.set(key, value);
+      pair.pass(60_000); // the other one dials as seldom as it ever does
+      pair.start(server);
+      pair.pass(1_000);
+      t.equal(server.view.state, 'recover-wait', `all leases are here again (${name})`);
+    }
+  },
+);
