@@ -770,9 +770,10 @@ t.test('backup', async (t) => {
   await bad(t, 'file-exists', 'POST', '/api/v1/backup', { body: { file } });
   for (const other of ['backup.mdb', join(house.folder, 'nowhere', 'x'), `${house.folder}/\0x`])
     await bad(t, 'backup-refused', 'POST', '/api/v1/backup', { body: { file: other } });
-  house.world.commitMs = 50;
+  house.world.commitMs = 500;
+  const begun = house.world.backupsBegun;
   const slow = call(house, 'POST', '/api/v1/backup', { body: { file: join(house.folder, 'a') } });
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  while (house.world.backupsBegun === begun) await new Promise((resolve) => setTimeout(resolve, 5));
   await bad(t, 'busy', 'POST', '/api/v1/backup', { body: { file: join(house.folder, 'b') } });
   t.equal((await slow).status, 200);
   house.world.storeFails = true;

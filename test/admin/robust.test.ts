@@ -38,7 +38,7 @@ function raw(): Socket {
 }
 
 /** Everything the server says on the connection until it ends it; fails after the time given. */
-function untilClosed(socket: Socket, ms = 4000): Promise<string> {
+function untilClosed(socket: Socket, ms = 30_000): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const timer = setTimeout(() => reject(new Error('the connection stays open')), ms);
@@ -53,16 +53,16 @@ function untilClosed(socket: Socket, ms = 4000): Promise<string> {
 const isWell = async () => (await call(house, 'GET', STATUS)).status === 200;
 const noBugs = () => house.said.filter(({ level }) => level === 'error');
 
-async function until(condition: () => boolean, ms = 3000): Promise<void> {
+async function until(condition: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error('it never came true');
     await pause(5);
   }
 }
 
 t.test('headers that trickle in are cut with 408', async (t) => {
-  await open({ headersTimeoutMs: 150 });
+  await open({ headersTimeoutMs: 400 });
   const socket = raw();
   const said = untilClosed(socket);
   socket.write(`GET ${STATUS} HTTP/1.1\r\nHost: x\r\n`);
@@ -112,16 +112,18 @@ t.test('too large: header fields, bodies, values in a body, bodies at once', asy
   waiting.write(
     `POST ${path} HTTP/1.1\r\nHost: x\r\n${AUTH}Content-Type: application/json\r\nContent-Length: 9000\r\n\r\n${' '.repeat(8900)}`,
   );
-  await pause(50);
-  const second = await call(house, 'POST', path, { body: `{"subnet":"${'x'.repeat(8000)}"}` });
+  const ask = () => call(house, 'POST', path, { body: `{"subnet":"${'x'.repeat(8000)}"}` });
+  let second = await ask();
+  await until(async () => {
+    second = await ask();
+    return second.status === 503;
+  });
   t.match(second.json, { status: 503, code: 'overloaded' });
   t.equal(second.headers['retry-after'], '1');
   waiting.destroy();
-  await until(() => noBugs().length === 0);
-  await pause(20);
-  t.match((await call(house, 'POST', path, { body: `{"subnet":"${'x'.repeat(8000)}"}` })).json, {
-    code: 'invalid',
-  });
+  await until(async () => (await ask()).status !== 503);
+  t.match((await ask()).json, { code: 'invalid' });
+  t.same(noBugs(), []);
   t.ok(await isWell());
 });
 
@@ -148,12 +150,17 @@ t.test('more connections than allowed are dropped, and room comes back', async (
   await open({ connections: 5 });
   const sockets = Array.from({ length: 5 }, raw);
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-  await pause(20);
   const extra = raw();
   await untilClosed(extra);
   for (const socket of sockets) socket.destroy();
-  await pause(50);
-  t.equal((await call(house, 'GET', STATUS, { token: READ_TOKEN })).status, 200);
+  await until(async () => {
+    const asked = call(house, 'GET', STATUS, { token: READ_TOKEN });
+    return asked.then(
+      ({ status }) => status === 200,
+      () => false, // dropped, as long as the server has not seen the others go
+    );
+  });
+  t.pass('served again');
 });
 
 t.test('a client that does not read its answers is cut', async (t) => {
@@ -163,7 +170,7 @@ t.test('a client that does not read its answers is cut', async (t) => {
   const socket = raw();
   socket.pause();
   socket.write(`GET /api/v1/server HTTP/1.1\r\nHost: x\r\n${AUTH}\r\n`.repeat(5)); // 20 MB of answers
-  await pause(1500);
+  await pause(3000);
   socket.resume();
   const got = await untilClosed(socket);
   t.ok(got.length < 20_000_000, `cut after ${got.length} bytes`);
@@ -454,10 +461,13 @@ t.test('the feed refuses strangers, other paths, and too many', async (t) => {
   await Promise.all(watchers.map(({ socket }) => once(socket, 'open')));
   t.match(await refusal(watch()), { status: 503, code: 'too-many-clients' });
   watchers[0]!.socket.terminate();
-  await until(() => house.world.subscribers === 1);
-  await pause(30);
-  const third = watch();
-  await once(third.socket, 'open');
+  // As long as the server has not seen the other go, this one is refused, too.
+  await until(() =>
+    once(watch().socket, 'open').then(
+      () => true,
+      () => false,
+    ),
+  );
   t.match((await call(house, 'GET', '/metrics')).text, /^tandem_admin_feed_clients 2$/m);
 });
 
@@ -481,7 +491,7 @@ t.test('a feed client that reads too slowly is cut, the others go on', async (t)
 });
 
 t.test('a feed client that talks, or does not answer pings, is sent away', async (t) => {
-  await open({ feedPingMs: 60 });
+  await open({ feedPingMs: 500 });
   const talker = watch();
   await once(talker.socket, 'open');
   talker.socket.send('hello');
@@ -507,12 +517,12 @@ t.test('closing says goodbye and cuts what does not go', async (t) => {
   await once(silent, 'connect');
   house.world.commitMs = 100;
   const running = call(house, 'POST', '/api/v1/pause');
-  await pause(20);
+  await until(() => house.world.journal.at(-1)?.type === 'paused');
   const bye = once(socket, 'close');
   const gone = untilClosed(silent);
   const began = performance.now();
   await Promise.all([house.admin.close(), house.admin.close()]);
-  t.ok(performance.now() - began < 1500);
+  t.ok(performance.now() - began < 10_000);
   t.equal((await running).status, 200, 'a running answer is finished');
   t.equal((await bye)[0], 1001);
   await gone;

@@ -31,6 +31,7 @@ export class World implements Daemon {
   readonly engine: Engine;
   readonly journal: JournalEvent[] = [];
   readonly backups: string[] = [];
+  backupsBegun = 0;
   desk?: RelationshipDesk;
   at = START_AT;
   isReady = true;
@@ -105,6 +106,7 @@ export class World implements Daemon {
   }
 
   async backup(file: string): Promise<void> {
+    this.backupsBegun += 1;
     if (this.commitMs > 0) await new Promise((resolve) => setTimeout(resolve, this.commitMs));
     if (this.storeFails) throw new Error('no space left on device');
     writeFileSync(file, 'a copy of the store');
