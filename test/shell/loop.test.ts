@@ -17,6 +17,7 @@ interface Bench {
   /** Pauses and resumes in turn: each is a commit, and each reply may ask for the next. */
   toggle(): void;
   onReply: () => void;
+  onFatal: () => void;
 }
 
 async function benchOf(t: Test): Promise<Bench> {
@@ -49,7 +50,10 @@ async function benchOf(t: Test): Promise<Bench> {
       bench.onReply();
     },
     record: () => undefined,
-    fatal: (error) => fatal.push(error),
+    fatal: (error) => {
+      fatal.push(error);
+      bench.onFatal();
+    },
   });
   const bench: Bench = {
     loop,
@@ -61,6 +65,7 @@ async function benchOf(t: Test): Promise<Bench> {
       loop.feed({ kind: 'command', id: id++, actor: 'test', command });
     },
     onReply: () => undefined,
+    onFatal: () => undefined,
   };
   t.teardown(() => loop.stop());
   loop.carryOut(engine.start(Math.floor(performance.now()), 1));
@@ -70,7 +75,7 @@ async function benchOf(t: Test): Promise<Bench> {
 async function soon(promise: Promise<void>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), 3_000);
+    timer = setTimeout(() => resolve(false), 30_000);
   });
   const first = await Promise.race([promise.then(() => true), late]);
   clearTimeout(timer);
@@ -102,7 +107,11 @@ t.test('what hangs on a commit that failed never leaves', async (t) => {
   const bench = await benchOf(t);
   await bench.loop.settled();
   await bench.store.close();
+  const told = new Promise<void>((resolve) => {
+    bench.onFatal = resolve;
+  });
   bench.toggle();
+  t.ok(await soon(told));
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.equal(bench.fatal.length, 1, 'it is told once');
   t.same(bench.replies, []);
@@ -117,13 +126,13 @@ t.test(
     t.equal(await rehearse({ exchanges: 160, milliseconds: 60_000 }), 160);
     const startedAt = performance.now();
     const bound = await rehearse({ exchanges: 1e9, milliseconds: 50 });
-    t.ok(bound > 0 && performance.now() - startedAt < 5_000, `${bound} in the time it was given`);
+    t.ok(bound > 0 && performance.now() - startedAt < 30_000, `${bound} in the time it was given`);
   },
 );
 
 t.test(
   'a rehearsed pair agrees, binds every client once, and ends at whichever limit comes first',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (t) => {
     t.equal(await rehearsePair({ exchanges: 160, milliseconds: 60_000 }), 160);
     const bound = await rehearsePair({ exchanges: 16, milliseconds: 60_000 });

@@ -13,6 +13,7 @@ const SERVER_ADDRESS = 0x0a4d0001;
 const CLIENT_MAC = '02:00:00:00:00:c1';
 const CLIENT_HARDWARE = CLIENT_MAC.replaceAll(':', '');
 const BROADCAST = 0xffffffff;
+const LONG_MS = 8000; // for a probe that should not wait so long
 
 type Send = Extract<ServerOrder, { send: unknown }>['send'];
 
@@ -27,7 +28,7 @@ class Role<News> {
   }
 
   /** The next line that `take` accepts, past those already taken. */
-  async next<T>(what: string, take: (news: News) => T | undefined, limitMs = 3000): Promise<T> {
+  async next<T>(what: string, take: (news: News) => T | undefined, limitMs = 30_000): Promise<T> {
     const end = performance.now() + limitMs;
     for (;;) {
       const lines = this.running.output.split('\n').slice(0, -1);
@@ -216,13 +217,13 @@ t.test('interfaces come, change and go', { skip }, async (t) => {
       { code: 'no-such-interface', message: /There is no network interface eth0 yet/ },
     ]);
 
-    /** The first state that fits; each must come within a second. */
+    /** The first state that fits. */
     const becomes = async (what: string, fits: (news: Listening) => boolean): Promise<Listening> => {
       const found = (news: ServerNews): Listening | undefined => {
         const state = listening(news);
         return state !== undefined && fits(state) ? state : undefined;
       };
-      const state = await desk.next(what, found, 1000);
+      const state = await desk.next(what, found);
       t.pass(what);
       return state;
     };
@@ -265,7 +266,7 @@ t.test('each interface hears its own LAN; "*" follows new ones', { skip }, async
     const desk = server(dhcp, '*');
     t.same((await desk.next('start', listening)).listening, ['eth0'], 'loopback is not among them');
     dhcp.attach(right, { address: '10.2.0.1/24' });
-    await desk.next('both', (news) => (listening(news)?.listening.length === 2 ? true : undefined), 1000);
+    await desk.next('both', (news) => (listening(news)?.listening.length === 2 ? true : undefined));
     for (const [lan, name] of [
       [left, 'eth0'],
       [right, 'eth1'],
@@ -291,40 +292,40 @@ t.test('probes', { skip }, async (t) => {
     other.ip('addr', 'add', '10.77.0.9/24', 'dev', 'eth0');
     const desk = server(dhcp, 'eth0');
     await desk.next('start', listening);
-    const ask = (method: 'arp' | 'icmp', address: number, name = 'eth0'): void =>
-      desk.order({ probe: { interface: name, address, source: SERVER_ADDRESS, method, waitMs: 400 } });
+    const ask = (method: 'arp' | 'icmp', address: number, waitMs: number, name = 'eth0'): void =>
+      desk.order({ probe: { interface: name, address, source: SERVER_ADDRESS, method, waitMs } });
     const probed = (news: ServerNews): Extract<ServerNews, { event: 'probed' }> | undefined =>
       news.event === 'probed' ? news : undefined;
-    const answer = async (method: 'arp' | 'icmp', address: number) => {
-      ask(method, address);
+    const answer = async (method: 'arp' | 'icmp', address: number, waitMs = LONG_MS) => {
+      ask(method, address, waitMs);
       return desk.next('an answer', probed);
     };
     const mac = other.hardwareAddress('eth0');
 
     const found = await answer('arp', 0x0a4d0009);
     t.match(found, { inUse: true, by: mac });
-    t.ok(found.ms < 300, 'at once');
+    t.ok(found.ms < LONG_MS / 2, 'at once');
     t.notMatch(other.run(['ip', 'neigh']).stdout, /10\.77\.0\.1/, 'the probe left no entry in its cache');
-    const free = await answer('arp', 0x0a4d0008);
+    const free = await answer('arp', 0x0a4d0008, 400);
     t.match(free, { inUse: false, by: '' });
-    t.ok(free.ms >= 395 && free.ms < 700, 'after the wait');
+    t.ok(free.ms >= 395, 'after the wait');
     t.match(await answer('icmp', 0x0a4d0009), { inUse: true, by: '10.77.0.9' });
-    t.match(await answer('icmp', 0x0a4d0008), { inUse: false, by: '' });
-    ask('icmp', 0xc0000201);
+    t.match(await answer('icmp', 0x0a4d0008, 400), { inUse: false, by: '' });
+    ask('icmp', 0xc0000201, LONG_MS);
     t.match(await desk.next('no route', problem), {
       code: 'no-conflict-detection',
       message: /network is unreachable/,
     });
     const unreachable = await desk.next('an answer', probed);
     t.match(unreachable, { inUse: false });
-    t.ok(unreachable.ms < 200, 'nothing to wait for');
+    t.ok(unreachable.ms < LONG_MS / 2, 'nothing to wait for');
 
-    for (let i = 0; i < 200; i++) ask('arp', 0x0a4d0009 + (i % 2) * (i + 1));
+    for (let i = 0; i < 200; i++) ask('arp', 0x0a4d0009 + (i % 2) * (i + 1), 2000);
     let inUse = 0;
     for (let i = 0; i < 200; i++) if ((await desk.next('an answer', probed)).inUse) inUse++;
     t.equal(inUse, 100, 'many at a time, several for one address');
 
-    ask('arp', 0x0a4d0009, 'eth7');
+    ask('arp', 0x0a4d0009, 400, 'eth7');
     t.match(await desk.next('an answer', probed), { inUse: false });
     desk.order({ probe: { interface: 'eth0', address: 1, source: 0, method: 'arp', waitMs: 300 } });
     dhcp.link('eth0', 'down');
@@ -379,10 +380,22 @@ t.test('without capabilities', { skip }, async (t) => {
       );
     }
     desk.order({
-      probe: { interface: 'eth0', address: 0x0a4d0009, source: SERVER_ADDRESS, method: 'arp', waitMs: 400 },
+      probe: {
+        interface: 'eth0',
+        address: 0x0a4d0009,
+        source: SERVER_ADDRESS,
+        method: 'arp',
+        waitMs: LONG_MS,
+      },
     });
     desk.order({
-      probe: { interface: 'eth0', address: 0x0a4d0009, source: SERVER_ADDRESS, method: 'icmp', waitMs: 400 },
+      probe: {
+        interface: 'eth0',
+        address: 0x0a4d0009,
+        source: SERVER_ADDRESS,
+        method: 'icmp',
+        waitMs: LONG_MS,
+      },
     });
     t.match(await desk.next('the first trouble', problem), {
       code: 'no-raw-sending',
@@ -399,7 +412,7 @@ t.test('without capabilities', { skip }, async (t) => {
     for (let i = 0; i < 2; i++) {
       const answer = await desk.next('an answer', (news) => (news.event === 'probed' ? news : undefined));
       t.match(answer, { inUse: false });
-      t.ok(answer.ms < 200, 'nothing to wait for');
+      t.ok(answer.ms < LONG_MS / 2, 'nothing to wait for');
     }
     await t.rejects(desk.next('more', problem, 100), 'each was said once');
   });

@@ -11,10 +11,10 @@ import { equalDatabases, LAB_MODES, LabPair } from '../../src/shell/lab/pair.js'
 import { LabServer } from '../../src/shell/lab/process.js';
 
 const MAIN = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'src/main.js');
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 60_000;
 const PORTS = { dhcp: 26_767, partner: 26_647 };
 
-t.setTimeout(180_000);
+t.setTimeout(280_000);
 
 async function openPair(t: Test): Promise<LabPair> {
   const folder = mkdtempSync(join(tmpdir(), 'tandem-pair-'));

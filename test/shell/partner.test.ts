@@ -48,9 +48,9 @@ class Side {
     for (const wake of this.waiting) wake();
   }
 
-  /** Until `condition` holds after something was told, or a poll of 10 ms; fails after 4 s. */
+  /** Until `condition` holds after something was told, or a poll of 10 ms; fails after 30 s. */
   async until(what: string, condition: () => boolean): Promise<void> {
-    const end = performance.now() + 4000;
+    const end = performance.now() + 30_000;
     while (!condition()) {
       if (performance.now() > end) throw new Error(`never: ${what}; told ${this.told.join(', ')}`);
       await new Promise<void>((resolve) => {
@@ -412,7 +412,7 @@ t.test('who takes his time is cut: silent, one octet at a time, in plain and in 
     const socket = await stranger();
     for (let at = 0; !socket.destroyed && at < bytes.length; at++) {
       socket.write(bytes.subarray(at, at + 1));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100)); // for all of CONNECT: half a minute
     }
     await closed(socket);
   };
@@ -422,7 +422,7 @@ t.test('who takes his time is cut: silent, one octet at a time, in plain and in 
     dribble(hello),
     dribble(CONNECT.subarray(0, 9)),
   ]);
-  t.ok(performance.now() - began < 2000, 'whatever arrives does not give more time');
+  t.ok(performance.now() - began < 10_000, 'whatever arrives does not give more time');
   t.strictSame(side.counted(), { 'handshake-timeout': 4 });
   t.equal(side.net.stats().halfOpen, 0);
 });
@@ -584,23 +584,22 @@ t.test('the end of a partner is noticed at once, with its reason', async (t) => 
     if (way === 'reset') socket.resetAndDestroy();
     else socket.end();
     await side.heard(`down ${link} ${end}`);
-    t.ok(performance.now() - from < 500, `${way} after ${Math.round(performance.now() - from)} ms`);
+    t.ok(performance.now() - from < 5000, `${way} after ${Math.round(performance.now() - from)} ms`);
   }
   t.strictSame(side.net.stats(), { links: 0, dialling: 0, halfOpen: 0 });
 });
 
 t.test('a dial that comes to nothing says why', async (t) => {
-  const side = new Side({ dialMs: 300 });
-  t.teardown(() => side.net.close());
-  side.net.setCredentials(secrets('one'));
+  const patient = new Side();
+  const hasty = new Side({ dialMs: 300 });
+  for (const { net } of [patient, hasty]) {
+    t.teardown(() => net.close());
+    net.setCredentials(secrets('one'));
+  }
   const silent = await peer(t, () => {});
   const rude = await peer(t, (socket) => socket.destroy());
   const noisy = await peer(t, (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-  const gone = createServer().listen(0, '127.0.0.1');
-  await once(gone, 'listening');
-  const { port: unused } = gone.address() as { port: number };
-  gone.close();
-  await once(gone, 'close');
+  const unused = 1;
   const cases: readonly [string, string, number, LinkEnd][] = [
     ['nobody listens', '127.0.0.1', unused, 'dial-refused'],
     ['nobody answers', '127.0.0.1', silent, 'dial-timeout'],
@@ -609,19 +608,22 @@ t.test('a dial that comes to nothing says why', async (t) => {
     ['a port that is none', '127.0.0.1', 70_000, 'failed'],
   ];
   for (const [name, host, port, end] of cases) {
+    const side = end === 'dial-timeout' ? hasty : patient;
     const link = side.net.dial(NAME, { host, port });
     t.notMatch(side.told, [`down ${link}`], 'never before it returns');
     await side.heard(`down ${link} ${end}`);
     t.pass(name);
   }
-  const given = side.net.dial(NAME, { host: '127.0.0.1', port: silent });
-  side.net.hangUp(given);
-  await side.heard(`down ${given} hung-up`);
-  t.strictSame(side.net.stats(), { links: 0, dialling: 0, halfOpen: 0 });
-  t.strictSame(
-    side.told.filter((one) => !one.startsWith('down')),
-    [],
-  );
+  const given = patient.net.dial(NAME, { host: '127.0.0.1', port: silent });
+  patient.net.hangUp(given);
+  await patient.heard(`down ${given} hung-up`);
+  for (const { net, told } of [patient, hasty]) {
+    t.strictSame(net.stats(), { links: 0, dialling: 0, halfOpen: 0 });
+    t.strictSame(
+      told.filter((one) => !one.startsWith('down')),
+      [],
+    );
+  }
 });
 
 t.test('two servers on one port: the second is told', async (t) => {
@@ -638,7 +640,7 @@ t.test('closing ends everything, whoever is there', async (t) => {
   await side.until('a visitor', () => side.net.stats().halfOpen === 1);
   const from = performance.now();
   await Promise.all([side.net.close(), closed(open), closed(waiting)]);
-  t.ok(performance.now() - from < 1000);
+  t.ok(performance.now() - from < 5000);
   t.strictSame(side.net.stats(), { links: 0, dialling: 0, halfOpen: 0 });
   const late = connect({ host: '127.0.0.1', port });
   const [error] = await once(late, 'error');

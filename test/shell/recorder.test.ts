@@ -73,11 +73,12 @@ async function linesOf(file: string): Promise<RecordingLine[]> {
   return lines;
 }
 
-/** Wait until the file does not change any more. */
-async function settled(file: string): Promise<void> {
-  for (let size = -1; size !== statSync(file).size; ) {
-    size = statSync(file).size;
-    await new Promise((resolve) => setTimeout(resolve, 250));
+/** Wait until the file says this. */
+async function says(file: string, words: string): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!readFileSync(file, 'utf8').includes(words)) {
+    if (performance.now() > end) throw new Error(`${file} never says ${words}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -138,7 +139,7 @@ t.test('a full file ends with a word about it, within its limit', async (t) => {
     recorder.input(i, INPUTS[1]!);
     if (i % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await settled(file);
+  await says(file, 'size limit reached');
   t.match(told, [/size limit/]);
   t.ok(statSync(file).size <= 20_000);
   const lines = await linesOf(file);
@@ -163,7 +164,7 @@ t.test('a recording of a server that was killed ends where it ends', async (t) =
   const file = `${t.testdirName}/log.jsonl`;
   const { recorder } = record(store, file);
   recorder.input(1, { kind: 'deadline' });
-  await settled(file);
+  await says(file, '{"kind":"deadline"}}\n');
   const sofar = await linesOf(file);
   t.same(sofar.at(-2), { kind: 'input', at: 1, input: { kind: 'deadline' } }, 'written without being closed');
   t.match(sofar.at(-1), { kind: 'end', reason: /without closing/ });

@@ -182,7 +182,7 @@ function onSmallDisk(t: Test, script: string): readonly Record<string, unknown>[
   if (spawnSync('unshare', [...flags, 'true']).status !== 0) return null;
   const result = spawnSync('unshare', [...flags, 'sh', '-c', mount + text], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: 120_000,
   });
   return result.stdout
     .trim()
