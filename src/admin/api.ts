@@ -226,9 +226,10 @@ export interface ShutdownResponse {
 
 /**
  * POST /failover (RelationshipBody) → 201 MadeResponse with Location; PATCH /failover/{name} (RelationshipBody without
- * scopeId; what is left out stays) → ChangedResponse; DELETE /failover/{name} (?keepPartnerScopes &partnerDown) →
+ * scopeId; what is left out stays) → ChangedResponse; PUT the same, what is left out at its default; DELETE /failover/{name} (?keepPartnerScopes &partnerDown) →
  * RemovalResponse. All writes: `dryRun` and `force`, in the query or the body; a dry run answers 200 without the
- * relationship. A failed check is a problem with `checks` and `warnings` beside its code.
+ * relationship; `If-Match: "REVISION"` (412 otherwise). A failed check is a problem with `checks` and `warnings` beside its
+ * code.
  */
 export interface RelationshipBody {
   readonly name?: string;

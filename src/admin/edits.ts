@@ -68,7 +68,7 @@ export function scopeReply(scope: ScopeView, status = 200): Reply {
 }
 
 /** RFC 9110 §13.1.1: undefined = no condition; true = holds. Throws when malformed. */
-function ifMatchHolds(header: string | undefined, revision: number): boolean | undefined {
+export function ifMatchHolds(header: string | undefined, revision: number): boolean | undefined {
   if (header === undefined) return undefined;
   const tags = header.split(',').map((tag) => tag.trim());
   if (!tags.every((tag) => /^(\*|(W\/)?"[\x21\x23-\x7e]*"|\d{1,15})$/.test(tag)))

@@ -43,6 +43,8 @@ export interface OrderOptions {
   readonly actor: string;
   readonly dryRun: boolean;
   readonly force: boolean;
+  /** Refused where the relationship is at another revision by then. */
+  readonly ifRevision?: number;
 }
 
 export interface RemovalOptions extends OrderOptions {

@@ -12,6 +12,7 @@ import type * as schemas from './schemas-failover.js';
 
 export type RelationshipBody = z.output<typeof schemas.relationshipBody>;
 export type RelationshipPatch = z.output<typeof schemas.relationshipPatch>;
+export type RelationshipPut = z.output<typeof schemas.relationshipPut>;
 type Terms = Omit<RelationshipPatch, 'name'>;
 type Mode = 'loadBalance' | 'hotStandby';
 
@@ -27,6 +28,22 @@ interface RuleRow {
   readonly broken: (given: Given) => boolean;
   readonly message: string;
 }
+
+/** Keys of a relationship's terms, and where its partner is. */
+const SETTABLE: ReadonlySet<string> = new Set([
+  'partnerServer',
+  'partnerPort',
+  'mode',
+  'loadBalancePercent',
+  'serverRole',
+  'reservePercent',
+  'maxClientLeadTime',
+  'autoStateTransition',
+  'stateSwitchInterval',
+  'updates',
+  'enableAuth',
+  'sharedSecret',
+]);
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 
@@ -113,6 +130,66 @@ export function changeOf(body: RelationshipPatch, now: RelationshipView): Relati
     faults.push({ path: '', message: 'nothing to change is given' });
   refuse(faults);
   return change;
+}
+
+/** The change of PUT /failover/{name}: what is left out goes to its default; the partner and the secret stay. */
+export function replacementOf(body: RelationshipPut, now: RelationshipView): RelationshipChange {
+  const terms = settableOf(body);
+  const mode = terms.mode ?? 'loadBalance';
+  const faults = [...faultsOf({ terms, mode, now }), ...readOnlyFaults(body, now)];
+  refuse(faults);
+  const automatic = terms.autoStateTransition ?? isGiven(terms.stateSwitchInterval);
+  const shares: RelationshipChange =
+    mode === 'loadBalance'
+      ? { loadBalancePercent: terms.loadBalancePercent ?? DEFAULTS.loadBalancePercent }
+      : {
+          serverRole: terms.serverRole ?? DEFAULTS.serverRole,
+          reservePercent: terms.reservePercent ?? DEFAULTS.reservePercent,
+        };
+  const { sharedSecret } = termsOf(terms);
+  return {
+    mode,
+    ...shares,
+    maxClientLeadTime: terms.maxClientLeadTime ?? DEFAULTS.maxClientLeadTime,
+    autoStateTransition: automatic,
+    ...(automatic ? { stateSwitchInterval: terms.stateSwitchInterval ?? DEFAULTS.stateSwitchInterval } : {}),
+    updates: terms.updates ?? DEFAULTS.updates,
+    ...(sharedSecret === undefined ? {} : { sharedSecret }),
+    ...movedOf(terms, now),
+  };
+}
+
+/** As `tandem failover add` has them. */
+const DEFAULTS = {
+  loadBalancePercent: 50,
+  serverRole: 'active',
+  reservePercent: 5,
+  maxClientLeadTime: 3_600,
+  stateSwitchInterval: 3_600,
+  updates: 'eager',
+} as const;
+
+/** Only the keys that a client may set: what else it read may come back as it was. */
+function settableOf(body: RelationshipPut): Terms {
+  return Object.fromEntries(Object.entries(body).filter(([key]) => SETTABLE.has(key)));
+}
+
+function readOnlyFaults({ name, id, scopeId }: RelationshipPut, now: RelationshipView): Fault[] {
+  const faults: Fault[] = [];
+  if (name !== undefined && name !== now.name)
+    faults.push({ path: 'name', message: 'cannot be changed: both servers know the relationship by it' });
+  if (id !== undefined && id !== now.id) faults.push({ path: 'id', message: 'cannot be changed' });
+  const shared = (scopeId ?? now.scopeId).map(normalScope).sort().join(' ');
+  if (shared !== [...now.scopeId].sort().join(' '))
+    faults.push({ path: 'scopeId', message: 'is changed by add-scope and remove-scope' });
+  return faults;
+}
+
+function movedOf({ partnerServer, partnerPort }: Terms, now: RelationshipView): RelationshipChange {
+  if (partnerServer === undefined) return {};
+  const partner = partnerOf(partnerServer, partnerPort);
+  const same = partner === `${now.partnerServer}:${now.partnerPort}` || partner === now.partnerServer;
+  return same ? {} : { partner };
 }
 
 /** Scope ids of a body, each once and as a dotted quad. Throws ApiError `invalid` with every fault. */

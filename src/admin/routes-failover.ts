@@ -32,9 +32,12 @@ export const failoverRoutes: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/failover/{name}',
     access: 'read',
-    doc: 'One relationship: terms, both states, why, what next, shares, refused updates.',
+    doc: 'One relationship: terms, both states, why, what next, shares, refused updates; its ETag is its revision.',
     reply: schemas.relationship,
-    handle: (request) => ({ json: relationshipOf(request) }),
+    handle: (request) => {
+      const view = relationshipOf(request);
+      return { json: view, headers: { ETag: `"${view.revision}"` } };
+    },
   }),
   route({
     method: 'POST',

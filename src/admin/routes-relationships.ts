@@ -3,9 +3,16 @@
 
 import { z } from 'zod';
 import type { RelationshipView } from '../engine/view.js';
+import { ifMatchHolds } from './edits.js';
 import { ApiError, unwrap } from './problem.js';
-import type { MakeResult, OrderOptions, RelationshipDesk, RemovalOptions } from './relationship-desk.js';
-import { changeOf, orderOf, scopesOf } from './relationship-order.js';
+import type {
+  MakeResult,
+  OrderOptions,
+  RelationshipChange,
+  RelationshipDesk,
+  RemovalOptions,
+} from './relationship-desk.js';
+import { changeOf, orderOf, replacementOf, scopesOf } from './relationship-order.js';
 import { flag, note, type Reply, type Request, type Route, route } from './route.js';
 import { relationshipOf } from './routes-failover.js';
 import * as schemas from './schemas-failover.js';
@@ -26,6 +33,24 @@ interface Said {
   readonly partnerDown?: boolean;
 }
 type Write = Request<Said, Said | undefined>;
+
+/** If-Match, or the revision in a body, as the condition of an order. Throws ApiError 412 where it does not hold now. */
+function guardOf(
+  request: Write,
+  { name, revision }: RelationshipView,
+  given: number | undefined = undefined,
+): { readonly ifRevision?: number } {
+  const holds = ifMatchHolds(request.ifMatch, revision);
+  if (holds === false || (given !== undefined && given !== revision))
+    throw new ApiError(
+      'revision-mismatch',
+      `Relationship ${name} is at revision ${revision} by now: read it again and repeat the order.`,
+      holds === false
+        ? { parameter: 'If-Match', value: request.ifMatch ?? '' }
+        : { parameter: 'revision', value: String(given) },
+    );
+  return holds === undefined && given === undefined ? {} : { ifRevision: revision };
+}
 
 function deskOf(request: Pick<Write, 'room'>): RelationshipDesk {
   const { desk } = request.room.daemon;
@@ -67,6 +92,22 @@ function madeReply(request: Write, { report, result }: MakeResult, status: numbe
   return { status, json, headers: { Location: `/api/v1/failover/${encodeURIComponent(name)}` } };
 }
 
+async function setTerms(
+  request: Write,
+  { name }: RelationshipView,
+  change: RelationshipChange,
+  guard: { readonly ifRevision?: number },
+): Promise<Reply> {
+  const options = { ...optionsOf(request), ...guard };
+  const { dryRun } = options;
+  const nothing = Object.keys(change).length === 0;
+  const { plan } = nothing ? { plan: [] } : unwrap(await deskOf(request).set(name, change, options));
+  if (change.sharedSecret !== undefined && !dryRun)
+    await note(request, 'secret-changed', { relationship: name, none: change.sharedSecret === null });
+  const view = viewOf(request, name, dryRun);
+  return { json: { dryRun, plan, ...view }, headers: { ETag: `"${view.revision ?? ''}"` } };
+}
+
 const making: readonly Route[] = [
   route({
     method: 'POST',
@@ -90,15 +131,23 @@ const making: readonly Route[] = [
     query: writeQuery,
     body: schemas.relationshipPatch,
     reply: schemas.changed,
-    handle: async (request) => {
+    handle: (request) => {
       const now = relationshipOf(request);
-      const change = changeOf(request.body, now);
-      const options = optionsOf(request);
-      const nothing = Object.keys(change).length === 0;
-      const { plan } = nothing ? { plan: [] } : unwrap(await deskOf(request).set(now.name, change, options));
-      if (change.sharedSecret !== undefined && !options.dryRun)
-        await note(request, 'secret-changed', { relationship: now.name, none: change.sharedSecret === null });
-      return { json: { dryRun: options.dryRun, plan, ...viewOf(request, now.name, options.dryRun) } };
+      return setTerms(request, now, changeOf(request.body, now), guardOf(request, now));
+    },
+  }),
+  route({
+    method: 'PUT',
+    path: '/api/v1/failover/{name}',
+    access: 'full',
+    doc: 'Replace the terms of a relationship on both servers; keys left out go to their default. If-Match guards against lost edits.',
+    query: writeQuery,
+    body: schemas.relationshipPut,
+    reply: schemas.changed,
+    handle: (request) => {
+      const now = relationshipOf(request);
+      const change = replacementOf(request.body, now);
+      return setTerms(request, now, change, guardOf(request, now, request.body.revision));
     },
   }),
   route({
@@ -109,9 +158,9 @@ const making: readonly Route[] = [
     query: removalQuery,
     reply: schemas.removal,
     handle: async (request) => {
-      const options = removalOf({ ...request, body: undefined });
-      const { name } = relationshipOf(request);
-      const value = unwrap(await deskOf(request).remove(name, options));
+      const now = relationshipOf(request);
+      const options = { ...removalOf({ ...request, body: undefined }), ...guardOf(request, now) };
+      const value = unwrap(await deskOf(request).remove(now.name, options));
       return { json: { dryRun: options.dryRun, ...value } };
     },
   }),
@@ -128,8 +177,9 @@ const sharing: readonly Route[] = [
     reply: schemas.made,
     handle: async (request) => {
       const scopes = scopesOf(request.body.scopeId);
-      const { name } = relationshipOf(request);
-      return madeReply(request, await deskOf(request).addScopes(name, scopes, optionsOf(request)), 200);
+      const now = relationshipOf(request);
+      const options = { ...optionsOf(request), ...guardOf(request, now) };
+      return madeReply(request, await deskOf(request).addScopes(now.name, scopes, options), 200);
     },
   }),
   route({
@@ -142,9 +192,9 @@ const sharing: readonly Route[] = [
     reply: schemas.removal,
     handle: async (request) => {
       const scopes = scopesOf(request.body.scopeId);
-      const options = removalOf(request);
-      const { name } = relationshipOf(request);
-      const value = unwrap(await deskOf(request).removeScopes(name, scopes, options));
+      const now = relationshipOf(request);
+      const options = { ...removalOf(request), ...guardOf(request, now) };
+      const value = unwrap(await deskOf(request).removeScopes(now.name, scopes, options));
       return { json: { dryRun: options.dryRun, ...value } };
     },
   }),
@@ -189,8 +239,9 @@ const deciding: readonly Route[] = [
     bodyOptional: true,
     reply: schemas.changed,
     handle: async (request) => {
-      const { name } = relationshipOf(request);
-      const options = optionsOf(request);
+      const now = relationshipOf(request);
+      const { name } = now;
+      const options = { ...optionsOf(request), ...guardOf(request, now) };
       const { plan } = unwrap(await deskOf(request).swapRoles(name, options));
       return { json: { dryRun: options.dryRun, plan, ...viewOf(request, name, options.dryRun) } };
     },

@@ -2,7 +2,6 @@
 // those of the config file's keys; what keys ask of each other is in relationship-order.ts.
 
 import { z } from 'zod';
-import { MIN_SECRET_BYTES } from '../config/limits.js';
 import type * as api from './api.js';
 import { partnerDown, relationship } from './schemas.js';
 import { check, warning } from './schemas-checks.js';
@@ -18,9 +17,8 @@ const SECONDS = `must be whole seconds from 1 to ${LONGEST_SECONDS}`;
 const seconds = z.int(SECONDS).min(1, SECONDS).max(LONGEST_SECONDS, SECONDS);
 
 const PORT = 'must be a port from 1 to 65535';
-/** Shorter ones can be tried out from one recorded handshake. */
 const LONGEST_SECRET = 1024;
-const SECRET = `must be text of ${MIN_SECRET_BYTES} to ${LONGEST_SECRET} characters (openssl rand -hex 32 makes one), or null for no authentication`;
+const SECRET = `must be text of 1 to ${LONGEST_SECRET} characters (openssl rand -hex 32 makes one), or null for no authentication`;
 
 /** A scope id or several. How each is written is looked at where the body becomes an order. */
 const scopeIds = z.union(
@@ -45,7 +43,7 @@ const terms = {
   enableAuth: z.boolean('must be true or false').exactOptional(),
   sharedSecret: z
     .string(SECRET)
-    .min(MIN_SECRET_BYTES, SECRET)
+    .min(1, SECRET)
     .max(LONGEST_SECRET, SECRET)
     .nullable()
     .exactOptional()
@@ -72,6 +70,22 @@ export const relationshipPatch = z.strictObject({
   ...terms,
   ...orders,
 });
+
+const settable = {
+  name: text.exactOptional(),
+  id: text.exactOptional(),
+  revision: z.int().min(0).exactOptional().describe('as If-Match'),
+  scopeId: z.array(text).max(65_536).exactOptional().describe('cannot be changed here'),
+  partnerServer: text.min(1, PARTNER).exactOptional().describe('left out: stays'),
+  ...terms,
+};
+/** What a client reads may come back whole: what it cannot set is not looked at. */
+const readable = Object.fromEntries(
+  Object.keys(relationship.shape)
+    .filter((key) => !Object.hasOwn(settable, key))
+    .map((key) => [key, z.unknown().exactOptional()]),
+);
+export const relationshipPut = z.strictObject({ ...readable, ...settable, ...orders });
 
 const partnerScopes = {
   keepPartnerScopes: z.boolean().exactOptional().describe('the partner keeps them, inactive'),

@@ -94,6 +94,7 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ...nextPairs(view),
     ['Partner state', partnerStateSince(view)],
     ['Last contact', contact],
+    ...(view.inDoubt === null ? [] : [['In doubt', doubtOf(view.inDoubt)] as const]),
     ...(view.trouble === null ? [] : [['Trouble', view.trouble] as const]),
     ...(view.refusedConnection === null ? [] : [['Refused link', refusedOf(view)] as const]),
     ['Mode', modeOf(view)],
@@ -107,7 +108,12 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ...(view.resync === null ? [] : [['Resync', resyncOf(view.resync)] as const]),
     ['Clock skew', skewOf(view)],
     ['Id', view.id],
+    ['Revision', String(view.revision)],
   ];
+}
+
+function doubtOf(doubt: NonNullable<RelationshipView['inDoubt']>): string {
+  return `"${doubt.change}" since ${instant(doubt.since)}, transaction ${doubt.transaction}: ${doubt.waitsFor}`;
 }
 
 function lagOf({ lag: { p50Ms, p99Ms, oldestMs } }: RelationshipView): string {

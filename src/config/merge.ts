@@ -34,6 +34,8 @@ export interface MergeResult {
   readonly changes: readonly Change[];
   /** The running settings after the edits. */
   readonly merged: Settings;
+  /** Relationships that run and are gone from the file. */
+  readonly ended: readonly string[];
 }
 
 type Absent<T> = T | undefined;
@@ -62,27 +64,26 @@ export function mergeDeclared({ now, applied, running }: MergeInput): MergeResul
     scopes: scopes.map((scope) => fillMap(scopesNode, scope)) as unknown as readonly ScopeSettings[],
     failover: mergeRelationships(now, base, running.failover ?? []),
   };
+  const kept = new Set(merged.failover.map(({ name }) => name));
   const edits = editsFor(merged, running);
   const declared: Edit = { kind: 'declared', value: now };
   return {
     edits: sameDeclared(now, applied) ? edits : [...edits, declared],
     changes: changesBetween(running, merged),
     merged,
+    ended: (running.failover ?? []).map(({ name }) => name).filter((name) => !kept.has(name)),
   };
 }
 
-/** What runs and is gone from the file stays: in this release a file does not end a relationship. */
 function mergeRelationships(
   now: Declared,
   base: Declared,
   running: readonly RelationshipConfig[],
 ): readonly RelationshipConfig[] {
   const [wanted, applied] = [items(now.failover ?? []), items(base.failover ?? [])];
-  const merged = mergeRecords(keyNode('failover'), wanted, applied, items(running)).map((item) =>
+  return mergeRecords(keyNode('failover'), wanted, applied, items(running)).map((item) =>
     filledRelationship(item as unknown as RelationshipConfig),
   );
-  const names = new Set(merged.map(({ name }) => name));
-  return [...merged, ...running.filter(({ name }) => !names.has(name))];
 }
 
 /** The declared keys that the store kept. Unknown versions and damaged values count as nothing declared. */

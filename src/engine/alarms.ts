@@ -29,6 +29,10 @@ export const ALARMS = {
   'updates-refused': 'the two servers do not agree about an address',
   'resync-stalled': 'the partner stopped in the middle of sending its leases',
   'settings-conflict': 'both servers have edited the same setting of a shared scope',
+  'relationship-unknown':
+    'another server says that it shares scopes with this one, which knows nothing of it',
+  'relationship-not-declared':
+    'a relationship shares scopes that the config file declares, and the file does not declare it',
   'relationship-ended': 'the partner has ended a relationship while this server was away',
   'change-in-doubt': 'a change of a relationship is promised, and its proposer does not say how it ended',
   'store-lost': 'the store of this server is lost, or older than its partner remembers',

@@ -13,8 +13,23 @@ export type Command =
       readonly force: boolean;
       readonly dryRun: boolean;
     }
-  /** A relationship of the config file: made, or its settings taken over. */
-  | { readonly kind: 'declare-relationship'; readonly settings: RelationshipSettings }
+  /**
+   * A relationship of the config file: made, or its settings taken over; one step, `{ left }` says whether there are more.
+   * What both servers have to carry out is refused while the partner is not connected.
+   */
+  | {
+      readonly kind: 'declare-relationship';
+      readonly settings: RelationshipSettings;
+      readonly force?: boolean; // scopes leave it
+      readonly dryRun?: boolean;
+    }
+  /** The config file declares it no longer. */
+  | {
+      readonly kind: 'undeclare-relationship';
+      readonly relationship: string;
+      readonly force?: boolean;
+      readonly dryRun?: boolean;
+    }
   /** The operator says that the partner of a relationship is down (failover.md §3 "PD by hand"). */
   | {
       readonly kind: 'partner-down';
@@ -37,9 +52,16 @@ export type Command =
       /** `host`: the name that an operator called it by. */
       readonly participant: { readonly address: string; readonly port: number; readonly host?: string };
       readonly change: Change;
+      readonly ifRevision?: number; // of the relationship on this server: refused when it is another by then
     }
   /** The partner is gone for good: the relationship is removed on this server alone. */
-  | { readonly kind: 'remove-alone'; readonly relationship: string; readonly dryRun: boolean }
+  | {
+      readonly kind: 'remove-alone';
+      readonly relationship: string;
+      readonly scopeIds?: readonly string[]; // only these scopes; absent: all of it
+      readonly dryRun: boolean;
+      readonly ifRevision?: number;
+    }
   /** Decide a change that is in doubt because the partner that knows cannot be asked. */
   | { readonly kind: 'settle'; readonly relationship: string; readonly decision: 'commit' | 'abort' }
   /** The partner has moved. */
@@ -49,6 +71,7 @@ export type Command =
       readonly address: string;
       readonly port: number;
       readonly host?: string; // as an operator called it
+      readonly ifRevision?: number;
     }
   /** Something that was done for an operator outside the engine, for the journal. */
   | {

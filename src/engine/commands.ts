@@ -2,14 +2,16 @@
 // on the commit of the change (failover.md §2 C holds for operators too).
 
 import { endedLease, freedLease } from '../dhcp/bind.js';
-import type { RelationshipSettings } from '../failover/terms.js';
+import { edited } from '../failover/record.js';
 import { formatAddress, parseAddress, parseSubnet } from '../wire/address.js';
 import type { Command, CommandResult, Edit, RefusalCode } from './command.js';
+import { Declaring } from './declaring.js';
 import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import { forgetParked, keepOffers } from './keep-offers.js';
+import { staleObjection } from './management-rules.js';
 import { objection, partnerDownPlan } from './partner-down.js';
 import { relationshipView } from './relationship-view.js';
 import type { ScopeEntry } from './scopes.js';
@@ -17,7 +19,11 @@ import { shutDownObjection, shutDownPlan } from './shut-down.js';
 import type { RelationshipPool, RelationshipView } from './view.js';
 
 export class Commands {
-  constructor(private readonly engine: Engine) {}
+  private readonly declaring: Declaring;
+
+  constructor(private readonly engine: Engine) {
+    this.declaring = new Declaring(engine);
+  }
 
   run(id: number, actor: string, command: Command): void {
     switch (command.kind) {
@@ -28,7 +34,10 @@ export class Commands {
         this.releaseLease(id, actor, command.address);
         return;
       case 'declare-relationship':
-        this.declare(id, actor, command.settings);
+        this.declaring.declare(id, actor, command);
+        return;
+      case 'undeclare-relationship':
+        this.declaring.undeclare(id, actor, command);
         return;
       case 'partner-down':
         this.partnerDown(id, actor, command);
@@ -40,7 +49,7 @@ export class Commands {
         this.engine.management.propose(id, actor, command);
         return;
       case 'remove-alone':
-        this.engine.management.removeAlone(id, actor, command.relationship, command.dryRun);
+        this.engine.management.removeAlone(id, actor, command);
         return;
       case 'settle':
         this.engine.management.settle(id, actor, command.relationship, command.decision);
@@ -60,26 +69,6 @@ export class Commands {
         this.setPaused(id, actor, false);
         return;
     }
-  }
-
-  /** What the declaration makes or changes goes into the journal; one that says what runs already leaves no trace. */
-  private declare(id: number, actor: string, settings: RelationshipSettings): void {
-    const { engine } = this;
-    const relationship = settings.name;
-    const before = engine.partners.named(relationship)?.record.settings;
-    engine.partners.declare(settings);
-    const writes: Write[] = [];
-    const then: Effect[] = [];
-    const data = before === undefined ? { before: null, after: settings } : difference(before, settings);
-    if (data.before === null || Object.keys({ ...data.before, ...data.after }).length > 0) {
-      const type = before === undefined ? 'relationship-added' : 'relationship-changed';
-      const event = engine.makeEvent(type, { relationship, ...data }, actor);
-      const value = engine.partners.named(relationship)?.record;
-      writes.push({ table: 'settings', key: `failover/${relationship}`, value });
-      writes.push({ table: 'journal', events: [event] });
-      then.push({ kind: 'event', event });
-    }
-    engine.commit(writes, [...then, { kind: 'reply', id, result: { ok: true, value: {} } }]);
   }
 
   private answer(id: number, result: CommandResult): void {
@@ -227,7 +216,13 @@ export class Commands {
   private setPartnerAddress(
     id: number,
     actor: string,
-    { relationship: name, address, port, host }: Extract<Command, { kind: 'set-partner-address' }>,
+    {
+      relationship: name,
+      address,
+      port,
+      host,
+      ifRevision,
+    }: Extract<Command, { kind: 'set-partner-address' }>,
   ): void {
     const { engine } = this;
     const relationship = engine.partners.named(name);
@@ -235,11 +230,16 @@ export class Commands {
       this.answer(id, refusal('relationship-not-found', `there is no relationship ${name}`));
       return;
     }
+    const stale = staleObjection(engine, name, ifRevision);
+    if (stale) {
+      this.answer(id, refusal(stale.code, stale.message));
+      return;
+    }
     const before = relationship.record.settings;
     const { partnerHost: _host, ...rest } = before;
     const called = host === undefined ? {} : { partnerHost: host };
     const after = { ...rest, partnerAddress: address, partnerPort: port, ...called };
-    relationship.record = { ...relationship.record, settings: after };
+    relationship.record = edited({ ...relationship.record, settings: after });
     const event = engine.makeEvent(
       'relationship-changed',
       { relationship: name, ...difference(before, after) },

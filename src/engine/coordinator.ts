@@ -2,8 +2,9 @@
 // the change and the decision, and tells the partner until it knows (failover.md §5 "Management"). Without a record of
 // the decision the change was not made.
 
-import type { Change, Proposal, Transaction } from '../failover/management.js';
+import { type Change, goesOverLink, type Proposal, type Transaction } from '../failover/management.js';
 import { readDocument, readScopes } from '../failover/management-document.js';
+import type { RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import type { Command, CommandResult, RefusalCode } from './command.js';
 import type { Effect } from './effect.js';
@@ -11,13 +12,14 @@ import type { Engine } from './engine.js';
 import type { ManageAnswer } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange, lingersUntilAt } from './management-apply.js';
-import { ownObjection } from './management-rules.js';
+import { ownObjection, staleObjection } from './management-rules.js';
 
 /** A change that is neither decided nor given up. */
 interface UnderWay {
   readonly proposal: Proposal;
   readonly command: number | null; // null: nobody waits for the answer
   readonly actor: string;
+  readonly ifRevision?: number | undefined;
 }
 
 export class Coordinator {
@@ -42,11 +44,33 @@ export class Coordinator {
 
   propose(command: number, actor: string, order: Extract<Command, { kind: 'propose' }>): void {
     const { engine, management } = this;
-    const { name, id, change, participant } = order;
+    const { name, id, change, participant, ifRevision } = order;
     const { serverId, serverName } = engine.identity;
     const coordinator = { serverId, serverName, ...order.coordinator };
     const proposal = { tx: engine.random.hex(16), name, id, actor, coordinator, participant, change };
-    const against = management.busy(name) ?? ownObjection(engine, proposal);
+    const against =
+      management.busy(name) ?? staleObjection(engine, name, ifRevision) ?? ownObjection(engine, proposal);
+    if (against) {
+      this.answer(command, refusal(against.code, against.message));
+      return;
+    }
+    this.underWay.set(proposal.tx, { proposal, command, actor, ifRevision });
+    engine.push(management.callOf('prepare', proposal, proposal));
+  }
+
+  /** An edit of a shared scope, told over the connection of the relationship: nothing is dialled for it. */
+  replicate({ record }: Relationship, change: Change): void {
+    const { engine, management } = this;
+    const proposal = this.overLink(record, change);
+    this.underWay.set(proposal.tx, { proposal, command: null, actor: engine.identity.serverName });
+    engine.push(management.callOf('prepare', proposal, proposal));
+  }
+
+  /** What a config file asks of both servers, told the same way. */
+  declared(command: number, actor: string, { record }: Relationship, change: Change): void {
+    const { engine, management } = this;
+    const proposal = { ...this.overLink(record, change), actor, overLink: true };
+    const against = management.busy(proposal.name) ?? ownObjection(engine, proposal);
     if (against) {
       this.answer(command, refusal(against.code, against.message));
       return;
@@ -55,16 +79,18 @@ export class Coordinator {
     engine.push(management.callOf('prepare', proposal, proposal));
   }
 
-  /** An edit of a shared scope, told over the connection of the relationship: nothing is dialled for it. */
-  replicate({ record }: Relationship, change: Change): void {
-    const { engine, management } = this;
-    const { serverId, serverName } = engine.identity;
-    const { name, partnerAddress: address, partnerPort: port } = record.settings;
-    const participant = { address, port };
+  private overLink({ settings, id }: RelationshipRecord, change: Change): Proposal {
+    const { serverId, serverName } = this.engine.identity;
+    const { name, partnerAddress: address, partnerPort: port } = settings;
     const coordinator = { serverId, serverName, address: '0.0.0.0', port };
-    const proposal = { tx: engine.random.hex(16), name, id: record.id, coordinator, participant, change };
-    this.underWay.set(proposal.tx, { proposal, command: null, actor: serverName });
-    engine.push(management.callOf('prepare', proposal, proposal));
+    return {
+      tx: this.engine.random.hex(16),
+      name,
+      id,
+      coordinator,
+      participant: { address, port },
+      change,
+    };
   }
 
   /** The partner has promised, refused, or not answered. */
@@ -73,9 +99,12 @@ export class Coordinator {
     const one = this.underWay.get(tx);
     if (!one) return;
     this.underWay.delete(tx);
-    const { command, actor } = one;
+    const { command, actor, ifRevision } = one;
     const proposal = answer.ok ? agreedOn(one.proposal, answer.document) : one.proposal;
-    const against = answer.ok ? ownObjection(engine, proposal) : answer;
+    const { name } = proposal;
+    const against = answer.ok
+      ? (staleObjection(engine, name, ifRevision) ?? ownObjection(engine, proposal))
+      : answer;
     if (!answer.ok || against) {
       this.settingsRefused(proposal, answer);
       // The partner may hear at once that nothing comes of it; else it asks.
@@ -85,11 +114,19 @@ export class Coordinator {
       return;
     }
     const { writes, events, after } = applyChange(engine, proposal, 'coordinator', actor);
+    const promised: unknown = JSON.parse(answer.document);
+    const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
+    if (goesOverLink(proposal) && proposal.change.kind === 'remove') {
+      // Its connection ends with it: the tombstone tells the partner.
+      const value = { partnerKnows: true, promised };
+      const reply: Effect[] = command === null ? [] : [replyTo(command, { ok: true, value })];
+      engine.commit([...writes, { table: 'journal', events }], [...then, ...reply]);
+      after();
+      return;
+    }
     const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at };
     management.keep(record, engine.at + 2 * AGAIN_MS);
-    management.remember(proposal);
-    this.waiting.set(tx, { command, document: JSON.parse(answer.document) as unknown });
-    const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
+    this.waiting.set(tx, { command, document: promised });
     engine.commit(
       [...writes, { table: 'settings', key: `manage/${tx}`, value: record }, { table: 'journal', events }],
       [...then, management.callOf('commit', proposal, { tx })],
@@ -133,8 +170,12 @@ export class Coordinator {
   }
 
   private answer(command: number, result: CommandResult): void {
-    this.engine.push({ kind: 'reply', id: command, result });
+    this.engine.push(replyTo(command, result));
   }
+}
+
+function replyTo(id: number, result: CommandResult): Effect {
+  return { kind: 'reply', id, result };
 }
 
 /** Settings as both have agreed on them: those proposed, or with the partner's own edits in them. */

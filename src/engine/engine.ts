@@ -191,7 +191,10 @@ export class Engine {
         this.partners.linkDown(input.link, input.reason);
         break;
       case 'dial-failed':
-        this.partners.dialFailed(input.relationship, input.reason);
+        this.partners.dialFailed(input.relationship, input.reason, input.end);
+        break;
+      case 'caller-refused':
+        this.partners.callerRefused(input);
         break;
       case 'manage-request':
       case 'manage-answer':

@@ -74,6 +74,11 @@ export const EVENTS = {
     text: '{relationship}: {actor} changed the secret of its link',
   },
   'backup-written': { level: 'info', journal: true, text: '{actor} had a backup written to {file}' },
+  'ending-told': {
+    level: 'info',
+    journal: true,
+    text: '{relationship}: the partner knows that it is over',
+  },
   'change-in-doubt': {
     level: 'warn',
     journal: true,

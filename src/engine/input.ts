@@ -54,7 +54,20 @@ export type Input =
     }
   | { readonly kind: 'link-bytes'; readonly link: number; readonly bytes: Uint8Array }
   | { readonly kind: 'link-down'; readonly link: number; readonly reason: string }
-  | { readonly kind: 'dial-failed'; readonly relationship: string; readonly reason: string }
+  | {
+      readonly kind: 'dial-failed';
+      readonly relationship: string;
+      readonly reason: string;
+      readonly end?: string; // the reason by its key
+    }
+  /** The shell turned somebody away who asked for a connection of this relationship. */
+  | {
+      readonly kind: 'caller-refused';
+      readonly relationship: string;
+      readonly end: string; // the reason by its key
+      readonly text: string;
+      readonly from: string;
+    }
   /** Another server asks, over a management connection that proved the partner secret (failover.md §5 "Management"). */
   | {
       readonly kind: 'manage-request';

@@ -6,6 +6,7 @@ import { freedLease } from '../dhcp/bind.js';
 import { type JoiningStep, withJoining } from '../failover/joining.js';
 import {
   type Change,
+  goesOverLink,
   mirrored,
   type Proposal,
   roleWith,
@@ -14,7 +15,7 @@ import {
   withTerms,
 } from '../failover/management.js';
 import { mcltLingersMs } from '../failover/mclt.js';
-import { newRecord, type RelationshipRecord } from '../failover/record.js';
+import { edited, newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { mergeScopes, sameSettings } from '../lease/both-versions.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
@@ -36,38 +37,16 @@ export interface Applied {
   readonly after: () => void;
 }
 
-/** Carry the change out here. Its commit is the caller's. */
-export function applyChange(engine: Engine, proposal: Proposal, part: Part, actor: string): Applied {
-  const apply = new Application(engine, proposal, part, actor);
-  apply.run(proposal.change);
-  return apply;
-}
-
-/**
- * A relationship that ends without the partner's part in it. With `alone` its scopes are served here from now on, each
- * record made by it; without, the partner has ended it, and they stay inactive.
- */
-export function applyEnded(
+/** Carry the change out here. Its commit is the caller's. `alone`: what becomes of leases that only this server has. */
+export function applyChange(
   engine: Engine,
-  { record }: Relationship,
+  proposal: Proposal,
+  part: Part,
   actor: string,
-  alone: ((lease: Lease) => Lease) | null,
+  alone: (lease: Lease) => Lease = (lease) => aloneLease(lease, engine.at),
 ): Applied {
-  const { name, partnerAddress: address, partnerPort: port } = record.settings;
-  const { serverId, serverName } = engine.identity;
-  const place = { address, port };
-  const change: Change = { kind: 'remove', keep: true };
-  const coordinator = { serverId, serverName, ...place };
-  const proposal: Proposal = { tx: '', name, id: record.id, coordinator, participant: place, change };
-  const apply = new Application(
-    engine,
-    proposal,
-    alone ? 'coordinator' : 'participant',
-    actor,
-    alone ?? undefined,
-  );
-  apply.run(change);
-  engine.management.remember(proposal);
+  const apply = new Application(engine, proposal, part, actor, alone);
+  apply.run(proposal.change);
   return apply;
 }
 
@@ -81,7 +60,7 @@ class Application implements Applied {
     private readonly proposal: Proposal,
     private readonly part: Part,
     private readonly actor: string,
-    private readonly alone: (lease: Lease) => Lease = (lease) => aloneLease(lease, engine.at),
+    private readonly alone: (lease: Lease) => Lease,
   ) {}
 
   run(change: Change): void {
@@ -177,8 +156,9 @@ class Application implements Applied {
     engine.index = engine.indexOf({ ...engine.index.settings, scopes }, engine.index);
   }
 
-  private change(relationship: Relationship, record: RelationshipRecord): void {
+  private change(relationship: Relationship, changed: RelationshipRecord): void {
     const before = relationship.record;
+    const record = edited(changed);
     relationship.record = record;
     this.write(record);
     const was = { ...before.settings, role: before.role };
@@ -209,10 +189,10 @@ class Application implements Applied {
     const scopeIds = scopes.map(scopeIdOf);
     const { record } = relationship;
     const settings = { ...record.settings, scopes: [...record.settings.scopes, ...scopeIds] };
-    relationship.record = withJoining(
-      { ...record, settings },
-      { ...record.joining, ...this.joining(scopeIds) },
-    );
+    relationship.record = withJoining(edited({ ...record, settings }), {
+      ...record.joining,
+      ...this.joining(scopeIds),
+    });
     this.takeScopes(scopes);
     if (this.part === 'coordinator') this.index(new Map());
     this.write(relationship.record);
@@ -258,7 +238,7 @@ class Application implements Applied {
       Object.entries(record.joining ?? {}).filter(([scopeId]) => !gone.has(scopeId)),
     );
     this.forgetUpdates(relationship, scopeIds);
-    relationship.record = withJoining({ ...record, settings }, joining);
+    relationship.record = withJoining(edited({ ...record, settings }), joining);
     this.write(relationship.record);
     this.event('relationship-changed', { ...difference(record.settings, settings) });
     this.leave(scopeIds, keep);
@@ -270,11 +250,10 @@ class Application implements Applied {
     const { settings } = relationship.record;
     engine.partners.drop(name, 'the relationship was removed');
     this.writes.push({ table: 'settings', key: `failover/${name}`, value: undefined });
-    this.writes.push({
-      table: 'settings',
-      key: `tombstone/${id}`,
-      value: { id, name, endedAt: engine.at, alone: proposal.tx === '' },
-    });
+    const { partnerAddress: address, partnerPort: port } = settings;
+    const alone = this.part === 'coordinator' && (proposal.tx === '' || goesOverLink(proposal));
+    const tombstone = { id, name, endedAt: engine.at, alone, partner: { address, port } };
+    this.writes.push(engine.management.endings.remember(tombstone));
     this.event('relationship-removed', { before: settings, after: null });
     this.leave(settings.scopes, keep);
   }

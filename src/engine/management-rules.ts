@@ -1,9 +1,11 @@
 // What speaks against a change of a relationship, on the server that proposes it and on the one that is asked: rules of
 // product.md over present settings, each with its code and one sentence. Changes nothing.
 
-import { type Change, MOST_RELATIONSHIPS, type Proposal } from '../failover/management.js';
+import { type Change, goesOverLink, MOST_RELATIONSHIPS, type Proposal } from '../failover/management.js';
 import { isName } from '../failover/management-document.js';
+import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
+import { sameSettings } from '../lease/both-versions.js';
 import { checkScope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import { formatAddress, parseSubnet } from '../wire/address.js';
@@ -34,6 +36,18 @@ export function ownObjection(engine: Engine, proposal: Proposal): Objection | nu
   return changeObjection(relationship, change);
 }
 
+/** The relationship is not the one that the order was made for any more. */
+export function staleObjection(
+  engine: Engine,
+  name: string,
+  ifRevision: number | undefined,
+): Objection | null {
+  const record = engine.partners.named(name)?.record;
+  if (ifRevision === undefined || !record || revisionOf(record) === ifRevision) return null;
+  const message = `relationship ${name} is at revision ${revisionOf(record)}, not ${ifRevision}: read it again`;
+  return { code: 'revision-mismatch', message };
+}
+
 /** What the server that is asked has against it. */
 export function partnerObjection(engine: Engine, proposal: Proposal): Objection | null {
   const { name, id, coordinator, change } = proposal;
@@ -58,9 +72,25 @@ export function partnerObjection(engine: Engine, proposal: Proposal): Objection 
   if (partner !== null && partner.serverId !== coordinator.serverId) {
     return { code: 'permission-denied', message: `relationship ${name} there is with ${partner.serverName}` };
   }
-  if (change.kind === 'add-scopes') return scopesObjection(engine, change.scopes);
+  if (change.kind === 'add-scopes') {
+    // Both files may declare the same scope: where nobody has leased anything of it yet, it is not in the way.
+    const scopes = change.scopes.filter(
+      (scope) => !goesOverLink(proposal) || !isDeclaredAlike(engine, scope),
+    );
+    return scopesObjection(engine, scopes);
+  }
   if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
   return changeObjection(relationship, change);
+}
+
+function isDeclaredAlike({ index, partners, table }: Engine, scope: ScopeSettings): boolean {
+  const scopeId = scopeIdOf(scope);
+  const served = index.byId(scopeId);
+  if (!served || partners.ofScope(scopeId) || !sameSettings(served.entry.settings, scope)) return false;
+  const { network, broadcast } = served.scope;
+  let records = 0;
+  table.forEachInRange(network, broadcast, () => records++);
+  return records === 0;
 }
 
 function nameObjection(engine: Engine, name: string, where: string): Objection | null {
@@ -178,7 +208,7 @@ export function activeLeases({ index, table }: Engine, scopeId: string): number 
 }
 
 /** The scope's id: its network address. */
-export function scopeIdOf({ subnet }: ScopeSettings): string {
+export function scopeIdOf({ subnet }: Pick<ScopeSettings, 'subnet'>): string {
   const parsed = parseSubnet(subnet);
   return parsed ? formatAddress(parsed.network) : subnet;
 }

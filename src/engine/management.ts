@@ -6,6 +6,7 @@
 import {
   type Change,
   givenUp,
+  goesOverLink,
   type Proposal,
   type Tombstone,
   type Transaction,
@@ -15,15 +16,17 @@ import { encodeFrame } from '../wire/partner.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { ManageReplyMessage, ManageRequestMessage } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
+import { Adoption } from './adoption.js';
 import type { Command } from './command.js';
 import { Coordinator } from './coordinator.js';
 import type { Effect } from './effect.js';
+import { Endings } from './endings.js';
 import type { Engine } from './engine.js';
 import type { Input, ManageAnswer } from './input.js';
 import { isoOf } from './instants.js';
-import type { Objection } from './management-rules.js';
+import { type Objection, staleObjection } from './management-rules.js';
 import { Participant } from './participant.js';
-import { orderRemovalAlone, removeAsTold } from './remove-alone.js';
+import { endUnshared, orderRemovalAlone, removeAsTold } from './remove-alone.js';
 
 type Manage = Extract<Input, { kind: 'manage-request' | 'manage-answer' }>;
 type Propose = Extract<Command, { kind: 'propose' }>;
@@ -36,7 +39,7 @@ export interface Refusal {
 
 /** A question that waits for its answer. */
 interface Asked {
-  readonly tx: string;
+  readonly tx: string; // of the change, or the id of the relationship that it is about
   readonly operation: string;
   readonly untilAt: number; // engine time; the shell's own end sooner
 }
@@ -57,15 +60,18 @@ const MOST_UNDER_WAY = 8;
 export class Management {
   /** What is on disk under `manage/TX`. */
   readonly transactions = new Map<string, Transaction>();
-  private readonly tombstones = new Map<string, Tombstone>(); // relationship id; on disk
   private readonly askAt = new Map<string, number>(); // tx → when to ask or tell again
   private readonly calls = new Map<number, Asked>();
   private readonly linkReplies = new Map<number, { readonly link: number; readonly xid: number }>(); // negative calls
+  readonly endings: Endings;
+  readonly adoption: Adoption;
   private readonly coordinator: Coordinator;
   private readonly participant: Participant;
   private nextCall = 1;
 
   constructor(private readonly engine: Engine) {
+    this.endings = new Endings(engine, this);
+    this.adoption = new Adoption(engine, this);
     this.coordinator = new Coordinator(engine, this);
     this.participant = new Participant(engine, this);
   }
@@ -88,13 +94,14 @@ export class Management {
     return null;
   }
 
-  /** Relationships that were ended without their partners, who may still ask for them. */
-  get endedAlone(): readonly Tombstone[] {
-    return [...this.tombstones.values()].filter(({ alone }) => alone);
-  }
-
-  tombstoneOf(id: string): Tombstone | undefined {
-    return this.tombstones.get(id);
+  /** The same for people: a promise, or a decision that the partner does not know of although it was told for a while. */
+  open(name: string): Transaction | null {
+    for (const record of this.transactions.values()) {
+      const { phase, proposal, sinceAt } = record;
+      const late = phase === 'prepared' || (phase === 'committed' && this.engine.at - sinceAt >= AGAIN_MS);
+      if (proposal.name === name && late) return record;
+    }
+    return null;
   }
 
   givenUp(proposal: Proposal): readonly string[] {
@@ -104,7 +111,8 @@ export class Management {
   // ---- start
 
   load(key: string, value: unknown): void {
-    if (key.startsWith('tombstone/')) this.tombstones.set(key.slice('tombstone/'.length), value as Tombstone);
+    if (key.startsWith('tombstone/')) this.endings.load(value as Tombstone);
+    if (key.startsWith('unknown/')) this.adoption.load(value);
     if (!key.startsWith('manage/')) return;
     const record = value as Transaction;
     this.keep(record, record.phase === 'settled' ? null : 0);
@@ -114,6 +122,7 @@ export class Management {
   begin(): void {
     for (const { phase, proposal } of this.transactions.values())
       if (phase === 'prepared') this.participant.bound(proposal);
+    this.adoption.begin();
     this.engine.replication.begin();
   }
 
@@ -128,8 +137,15 @@ export class Management {
     this.coordinator.replicate(relationship, change);
   }
 
+  /** A change that the config file asks for. */
+  declared(command: number, actor: string, relationship: Relationship, change: Change): void {
+    this.coordinator.declared(command, actor, relationship, change);
+  }
+
   settle(command: number, actor: string, name: string, decision: 'commit' | 'abort'): void {
-    this.participant.settle(command, actor, name, decision);
+    if (this.inDoubt(name) === null && this.adoption.knows(name))
+      this.adoption.settle(command, actor, name, decision);
+    else this.participant.settle(command, actor, name, decision);
   }
 
   take(input: Manage): void {
@@ -148,6 +164,9 @@ export class Management {
     if (operation === 'prepare') this.coordinator.prepared(tx, answer);
     else if (operation === 'commit') this.coordinator.known(tx, answer);
     else if (operation === 'decision' && answer.ok) this.participant.heard(tx, answer.document);
+    else if (operation === 'ended') this.endings.told(tx, answer);
+    else if (operation === 'standing') this.adoption.told(tx, answer);
+    else if (operation === 'scopes') this.adoption.scopes(tx, answer);
   }
 
   /** Management on the connection of a relationship: its settings only, and only its partner's. */
@@ -174,7 +193,7 @@ export class Management {
   // ---- time
 
   nextDeadline(): number {
-    let next = this.participant.nextDeadline();
+    let next = Math.min(this.participant.nextDeadline(), this.endings.nextDeadline());
     for (const at of this.askAt.values()) if (at < next) next = at;
     for (const { untilAt } of this.calls.values()) if (untilAt < next) next = untilAt;
     return next;
@@ -183,6 +202,7 @@ export class Management {
   onDeadline(): void {
     this.engine.replication.onDeadline();
     this.participant.lookAtGates();
+    this.endings.onDeadline();
     for (const [call, { untilAt }] of [...this.calls])
       if (this.engine.at >= untilAt) this.answered(call, NO_ANSWER);
     for (const [tx, at] of [...this.askAt]) {
@@ -226,14 +246,26 @@ export class Management {
     this.engine.alarms.raise(this.engine.at, 'change-in-doubt', message, { relationship: name });
   }
 
-  /** The partner has ended the relationship while this server was away. Not so where a change is under way. */
-  endedByPartner(relationship: Relationship, why: string): void {
-    if (!this.busy(relationship.name)) removeAsTold(this.engine, relationship, why);
+  /** The partner has ended the relationship while this server was away. False: another change is under way. */
+  endedByPartner(relationship: Relationship, why: string): boolean {
+    const { name } = relationship;
+    // What was promised is the end itself: that it came is the decision.
+    if (this.participant.ended(relationship.record.id, name)) return true;
+    if (this.busy(name)) return false;
+    removeAsTold(this.engine, relationship, why);
+    return true;
   }
 
-  removeAlone(command: number, actor: string, name: string, dryRun: boolean): void {
-    const against = this.busy(name);
-    orderRemovalAlone(this.engine, { command, actor, name, dryRun }, against);
+  removeAlone(command: number, actor: string, order: Extract<Command, { kind: 'remove-alone' }>): void {
+    const { relationship: name, ifRevision } = order;
+    const against = this.busy(name) ?? staleObjection(this.engine, name, ifRevision);
+    orderRemovalAlone(this.engine, { ...order, command, actor }, against);
+  }
+
+  /** One that has nothing to share yet ends here; its partner is told. */
+  endUnshared(command: number, actor: string, relationship: Relationship): void {
+    const against = this.busy(relationship.name);
+    endUnshared(this.engine, relationship, { command, actor }, against);
   }
 
   forget(tx: string): void {
@@ -243,25 +275,35 @@ export class Management {
     this.askAt.delete(tx);
   }
 
-  /** A change that was carried out here: what must be known of a relationship that is over. */
-  remember({ id, tx, name, change }: Proposal): void {
-    if (change.kind === 'remove')
-      this.tombstones.set(id, { id, name, endedAt: this.engine.at, alone: tx === '' });
-  }
-
   /** A question to the other server of a change. */
   callOf(operation: string, proposal: Proposal, document: object): Effect {
     const { tx } = proposal;
-    const text = JSON.stringify(document);
-    const call = this.nextCall++;
-    if (proposal.change.kind === 'replicate') return this.linkCall(call, operation, proposal, text);
-    const { address, port } = operation === 'decision' ? proposal.coordinator : proposal.participant;
-    this.calls.set(call, { tx, operation, untilAt: Number.POSITIVE_INFINITY });
-    return { kind: 'manage-call', call, address, port, operation, document: text };
+    if (goesOverLink(proposal)) return this.askOver(proposal.name, operation, tx, document);
+    return this.askPlace(
+      operation === 'decision' ? proposal.coordinator : proposal.participant,
+      operation,
+      tx,
+      document,
+    );
   }
 
-  private linkCall(call: number, operation: string, { tx, name }: Proposal, document: string): Effect {
+  /** A question over a management connection. `tx`: what it is about. */
+  askPlace(
+    { address, port }: { readonly address: string; readonly port: number },
+    operation: string,
+    tx: string,
+    document: object,
+  ): Effect {
+    const call = this.nextCall++;
+    this.calls.set(call, { tx, operation, untilAt: Number.POSITIVE_INFINITY });
+    return { kind: 'manage-call', call, address, port, operation, document: JSON.stringify(document) };
+  }
+
+  /** A question over the connection of a relationship. */
+  askOver(name: string, operation: string, tx: string, content: object): Effect {
     const { engine } = this;
+    const call = this.nextCall++;
+    const document = JSON.stringify(content);
     const link = engine.partners.named(name)?.link ?? null;
     const message = {
       kind: 'manage-request',

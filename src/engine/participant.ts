@@ -1,7 +1,13 @@
 // The server that is asked: promises a change on disk, from then on is silent on what it gives up, and asks how it ended
 // until it is told (failover.md §4 "Giving up", §5 "Management"). Also answers questions that change nothing.
 
-import { decisionOf, type Proposal, type Transaction } from '../failover/management.js';
+import {
+  decisionOf,
+  goesOverLink,
+  mayGoOverLink,
+  type Proposal,
+  type Transaction,
+} from '../failover/management.js';
 import { isId, readDocument, readProposal } from '../failover/management-document.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { Effect, Write } from './effect.js';
@@ -16,6 +22,7 @@ import {
   partnerObjection,
   scopeIdOf,
 } from './management-rules.js';
+import { withdrawOffers } from './withdraw.js';
 
 type Document = Readonly<Record<string, unknown>>;
 type Decision = 'committed' | 'aborted';
@@ -72,6 +79,12 @@ export class Participant {
       case 'scopes':
         this.reply(call, null, { scopes: this.scopesOf(document['relationship'], from) });
         return;
+      case 'ended':
+        this.management.endings.heard(call, from, document);
+        return;
+      case 'standing':
+        this.management.adoption.heard(call, from, document);
+        return;
       default:
         this.reply(call, { code: 'malformed', message: `${JSON.stringify(operation)} is no operation here` });
     }
@@ -112,8 +125,9 @@ export class Participant {
 
   private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {
     const { engine, management } = this;
-    const way = asked?.change.kind === 'replicate' ? asked.name : null;
-    if (asked?.coordinator.serverId !== from || over !== way) {
+    const way = asked && goesOverLink(asked) ? asked.name : null;
+    const fits = way === null || (asked !== undefined && mayGoOverLink(asked.change));
+    if (asked?.coordinator.serverId !== from || over !== way || !fits) {
       this.reply(call, { code: 'malformed', message: 'the proposed change is not in shape' });
       return;
     }
@@ -132,7 +146,7 @@ export class Participant {
     const record: Transaction = { phase: 'prepared', proposal, sinceAt: engine.at };
     management.keep(record, engine.at + 2 * AGAIN_MS);
     const writes = this.bound(proposal);
-    this.withdrawOffers(proposal);
+    withdrawOffers(engine, management.givenUp(proposal));
     const { serverName } = proposal.coordinator;
     const data = { relationship: name, change: proposal.change.kind, coordinator: serverName };
     const event = engine.makeEvent('change-in-doubt', data);
@@ -183,17 +197,6 @@ export class Participant {
     }
     this.merged.set(proposal.tx, outcome.there);
     return { ...proposal, change: { ...change, scopes: outcome.here, proposed: own } };
-  }
-
-  private withdrawOffers(proposal: Proposal): void {
-    const { memory, index } = this.engine;
-    const scopeIds = this.management.givenUp(proposal);
-    for (const { client, address } of [...memory.offers()]) {
-      const served = index.at(address);
-      if (!served || !scopeIds.includes(served.scope.scopeId)) continue;
-      memory.removeOffer(client);
-      served.pools.giveBack(address);
-    }
   }
 
   nextDeadline(): number {
@@ -281,6 +284,14 @@ export class Participant {
     else if (decision === 'committed' || decision === 'aborted') this.end(tx, decision, []);
   }
 
+  /** The coordinator has ended the relationship, which is what it had this server promise. */
+  ended(id: string, name: string): boolean {
+    const { proposal } = this.management.inDoubt(name) ?? {};
+    if (proposal?.change.kind !== 'remove' || proposal.id !== id) return false;
+    this.end(proposal.tx, 'committed', []);
+    return true;
+  }
+
   /** The operator decides, the coordinator being out of reach. */
   settle(command: number, actor: string, name: string, decision: 'commit' | 'abort'): void {
     const doubt = this.management.inDoubt(name);
@@ -308,7 +319,6 @@ export class Participant {
       settledBy ?? (proposal.actor === undefined ? serverName : `${proposal.actor} at ${serverName}`);
     const applied = decision === 'committed' ? applyChange(engine, proposal, 'participant', actor) : null;
     const lifted = this.bound(proposal);
-    if (applied) management.remember(proposal);
     const data = { relationship: proposal.name, change: proposal.change.kind, decision };
     const events = [...(applied?.events ?? []), engine.makeEvent('change-decided', data, actor)];
     const value = settledBy === undefined ? undefined : settled;

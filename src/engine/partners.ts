@@ -1,28 +1,19 @@
 // The relationships of this server and the connections they speak on: finds out whose a connection is, reads frames,
 // and lends the engine to each relationship as its host. Decides nothing about failover; that is the failover room's.
 
-import { ALONE, type Authority, SharedAuthority } from '../failover/authority.js';
-import type {
-  FailoverCommit,
-  FailoverHost,
-  OutgoingMessage,
-  OwnIdentity,
-  SharedScope,
-} from '../failover/host.js';
+import { ALONE, type Authority, SharedAuthority, UNKNOWN } from '../failover/authority.js';
+import type { FailoverHost } from '../failover/host.js';
 import { HeldAuthority, SilentAuthority } from '../failover/joining.js';
-import { newRecord, type RelationshipRecord, wakeRecord } from '../failover/record.js';
+import { type RelationshipRecord, wakeRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
-import type { RelationshipSettings } from '../failover/terms.js';
 import { Unanswered } from '../failover/unanswered.js';
-import { longestLeaseSeconds } from '../lease/scope.js';
-import { formatAddress, parseAddress } from '../wire/address.js';
-import { encodeFrame, FrameReader } from '../wire/partner.js';
+import { FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import type { ReceivedFrame } from '../wire/partner-message.js';
-import type { Effect, Write } from './effect.js';
+import type { RejectReason } from '../wire/partner-values.js';
 import type { Engine } from './engine.js';
-import type { EventType } from './events.js';
-import type { CommitPoint } from './input.js';
+import { EngineHost } from './engine-host.js';
+import type { Input } from './input.js';
 import { RelationshipAlarms } from './relationship-alarms.js';
 import { Strangers } from './strangers.js';
 
@@ -63,7 +54,7 @@ export class Partners {
   authorityOf(scopeId: string): Authority {
     const relationship = this.ofScope(scopeId);
     const shared = relationship && this.authorities.get(relationship.name);
-    if (!shared) return ALONE;
+    if (!shared) return this.engine.management.adoption.isSilent(scopeId) ? UNKNOWN : ALONE;
     const step = relationship.joining.stepOf(scopeId);
     if (step === 'awaited' || this.engine.management.isGivenUp(scopeId)) {
       return this.silent.get(relationship.name) ?? ALONE;
@@ -157,19 +148,6 @@ export class Partners {
     this.alarms.look(relationship);
   }
 
-  /** A relationship that a config file declares; one of that name that exists keeps its record and gets the settings. */
-  declare(settings: RelationshipSettings): void {
-    const existing = this.byName.get(settings.name);
-    if (existing) {
-      existing.record = { ...existing.record, settings };
-      this.alarms.look(existing);
-      return;
-    }
-    const record = newRecord(settings, this.engine.random.hex(16), this.nextIndex, this.engine.at);
-    this.engine.commit([{ table: 'settings', key: `failover/${settings.name}`, value: record }], []);
-    this.make(record);
-  }
-
   private hostOf(name: string): FailoverHost {
     return new EngineHost(this.engine, () => this.byName.get(name));
   }
@@ -185,11 +163,23 @@ export class Partners {
   linkDown(link: number, reason: string): void {
     const known = this.links.get(link);
     this.links.delete(link);
-    known?.relationship?.contact.closed(link, reason);
+    if (!known?.relationship) return;
+    known.relationship.contact.closed(link, reason);
+    this.lookForStranger(known.relationship);
   }
 
-  dialFailed(relationship: string, reason: string): void {
-    this.byName.get(relationship)?.contact.closed(null, reason);
+  /** `end`: the reason by its key, where there is one. */
+  dialFailed(name: string, reason: string, end = ''): void {
+    const relationship = this.byName.get(name);
+    relationship?.contact.closed(null, reason);
+    if (relationship && end === 'secret-refused') this.engine.management.adoption.refused(relationship);
+  }
+
+  /** Does the partner say that it knows no such relationship? */
+  private lookForStranger(relationship: Relationship): void {
+    const { newest } = relationship.contact.refused;
+    if (newest?.by === 'partner' && newest.reason === 'relationship-unknown' && !relationship.connected)
+      this.engine.management.adoption.refused(relationship);
   }
 
   linkBytes(id: number, bytes: Uint8Array): void {
@@ -225,6 +215,17 @@ export class Partners {
     if (message.kind === 'manage-request' || message.kind === 'manage-reply')
       this.engine.management.overLink(id, xid, link.relationship, message);
     else link.relationship.received(id, frame);
+  }
+
+  /** Somebody was turned away at the door: the operator of this relationship has to know. */
+  callerRefused({ relationship, end, text, from }: Extract<Input, { kind: 'caller-refused' }>): void {
+    const reason: RejectReason =
+      end === 'secret-missing'
+        ? 'tls-required'
+        : end === 'other-address'
+          ? 'invalid-partner'
+          : 'unknown-error';
+    this.byName.get(relationship)?.contact.refused.note('us', { reason, text }, from);
   }
 
   addressOf(link: number): string {
@@ -267,128 +268,4 @@ export class Partners {
   committed(): void {
     for (const relationship of this.all) relationship.committed();
   }
-}
-
-/** The engine as one relationship sees it. */
-class EngineHost implements FailoverHost {
-  constructor(
-    private readonly engine: Engine,
-    private readonly relationship: () => Relationship | undefined,
-  ) {}
-
-  get at(): number {
-    return this.engine.at;
-  }
-  get identity(): OwnIdentity {
-    return this.engine.identity;
-  }
-  get table(): FailoverHost['table'] {
-    return this.engine.table;
-  }
-  get committedId(): number {
-    return this.engine.committed;
-  }
-  get issuedId(): number {
-    return this.engine.issued;
-  }
-  get newestPoint(): FailoverHost['newestPoint'] {
-    return this.engine.newestPoint;
-  }
-
-  knowsPoint(point: CommitPoint): boolean {
-    return this.engine.options.knowsPoint?.(point) ?? true;
-  }
-
-  get maxClockSkewMs(): number {
-    return this.engine.wallClock.maxSkewMs;
-  }
-  get clockAheadMs(): number {
-    return this.engine.wallClock.acceptedMs;
-  }
-  get clockHeld(): boolean {
-    return this.engine.clockHeld;
-  }
-
-  partnerTime(at: number): void {
-    this.engine.push({ kind: 'partner-time', at });
-  }
-
-  addressOf(link: number): string {
-    return this.engine.partners.addressOf(link);
-  }
-
-  scopes(): readonly SharedScope[] {
-    const wanted = this.relationship()?.record.settings.scopes ?? [];
-    return wanted.flatMap((scopeId) => this.engine.index.byId(scopeId) ?? []);
-  }
-
-  get longestLeaseSeconds(): number {
-    const { server } = this.engine.index;
-    return Math.max(0, ...this.scopes().map(({ scope }) => longestLeaseSeconds(scope, server)));
-  }
-
-  commit({ leases, stored, messages, patient }: FailoverCommit): number {
-    const writes: Write[] = leases.map((lease) => this.engine.putLease(lease));
-    if (stored !== undefined) {
-      const { name } = (stored as RelationshipRecord).settings;
-      writes.push({ table: 'settings', key: `failover/${name}`, value: stored });
-    }
-    return this.engine.commit(writes, messages.map(linkSend), patient);
-  }
-
-  send(message: OutgoingMessage): void {
-    this.engine.push(linkSend(message));
-  }
-
-  dial(): void {
-    const settings = this.relationship()?.record.settings;
-    if (!settings) return;
-    const { name, partnerAddress, partnerPort } = settings;
-    const address = parseAddress(partnerAddress) ?? 0;
-    this.engine.push({ kind: 'dial', relationship: name, address, port: partnerPort });
-  }
-
-  hangUp(link: number, reason: string): void {
-    this.engine.push({ kind: 'hang-up', link, reason });
-  }
-
-  stateChanged(): void {
-    const { engine } = this;
-    const relationship = this.relationship();
-    if (relationship) engine.partners.alarms.look(relationship);
-    engine.replication.wake();
-    const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
-    for (const { client, address } of [...engine.memory.offers()]) {
-      const served = engine.index.at(address);
-      if (!served || !shared.has(served.scope.scopeId)) continue;
-      const held = engine.table.stateOf(address) === 'active';
-      const { sides, answersKnown, answersOffers } = served.authority;
-      if (!answersKnown && answersOffers) continue;
-      if (answersKnown && (held || sides.includes(engine.table.ownerOf(address)))) continue;
-      engine.memory.removeOffer(client);
-      served.pools.giveBack(address);
-    }
-  }
-
-  scopesChanged(): void {
-    this.engine.partners.scopesChanged();
-  }
-
-  ended(why: string): void {
-    const relationship = this.relationship();
-    if (relationship) this.engine.management.endedByPartner(relationship, why);
-  }
-
-  event(type: EventType, data: Readonly<Record<string, unknown>>): void {
-    const { from, to, address } = data;
-    const relationship = this.relationship()?.name ?? '';
-    if (type === 'failover-state')
-      this.engine.counters.countTransition(relationship, String(from), String(to));
-    const where = typeof address === 'number' ? { address: formatAddress(address) } : {};
-    this.engine.record(type, { ...data, relationship, ...where });
-  }
-}
-
-function linkSend({ link, xid, message }: OutgoingMessage): Effect {
-  return { kind: 'link-send', link, bytes: encodeFrame({ xid, message }) };
 }

@@ -6,6 +6,7 @@ import type { State } from '../failover/states.js';
 import { duration } from '../failover/story.js';
 import { formatAddress } from '../wire/address.js';
 import type { AlarmCode } from './alarms.js';
+import { declaredNames } from './declared.js';
 import type { Engine } from './engine.js';
 import { isoOf } from './instants.js';
 import { partnerNameOf } from './relationship-view.js';
@@ -16,7 +17,7 @@ interface Row {
   readonly afterMs: (relationship: Relationship) => number;
   /** Since when it stands, engine time; 0 = it does not. */
   readonly sinceAt: (relationship: Relationship, engine: Engine) => number;
-  readonly message: (relationship: Relationship) => string;
+  readonly message: (relationship: Relationship, engine: Engine) => string;
 }
 
 /** A refused update is most often overtaken by one that is accepted; it is an alarm only if none is. */
@@ -77,6 +78,14 @@ const ROWS: readonly Row[] = [
     sinceAt: ({ record, startedAt }) => (record.settings.authenticated ? 0 : startedAt),
     message: () =>
       'there is no secret: whoever reaches the partner port can change leases; give both servers the same secretFile',
+  },
+  {
+    code: 'relationship-not-declared',
+    afterMs: atOnce,
+    sinceAt: (relationship, engine) =>
+      undeclaredScopes(relationship, engine).length > 0 ? relationship.startedAt : 0,
+    message: (relationship, engine) =>
+      `the config file declares ${undeclaredScopes(relationship, engine).join(', ')} and not this relationship: were the store lost, this server would serve alone what it shares; take the relationship into the file (\`tandem config export\` writes it)`,
   },
   {
     code: 'clock-skew',
@@ -140,6 +149,13 @@ const ROWS: readonly Row[] = [
   },
 ];
 
+/** Its scopes that the config file declares, where that does not declare the relationship. */
+function undeclaredScopes({ name, record }: Relationship, { index }: Engine): readonly string[] {
+  const { scopes, relationships } = declaredNames(index.settings.declared);
+  if (relationships.has(name)) return [];
+  return record.settings.scopes.filter((scopeId) => scopes.has(scopeId));
+}
+
 /** A relationship that cannot begin because of the clocks, by the word of either server. */
 function isRefusedForSkew({ connected, record, contact }: Relationship): boolean {
   return !connected && !record.stored.reachedNormal && contact.refused.newest?.reason === 'time-mismatch';
@@ -163,7 +179,7 @@ export class RelationshipAlarms {
       const since = row.sinceAt(relationship, this.engine);
       const raiseAt = since + row.afterMs(relationship);
       if (since === 0) alarms.clear(row.code, subject);
-      else if (at >= raiseAt) alarms.raise(at, row.code, row.message(relationship), subject);
+      else if (at >= raiseAt) alarms.raise(at, row.code, row.message(relationship, this.engine), subject);
       else dueAt = Math.min(dueAt, raiseAt);
     }
     this.dueAt.set(name, dueAt);

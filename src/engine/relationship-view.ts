@@ -2,6 +2,8 @@
 // under way. Made when asked for, from the relationship and the pools that it shares; decides and changes nothing.
 
 import type { SharedScope } from '../failover/host.js';
+import type { Transaction } from '../failover/management.js';
+import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { type NextStep, type Story, storyOf } from '../failover/story.js';
 import { INFINITE_AT } from '../lease/lease.js';
@@ -44,6 +46,7 @@ export function relationshipView(
     updates: settings.eager ? 'eager' : 'lazy',
     role: relationship.role,
     scopeId: settings.scopes,
+    revision: revisionOf(record),
     state: relationship.state,
     partnerState: relationship.partnerState ?? stored.partnerState,
     stateSince: isoOf(relationship.sinceAt),
@@ -53,6 +56,7 @@ export function relationshipView(
       at: at === null ? null : isoOf(at),
       what,
     })),
+    inDoubt: doubtOf(engine, relationship),
     connected: relationship.connected,
     lastContact: isoOrNull(lastContactAt),
     contactAgeSeconds: lastContactAt === 0 ? null : (engine.at - lastContactAt) / 1000,
@@ -69,6 +73,21 @@ export function relationshipView(
     counts: { ...exchange.counts },
     pools,
   };
+}
+
+function doubtOf(engine: Engine, { name }: Relationship): RelationshipView['inDoubt'] {
+  const doubt = engine.management.open(name);
+  if (!doubt) return null;
+  const { phase, proposal, sinceAt } = doubt;
+  const { tx: transaction, change } = proposal;
+  const decided = phase === 'committed';
+  return { since: isoOf(sinceAt), transaction, change: change.kind, decided, waitsFor: awaited(doubt) };
+}
+
+function awaited({ phase, proposal: { name, coordinator } }: Transaction): string {
+  return phase === 'committed'
+    ? 'the change is made here; the partner is told until it has said that it knows'
+    : `${coordinator.serverName} decides, and is asked every 5 s; \`tandem failover settle ${name} --commit|--abort\` decides without it`;
 }
 
 function sharedScopes(engine: Engine, { record }: Relationship): SharedScope[] {
@@ -148,6 +167,7 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
   const { settings, stored } = record;
   const facts = relationship.facts();
   const { state } = relationship;
+  const doubt = engine.management.open(settings.name);
   const sum = (read: (pool: RelationshipPool) => number) => pools.reduce((all, pool) => all + read(pool), 0);
   return storyOf({
     at: engine.at,
@@ -177,6 +197,11 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
     automaticAt: relationshipInstants(relationship).automaticAt,
     partnerShareAt: finite(relationship.ruleE.partnerFreeUsableAt),
     ownShareAt: finite(relationship.ruleE.ownFreeUsableAt),
+    inDoubt: doubt && {
+      sinceAt: doubt.sinceAt,
+      change: doubt.proposal.change.kind,
+      waitsFor: awaited(doubt),
+    },
   });
 }
 

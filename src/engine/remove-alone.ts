@@ -1,14 +1,15 @@
-// A relationship whose partner is gone for good, removed on this server alone (failover.md §4 "Giving up"): only when the
-// waits of PARTNER-DOWN are over, and with what the partner may still have promised kept in the records. The tombstone
-// tells the partner, should it come back; there its scopes stay, inactive.
+// A relationship whose partner is gone for good, or scopes of it, removed on this server alone (failover.md §4 "Giving
+// up"): only when the waits of PARTNER-DOWN are over, and with what the partner may still have promised kept in the
+// records. The partner is told, should it come back (endings.ts); there the scopes stay, inactive.
 
+import type { Change, Proposal } from '../failover/management.js';
 import type { Relationship } from '../failover/relationship.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { CommandResult } from './command.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
 import { isoOf } from './instants.js';
-import { aloneLease, applyEnded } from './management-apply.js';
+import { type Applied, aloneLease, applyChange } from './management-apply.js';
 import type { Objection } from './management-rules.js';
 import { partnerNameOf } from './relationship-view.js';
 
@@ -29,27 +30,87 @@ export function aloneObjection(relationship: Relationship, at: number): Objectio
 interface Order {
   readonly command: number;
   readonly actor: string;
-  readonly name: string;
+  readonly relationship: string;
+  readonly scopeIds?: readonly string[]; // absent: all of it
   readonly dryRun: boolean;
 }
 
 /** An operator's order; `busy`: what speaks against it because of another change. */
 export function orderRemovalAlone(engine: Engine, order: Order, busy: Objection | null): void {
-  const { command, actor, name, dryRun } = order;
+  const { command, actor, relationship: name, scopeIds, dryRun } = order;
   const relationship = engine.partners.named(name);
   const reply = (result: CommandResult): Effect => ({ kind: 'reply', id: command, result });
   const message = `there is no relationship ${name} on this server`;
   const against = relationship
-    ? (busy ?? aloneObjection(relationship, engine.at))
+    ? (busy ?? foreign(relationship, scopeIds ?? []) ?? aloneObjection(relationship, engine.at))
     : ({ code: 'relationship-not-found', message } as const);
   if (against || !relationship || dryRun) {
     engine.push(reply(against ? { ok: false, ...against, faults: [] } : { ok: true, value: {} }));
     return;
   }
-  const { writes, events } = applyEnded(engine, relationship, actor, promisesKept(engine, relationship));
+  const kept = promisesKept(engine, relationship);
+  const change: Ending = scopeIds
+    ? { kind: 'remove-scopes', scopeIds, keep: true }
+    : { kind: 'remove', keep: true };
+  const applied = applyEnded(engine, relationship, actor, change, kept);
+  commitApplied(engine, applied, [reply({ ok: true, value: {} })]);
+}
+
+/** A relationship that shares nothing with its partner, or has never begun: nobody can hold what this one does not know. */
+export function endUnshared(
+  engine: Engine,
+  relationship: Relationship,
+  { command, actor }: Pick<Order, 'command' | 'actor'>,
+  busy: Objection | null,
+): void {
+  if (busy) {
+    engine.push({ kind: 'reply', id: command, result: { ok: false, ...busy, faults: [] } });
+    return;
+  }
+  const alone = (lease: Lease) => aloneLease(lease, engine.at);
+  const applied = applyEnded(engine, relationship, actor, { kind: 'remove', keep: true }, alone);
+  commitApplied(engine, applied, [
+    { kind: 'reply', id: command, result: { ok: true, value: { left: false } } },
+  ]);
+}
+
+function foreign({ name, record }: Relationship, scopeIds: readonly string[]): Objection | null {
+  const missing = scopeIds.filter((scopeId) => !record.settings.scopes.includes(scopeId));
+  if (missing.length === 0) return null;
+  const message = `relationship ${name} has no scope ${missing.join(', ')}`;
+  return { code: 'scope-not-in-relationship', message };
+}
+
+function commitApplied(engine: Engine, { writes, events }: Applied, last: readonly Effect[]): void {
   const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
-  const done = reply({ ok: true, value: {} });
-  engine.commit([...writes, { table: 'journal', events }], [...then, done]);
+  engine.commit([...writes, { table: 'journal', events }], [...then, ...last]);
+}
+
+type Ending = Extract<Change, { kind: 'remove' | 'remove-scopes' }>;
+
+/**
+ * What ends without the partner's part in it. With `alone` the scopes are served here from now on, each record made by
+ * it, and the partner has still to be told; without, the partner has ended it, and they stay inactive.
+ */
+function applyEnded(
+  engine: Engine,
+  relationship: Relationship,
+  actor: string,
+  change: Ending,
+  alone: ((lease: Lease) => Lease) | null,
+): Applied {
+  const { record } = relationship;
+  const { name, partnerAddress: address, partnerPort: port } = record.settings;
+  const { serverId, serverName } = engine.identity;
+  const participant = { address, port };
+  const coordinator = { serverId, serverName, ...participant };
+  const proposal: Proposal = { tx: '', name, id: record.id, coordinator, participant, change };
+  if (!alone) return applyChange(engine, proposal, 'participant', actor);
+  if (change.kind === 'remove-scopes') {
+    const endedScopes = [...new Set([...(record.endedScopes ?? []), ...change.scopeIds])];
+    relationship.record = { ...record, endedScopes };
+  }
+  return applyChange(engine, proposal, 'coordinator', actor, alone);
 }
 
 /** Whatever was told of a lease holds its address that long for its client. */
@@ -78,9 +139,25 @@ function promisesKept(engine: Engine, { ruleE, record }: Relationship): (lease: 
 export function removeAsTold(engine: Engine, relationship: Relationship, why: string): void {
   const { name, record } = relationship;
   const actor = record.partner?.serverName ?? record.settings.partnerAddress;
-  const { writes, events } = applyEnded(engine, relationship, actor, null);
-  const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
-  engine.commit([...writes, { table: 'journal', events }], then);
+  commitApplied(engine, applyEnded(engine, relationship, actor, { kind: 'remove', keep: true }, null), []);
   const message = `${name}: ${why}; its scopes stay here, inactive: activate or remove them`;
   engine.alarms.raise(engine.at, 'relationship-ended', message);
+}
+
+/** The same of single scopes. */
+export function removeScopesAsTold(
+  engine: Engine,
+  relationship: Relationship,
+  wanted: readonly string[],
+): void {
+  const { name, record } = relationship;
+  const scopeIds = wanted.filter((scopeId) => record.settings.scopes.includes(scopeId));
+  if (scopeIds.length === 0) return;
+  const actor = record.partner?.serverName ?? record.settings.partnerAddress;
+  const change = { kind: 'remove-scopes', scopeIds, keep: true } as const;
+  commitApplied(engine, applyEnded(engine, relationship, actor, change, null), []);
+  for (const scopeId of scopeIds) {
+    const message = `${actor} serves ${scopeId} alone now, and shares it in ${name} no more; it stays here, inactive: activate or remove it`;
+    engine.alarms.raise(engine.at, 'relationship-ended', message, { scopeId });
+  }
 }

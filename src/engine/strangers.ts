@@ -3,6 +3,7 @@
 import { encodeFrame } from '../wire/partner.js';
 import type { ReceivedFrame } from '../wire/partner-message.js';
 import { REJECT_NUMBERS } from '../wire/partner-values.js';
+import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
 import { isoOf } from './instants.js';
 
@@ -18,14 +19,19 @@ export class Strangers {
   answer(link: number, { xid, message }: ReceivedFrame, from: string): void {
     const { engine } = this;
     const asked = message.kind === 'connect' ? message.hello : undefined;
-    const ended = asked && engine.management.tombstoneOf(asked.relationshipId);
+    const ended = asked && engine.management.endings.of(asked.relationshipId);
     const reason = REJECT_NUMBERS[ended ? 'relationship-ended' : 'relationship-unknown'];
     const unknown = asked ? 'no relationship of that name is known here' : 'CONNECT comes first';
     const text = ended ? `relationship ${ended.name} was ended here on ${isoOf(ended.endedAt)}` : unknown;
     this.refused(text, from);
     const bytes = encodeFrame({ xid, message: { kind: 'disconnect', reason, text } });
-    engine.push({ kind: 'link-send', link, bytes });
-    engine.push({ kind: 'hang-up', link, reason: text });
+    const answer: Effect[] = [
+      { kind: 'link-send', link, bytes },
+      { kind: 'hang-up', link, reason: text },
+    ];
+    // That it was ended is told only when it is on disk: after the commits asked for so far.
+    if (ended) engine.commit([], answer);
+    else for (const effect of answer) engine.push(effect);
   }
 
   /** `from`: dotted quad, '' = not known. */

@@ -111,6 +111,7 @@ export interface RelationshipView {
   readonly updates: 'eager' | 'lazy';
   readonly role: 'primary' | 'secondary';
   readonly scopeId: readonly string[];
+  readonly revision: number; // raised on this server with each change of the terms, the partner's place or the scopes
   readonly state: State;
   /** As last told; `connected` says whether that is news. Null = never met. */
   readonly partnerState: State | null;
@@ -120,6 +121,14 @@ export interface RelationshipView {
   readonly why: string;
   /** Steps ahead, in order of time; `at` null = as soon as its condition comes true. */
   readonly next: readonly { readonly at: string | null; readonly what: string }[];
+  /** A change that this server has promised, or decided without the partner's knowing; null: none. */
+  readonly inDoubt: {
+    readonly since: string;
+    readonly transaction: string;
+    readonly change: string; // what kind of change
+    readonly decided: boolean; // here; false: it is promised here, and the partner decides
+    readonly waitsFor: string; // a sentence
+  } | null;
   readonly connected: boolean;
   readonly lastContact: string | null; // null = never
   readonly partnerDownAt: string | null; // when the automatic transition comes; null = it does not

@@ -82,6 +82,19 @@ export const ALONE: Authority = {
   afterEnd: () => 'free',
 };
 
+/** A scope that another server says it shares with this one, which knows nothing of it: nobody is answered. */
+export const UNKNOWN: Authority = {
+  ...ALONE,
+  sides: [],
+  answersNew: () => 'nobody',
+  answersKnown: false,
+  answersOffers: false,
+  endsQuarantine: false,
+  naks: false,
+  renews: () => false,
+  leaseSeconds: () => 0,
+};
+
 /** A scope shared by a relationship. */
 export class SharedAuthority implements Authority {
   constructor(

@@ -4,12 +4,13 @@
 import type { PartnerHello, PartnerTerms } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
-import type { FailoverHost, OwnIdentity } from './host.js';
-import { type RelationshipRecord, sideOf } from './record.js';
+import type { FailoverHost } from './host.js';
+import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
+import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
 import type { State, ToldState } from './states.js';
 import { duration } from './story.js';
-import { type AgreedKey, disagreements, roleOf, termsOf } from './terms.js';
+import { type AgreedKey, adopted, disagreements, roleOf, termsOf } from './terms.js';
 
 /** This server's side of CONNECT and CONNECTACK. `state` is what is told: in STARTUP the saved state, with the flag. */
 export function helloOf(record: RelationshipRecord, state: ToldState, host: FailoverHost): PartnerHello {
@@ -23,9 +24,8 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     ...host.identity,
     newest: host.newestPoint,
     returned: record.partner?.newest ?? null,
-    settingsRevision: 0,
-    settingsDigest: '',
-    scopesDigest: '',
+    settingsRevision: revisionOf(record),
+    ...digestsOf(host),
     role: record.role ?? 'undecided',
     side: record.side ?? 0,
     terms: termsOf(settings),
@@ -44,6 +44,17 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
   };
 }
 
+function digestsOf(host: FailoverHost) {
+  const scopes = host.scopes().map(({ scope }) => scope.settings);
+  return { settingsDigest: settingsDigest(scopes), scopesDigest: scopesDigest(scopes) };
+}
+
+/** Have both the same scopes with the same settings, as far as the two say? */
+function sharesAlike(host: FailoverHost, hello: PartnerHello): boolean {
+  const own = digestsOf(host);
+  return own.settingsDigest === hello.settingsDigest && own.scopesDigest === hello.scopesDigest;
+}
+
 /** Why no connection is made: the greeting's own checks, in the order in which they are told. */
 export function versionRefusal({ protocolLow, protocolHigh }: PartnerHello): Refusal | null {
   const { low, high } = PROTOCOL_VERSIONS;
@@ -55,10 +66,11 @@ export function versionRefusal({ protocolLow, protocolHigh }: PartnerHello): Ref
 /** Why the other is not the partner of this relationship; null = it is, and the settings agree. */
 export function refusalOf(
   record: RelationshipRecord,
-  identity: OwnIdentity,
+  host: FailoverHost,
   hello: PartnerHello,
 ): Refusal | null {
   const { settings, stored } = record;
+  const { identity } = host;
   if (hello.serverName === identity.serverName || hello.serverId === identity.serverId) {
     const text = `the partner calls itself ${hello.serverName}, as this server does`;
     return { reason: 'invalid-partner', text };
@@ -66,17 +78,34 @@ export function refusalOf(
   if (stored.reachedNormal && hello.everNormal && hello.relationshipId !== record.id) {
     return { reason: 'other-relationship', text: `the partner's ${settings.name} is another relationship` };
   }
-  // Once NORMAL was reached, a difference is an edit and no reason to part.
-  const wrong = stored.reachedNormal ? [] : disagreements(settings, hello.terms);
-  if (wrong.length === 0) return null;
+  // Once NORMAL was reached, by either's record, a difference is an edit and no reason to part.
+  if (stored.reachedNormal || hello.everNormal) return null;
+  return differenceOf(record, host, hello);
+}
+
+/** What both declare, and not alike: one sentence, the same on both. */
+function differenceOf(
+  { settings, side }: RelationshipRecord,
+  host: FailoverHost,
+  hello: PartnerHello,
+): Refusal | null {
   const sides = [
-    { name: identity.serverName, terms: termsOf(settings) },
+    { name: host.identity.serverName, terms: termsOf(settings) },
     { name: hello.serverName, terms: hello.terms },
-  ].sort((one, other) => (one.name < other.name ? -1 : 1)); // the same sentence on both
-  const values = wrong.map(
+  ].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const values = disagreements(settings, hello.terms).map(
     (key) => `${key} (${sides.map(({ name, terms }) => `${TERMS[key](terms)} on ${name}`).join(', ')})`,
   );
+  // Two that have met before replicate what is edited since.
+  if (side === null) values.push(...scopeDifferences(digestsOf(host), hello));
+  if (values.length === 0) return null;
   return { reason: 'settings-differ', text: `both servers declare it, but not alike: ${values.join(', ')}` };
+}
+
+function scopeDifferences(own: ReturnType<typeof digestsOf>, hello: PartnerHello): string[] {
+  if (hello.scopesDigest !== '' && own.scopesDigest !== hello.scopesDigest) return ['scopes'];
+  const keys = differingKeys(own.settingsDigest, hello.settingsDigest);
+  return keys.map((key) => `scopes[].${key}`);
 }
 
 /** What is agreed under each key, in the words of the config file. */
@@ -125,6 +154,8 @@ export function theirsCounts(ours: PartnerHello, theirs: PartnerHello): boolean 
 /** What meeting the partner makes of the record, and what it shows of either store. */
 export interface Meeting {
   readonly record: RelationshipRecord;
+  /** The scopes are not alike, and the partner's are in force: it has gone on with them, and this store knows nothing. */
+  readonly takesScopes: boolean;
   readonly partnerStoreLost: boolean;
   readonly ownStoreLost: boolean;
 }
@@ -144,18 +175,28 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     hello.partnerNonce !== '' &&
     hello.partnerNonce !== identity.nonce &&
     identity.startCounter <= hello.partnerStartCounter;
-  const role = record.role ?? roleOf(record.settings, identity.serverName, serverName);
+  const adopts = !record.stored.reachedNormal && hello.everNormal;
+  const settings = adopts ? adopted(record.settings, hello.terms) : record.settings;
+  const theirs = adopts && hello.role !== 'undecided' ? hello.role : null;
+  const roleNow = theirs === null ? roleOf(settings, identity.serverName, serverName) : opposite(theirs);
+  const role = record.role ?? roleNow;
   return {
     record: {
       ...record,
+      settings,
       id: idWith(record, hello, role),
       role,
       side: record.side ?? sideOf(role, hello.side),
       partner: { serverId, serverName, startCounter, nonce, newest },
     },
+    takesScopes: adopts && !sharesAlike(host, hello),
     partnerStoreLost: hello.storeLost || other || seenBefore,
     ownStoreLost: (hello.returned !== null && !host.knowsPoint(hello.returned)) || ownSeenBefore,
   };
+}
+
+function opposite(role: Role): Role {
+  return role === 'primary' ? 'secondary' : 'primary';
 }
 
 /** Until the first NORMAL the primary's id holds (failover.md §5); a store that lost its record adopts it back. */

@@ -72,6 +72,8 @@ export interface FailoverHost {
   stateChanged(): void;
   /** Whether a scope is served here alone, shared or not at all has changed. */
   scopesChanged(): void;
+  /** The partner's settings of the shared scopes are in force here, too. */
+  takeScopes(): void;
   /** The partner says that the relationship is over. */
   ended(why: string): void;
   event(

@@ -3,7 +3,7 @@
 
 import { isScopeShape } from '../lease/scope-shape.js';
 import type { ScopeSettings } from '../lease/settings.js';
-import type { Change, Proposal, SharedTerms } from './management.js';
+import type { Change, Proposal, SharedTerms, Standing } from './management.js';
 import { type RelationshipTimers, TIMER_DEFAULTS } from './terms.js';
 
 type Loose = { readonly [key: string]: unknown };
@@ -28,13 +28,24 @@ const MOST_ACTOR = 200;
 
 /** The proposal in a document of PREPARE; undefined: malformed. */
 export function readProposal(document: Loose): Proposal | undefined {
-  const { tx, name, id, actor, coordinator, participant, change } = document;
+  const { tx, name, id, actor, coordinator, participant, change, overLink } = document;
   if (!isId(tx) || !isId(id) || !isName(name)) return undefined;
   if (!isObject(coordinator) || !isObject(participant) || !isObject(change)) return undefined;
   if (!isId(coordinator['serverId']) || !isName(coordinator['serverName'])) return undefined;
   if (!isPlace(coordinator) || !isPlace(participant) || !isChange(change)) return undefined;
+  if (overLink !== undefined && typeof overLink !== 'boolean') return undefined;
   if (actor !== undefined && (typeof actor !== 'string' || actor.length > MOST_ACTOR)) return undefined;
   return document as unknown as Proposal;
+}
+
+/** A relationship as its partner describes it; undefined: malformed. Keys besides are left out. */
+export function readStanding(document: Loose): Standing | undefined {
+  const { id, name, serverName, address, port, terms, timers, role, side, scopes } = document;
+  if (!isId(id) || !isName(name) || !isName(serverName) || !isPlace(document)) return undefined;
+  if (!isTerms(terms) || !isTimers(timers) || !areScopes(scopes)) return undefined;
+  if ((role !== 'primary' && role !== 'secondary') || (side !== 1 && side !== 2)) return undefined;
+  const described = { id, name, serverName, address, port, terms, timers, role, side, scopes };
+  return described as unknown as Standing;
 }
 
 export function isId(value: unknown): value is string {

@@ -62,6 +62,8 @@ export interface Proposal {
   readonly actor?: string; // who gave the order, for the journals of both
   readonly coordinator: ManagingServer;
   readonly participant: Pick<ManagingServer, 'address' | 'port'> & { readonly host?: string }; // as it was called
+  /** Told over the connection of the relationship, which two servers with config files have without a partner secret. */
+  readonly overLink?: boolean;
   readonly change: Change;
 }
 
@@ -87,6 +89,22 @@ export interface Tombstone {
   readonly name: string;
   readonly endedAt: number;
   readonly alone: boolean; // the partner has not heard of it
+  /** Where the partner was; absent in tombstones of earlier versions. */
+  readonly partner?: { readonly address: string; readonly port: number };
+}
+
+/** What a server says of a relationship that its partner does not know; terms, role and side are its own view. */
+export interface Standing {
+  readonly id: string;
+  readonly name: string;
+  readonly serverName: string;
+  readonly address: string; // where it is reached; dotted quad
+  readonly port: number;
+  readonly terms: SharedTerms;
+  readonly timers: RelationshipTimers;
+  readonly role: 'primary' | 'secondary';
+  readonly side: 1 | 2;
+  readonly scopes: readonly ScopeSettings[];
 }
 
 /** Operations of a management connection. */
@@ -99,8 +117,24 @@ export const OPERATIONS = [
   'abort',
   'decision',
   'scopes',
+  'ended',
+  'standing',
 ] as const;
 export type Operation = (typeof OPERATIONS)[number];
+
+/** Does it go over the connection of the relationship? */
+export function goesOverLink({ overLink, change }: Proposal): boolean {
+  return overLink === true || change.kind === 'replicate';
+}
+
+/**
+ * May it go there? What takes scopes with their leases from a server needs the partner secret, as does what makes a
+ * relationship.
+ */
+export function mayGoOverLink({ kind, ...change }: Change): boolean {
+  if (kind === 'make' || kind === 'swap-roles') return false;
+  return !('keep' in change) || change.keep;
+}
 
 /** Most relationships of one server (product.md "Rules of relationships"). */
 export const MOST_RELATIONSHIPS = 31;

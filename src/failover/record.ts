@@ -30,6 +30,19 @@ export interface RelationshipRecord {
   readonly stored: StoredRelationship;
   readonly joining?: JoiningScopes; // scopes on their way into the relationship, by scope id
   readonly mclt?: LeadTimeChange; // a change of it that still has to be waited out
+  /** Scopes that were ended here without the partner, who has not heard of it yet. */
+  readonly endedScopes?: readonly string[];
+  /** Raised on this server with each change of the settings; absent: 1. */
+  readonly revision?: number;
+}
+
+export function revisionOf({ revision = 1 }: RelationshipRecord): number {
+  return revision;
+}
+
+/** The record as an edit has left it: its next revision. */
+export function edited(record: RelationshipRecord): RelationshipRecord {
+  return { ...record, revision: revisionOf(record) + 1 };
 }
 
 /** States in which clients are answered: a server that ended in one may have answered until its last operation. */

@@ -48,6 +48,7 @@ export class Relationship implements Greeter, ExchangeView {
   private contactBeforeAt: number;
   private partnerLastDownAt: number | null = 0;
   private alone: Facts['alone'] = 'no';
+  private takesScopes = false; // asked for before the partner's leases are
   /** The partner is connected to another process with this server's store: silent until it takes this one. */
   isClone = false;
 
@@ -178,7 +179,7 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   refuses(hello: PartnerHello): Refusal | null {
-    return refusalOf(this.record, this.host.identity, hello);
+    return refusalOf(this.record, this.host, hello);
   }
 
   refusesClock(hello: PartnerHello): Refusal | null {
@@ -188,8 +189,12 @@ export class Relationship implements Greeter, ExchangeView {
 
   met(hello: PartnerHello): void {
     const { host } = this;
-    const { record, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
+    const { record, takesScopes, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
     const { partnerDownSinceAt, serverName } = hello;
+    if (partnerStoreLost && !this.duties.forgetting.ready) {
+      this.contact.hangUp('link-renewed', 'what the lost store had acknowledged is being forgotten');
+      return;
+    }
     this.contactBeforeAt = this.lastContactAt;
     this.connectedAt = host.at;
     this.isClone = false;
@@ -206,6 +211,7 @@ export class Relationship implements Greeter, ExchangeView {
       return;
     }
     this.tellState();
+    this.takesScopes = takesScopes;
   }
 
   takenForClone(): void {
@@ -238,6 +244,7 @@ export class Relationship implements Greeter, ExchangeView {
     const sinceAt = fromPartner(since, this.clock, 'nearest');
     const reachedNormal = this.contact.partner?.everNormal ?? false;
     this.partnerState = startup ? 'startup' : state;
+    if (this.takesScopes) host.takeScopes();
     this.alone = 'no';
     this.record = { ...record, stored: hear(record.stored, { state, sinceAt, reachedNormal }, host.at) };
     if (state === 'partner-down') this.partnerLastDownAt = Math.max(this.partnerLastDownAt ?? 0, sinceAt);
@@ -300,10 +307,7 @@ export class Relationship implements Greeter, ExchangeView {
     return unmet ? aloneAt(this.record.stored, this.host.at, this.timers) : this.alone;
   }
 
-  /**
-   * When STARTUP ends without contact; infinite elsewhere, and while it may not. A pause or a shutdown that is over leads
-   * through STARTUP, too, with a wait of its own.
-   */
+  /** When STARTUP, also after a pause or shutdown, ends without contact; infinite elsewhere, and while it may not. */
   get startupUntilAt(): number {
     const waits = this.state === 'startup' && !this.connected && !this.isClone && !this.host.clockHeld;
     return waits ? this.sinceAt + this.timers.startupWaitMs : Number.POSITIVE_INFINITY;

@@ -32,6 +32,8 @@ export interface StoryFacts {
   readonly automaticAt: number; // automatic PARTNER-DOWN
   readonly partnerShareAt: number; // PARTNER-DOWN: the partner's free addresses become usable
   readonly ownShareAt: number; // PARTNER-DOWN with hold-own-share: so do the own ones
+  /** A change that is not known to be made, or given up, on both servers. */
+  readonly inDoubt: { readonly sinceAt: number; readonly change: string; readonly waitsFor: string } | null;
 }
 
 export interface NextStep {
@@ -49,8 +51,8 @@ export function storyOf(facts: StoryFacts): Story {
   const steps = NEXT[facts.state](facts);
   const dated = steps.filter((step) => step.at !== null).sort((a, b) => a.at! - b.at!);
   return {
-    why: `${WHY[facts.state](facts)} ${serving(facts)}`,
-    next: [...dated, ...steps.filter((step) => step.at === null)],
+    why: `${WHY[facts.state](facts)} ${serving(facts)}${doubtWords(facts)}`,
+    next: [...dated, ...steps.filter((step) => step.at === null), ...doubtSteps(facts)],
   };
 }
 
@@ -195,6 +197,15 @@ function serving(f: StoryFacts): string {
   const own = `new clients get one of its own ${count(f.freeOwn, 'free address', 'free addresses')}`;
   const both = allocates === 'both' && f.partnerShareAt <= f.at;
   return `This server answers everyone; ${both ? `${own} or of ${partnerAddresses(f)}` : own}.`;
+}
+
+function doubtWords({ at, inDoubt }: StoryFacts): string {
+  if (inDoubt === null) return '';
+  return ` A change ("${inDoubt.change}") has been in doubt for ${duration(at - inDoubt.sinceAt)}.`;
+}
+
+function doubtSteps({ inDoubt }: StoryFacts): NextStep[] {
+  return inDoubt === null ? [] : [step(null, inDoubt.waitsFor)];
 }
 
 function recoverReason(f: StoryFacts): string {

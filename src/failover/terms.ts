@@ -91,6 +91,17 @@ export function disagreements(settings: RelationshipSettings, theirs: PartnerTer
   return wrong;
 }
 
+/** The settings with the partner's terms, seen from this side: it has gone on with the relationship, this store has not. */
+export function adopted(settings: RelationshipSettings, theirs: PartnerTerms): RelationshipSettings {
+  const { mode, loadBalancePercent, standbyRole, reservePercent, mcltSeconds, eager } = theirs;
+  const { autoStateTransition, stateSwitchIntervalSeconds } = theirs;
+  const shared = { mode, mcltSeconds, eager, autoStateTransition, stateSwitchIntervalSeconds };
+  if (mode === 'loadBalance')
+    return { ...settings, ...shared, loadBalancePercent: 100 - loadBalancePercent, standbyRole: null };
+  const role = standbyRole === 'active' ? 'standby' : 'active';
+  return { ...settings, ...shared, standbyRole: role, reservePercent };
+}
+
 /**
  * Who is primary where both files declare the relationship: in hot standby the active server, else the smaller name,
  * bytewise (failover.md §4). Names are unique among partners.

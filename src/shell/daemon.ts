@@ -13,6 +13,7 @@ import { Engine } from '../engine/engine.js';
 import { isoOf } from '../engine/instants.js';
 import { SettingsError } from '../engine/scopes.js';
 import { RecordError } from '../lease/record.js';
+import { Applying } from './applying.js';
 import { SystemClock } from './clock.js';
 import { engineOptions } from './engine-options.js';
 import { Housekeeping } from './housekeeping.js';
@@ -68,6 +69,7 @@ export class TandemDaemon {
   private lastSeq = 0;
   private begun = false; // the engine has what the store holds
   private listening = false;
+  private readonly applying: Applying;
   private stopping: Promise<void> | undefined;
   private readonly startedAt: string;
 
@@ -114,6 +116,9 @@ export class TandemDaemon {
       () => this.engine.partners.all.map(({ record }) => record.settings),
       (actor, command) => this.commands.run(actor, command),
     );
+    this.applying = new Applying(this.settings, options.log.say, (message) =>
+      this.loop.feed({ kind: 'alarm', code: 'config-refused', message }),
+    );
   }
 
   /** Open the store, load it, apply the config file, bind the sockets, answer. Rejects with StartError. */
@@ -129,7 +134,8 @@ export class TandemDaemon {
     try {
       daemon.readSecrets(options.config, 'start');
       daemon.load();
-      await daemon.applyFile();
+      const faults = await daemon.applying.atStart();
+      if (faults !== null) throw new StartError(faults);
       await (daemon.engine.partners.all.length > 0 ? rehearsePair() : rehearse());
       daemon.openNetwork();
       await daemon.openPartnerPort();
@@ -179,20 +185,6 @@ export class TandemDaemon {
       onEnd: (reason) =>
         this.loop.feed({ kind: 'alarm', code: 'recording-ended', message: `the recording ended: ${reason}` }),
     });
-  }
-
-  private async applyFile(): Promise<void> {
-    const result = await this.settings.apply({ dryRun: false, force: false, actor: 'config file' });
-    if (result.ok) return;
-    // A file that would take leases away is no reason to leave clients alone: what ran before goes on.
-    if (result.code === 'would-strand-leases') {
-      const message = `${this.options.file} was not applied: ${result.message.replace('repeat with --force', 'apply it with `tandem config apply --force`')}`;
-      this.options.log.say('error', message, { faults: result.faults });
-      this.loop.feed({ kind: 'alarm', code: 'config-refused', message });
-      return;
-    }
-    const faults = result.faults.map(({ path, message }) => `\n  ${path}: ${message}`).join('');
-    throw new StartError(`${result.message}${faults}`);
   }
 
   private openNetwork(): void {
@@ -279,10 +271,7 @@ export class TandemDaemon {
       const loaded = loadConfigFile(this.options.file);
       if (loaded.ok) this.readSecrets(loaded.config, 'reload');
     }
-    const result = await this.settings.apply(options);
-    if (result.ok && !options.dryRun)
-      this.loop.feed({ kind: 'alarm', code: 'config-refused', message: null });
-    return result;
+    return this.applying.again(options);
   }
 
   /** This daemon as the admin room sees it. */
@@ -338,7 +327,14 @@ export class TandemDaemon {
     if (event.seq > this.lastSeq) this.lastSeq = event.seq;
     this.options.log.event(event);
     this.partners.onEvent(event);
+    if (this.applying.isDue(event)) this.applyAgain();
     for (const listener of this.listeners) listener(event);
+  }
+
+  private applyAgain(): void {
+    this.reload({ dryRun: false, force: false, actor: 'config file' }).catch((error: unknown) =>
+      this.options.log.say('error', 'the config file could not be applied', { error }),
+    );
   }
 
   private fatal(error: unknown): void {

@@ -1,19 +1,17 @@
 // The checks before a relationship is made (product.md): all that can be run are run, in the order of its table, each
 // with its code and one sentence that names the value at fault. Asks the partner once and changes nothing on either.
 
-import type { LookupAddress } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { networkInterfaces } from 'node:os';
-import { setTimeout } from 'node:timers/promises';
 import type { Check, CheckReport } from '../admin/relationship-desk.js';
 import { CHECK_CODES, type CheckCode } from '../config/check-codes.js';
 import type { Engine } from '../engine/engine.js';
 import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
 import { parseAddress } from '../wire/address.js';
+import { changingAddress } from './interfaces-netlink.js';
 import { type Answered, probe } from './manage-line.js';
 import type { ManageKey } from './manage-psk.js';
 import type { Managing } from './managing.js';
+import { addressesOf, DEFAULT_PORT, isOwnAddress, splitPartner } from './partner-place.js';
 
 export interface CheckOrder {
   /** Absent: the relationship exists, and takes more scopes. */
@@ -49,34 +47,13 @@ interface Facts {
   readonly overlapping: readonly string[];
   readonly dialBack: string;
   readonly maxClockSkewSeconds: number;
+  readonly changing?: string | null; // the interface of its address, where that is not permanent
 }
-
-const DEFAULT_PORT = 647;
 
 export async function runChecks(room: CheckRoom, order: CheckOrder): Promise<Checked> {
   const checks = new Checks(room, order);
   await checks.run();
   return checks.outcome();
-}
-
-/** HOST[:PORT]; undefined: neither. */
-export function splitPartner(text: string): { readonly host: string; readonly port: number } | undefined {
-  if (isIP(text) === 6) return { host: text, port: DEFAULT_PORT };
-  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
-  if (!parts) return undefined;
-  const port = parts[3] === undefined ? DEFAULT_PORT : Number(parts[3]);
-  return port >= 1 && port <= 65_535 ? { host: parts[1] ?? parts[2] ?? '', port } : undefined;
-}
-
-/** A name service that does not answer must not hold up an answer. */
-const NAMES_MS = 4_500;
-
-/** What a name stands for; nothing when it does not resolve in time. */
-export async function addressesOf(host: string): Promise<readonly LookupAddress[]> {
-  const late = new AbortController();
-  const nothing = setTimeout(NAMES_MS, [], { ref: false, signal: late.signal }).catch(() => []);
-  const found = lookup(host, { all: true }).catch(() => []);
-  return Promise.race([found, nothing]).finally(() => late.abort());
 }
 
 class Checks {
@@ -340,9 +317,7 @@ class Checks {
       this.name,
     );
     const here = engine.partners.named(this.name) !== undefined;
-    const facts =
-      this.answered?.reply.refusal === '' ? (JSON.parse(this.answered.reply.document) as Facts) : null;
-    const there = wanted !== null && facts?.nameTaken === true;
+    const there = wanted !== null && this.facts?.nameTaken === true;
     this.put(
       'relationship-exists',
       !here && !there,
@@ -360,10 +335,35 @@ class Checks {
     const same = this.room.engine.partners.all.filter(
       ({ record }) => record.settings.partnerAddress === this.address,
     );
-    return same.map(({ name }) => ({
-      code: 'existing-relationship',
-      message: `there is a relationship with that partner already: ${name} could take the scopes`,
-    }));
+    return [
+      ...this.changingAddresses(),
+      ...same.map(({ name }) => ({
+        code: 'existing-relationship',
+        message: `there is a relationship with that partner already: ${name} could take the scopes`,
+      })),
+    ];
+  }
+
+  /** Partners know each other by address, so one that DHCP or a timer may take away is a trap. */
+  private changingAddresses(): { readonly code: string; readonly message: string }[] {
+    const own = changingAddress(this.ownAddress);
+    const theirs = this.facts?.changing ?? null;
+    const warning = (address: string, on: string, who: string) => ({
+      code: 'address-not-static',
+      message: `${address} on ${on} of ${who} is not permanent: give it a static address, for partners meet by it`,
+    });
+    return [
+      ...(own === null ? [] : [warning(this.ownAddress, own, 'this server')]),
+      ...(theirs === null
+        ? []
+        : [warning(this.address, theirs, this.answered?.reply.serverName ?? 'the partner')]),
+    ];
+  }
+
+  /** What the partner said of itself, when it did. */
+  private get facts(): Facts | null {
+    const { reply } = this.answered ?? {};
+    return reply?.refusal === '' ? (JSON.parse(reply.document) as Facts) : null;
   }
 }
 
@@ -376,8 +376,4 @@ function isShown(code: CheckCode, result: Check['result'], order: CheckOrder): b
 
 function notRun(code: CheckCode): Check {
   return { code, result: 'not-run', message: 'not run: an earlier check failed', value: null };
-}
-
-function isOwnAddress(address: string): boolean {
-  return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address));
 }

@@ -10,6 +10,7 @@ import { conflictKeys } from '../engine/replication.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { Checked, CheckRoom } from './desk-checks.js';
 import type { Answered } from './manage-line.js';
+import { givenSecret, isShortSecret } from './manage-psk.js';
 import type { SecretBook } from './secret-book.js';
 
 export interface DeskRoom extends CheckRoom {
@@ -53,16 +54,17 @@ export class DeskPartner {
     id: string,
     { participant, key, partnerName }: Pick<Checked, 'participant' | 'key' | 'partnerName'>,
     secret: string | null | undefined,
+    actor: string,
   ): Promise<Failure | null> {
     const { managing, book, onSecrets } = this.room;
     if (secret === null || key === null) return null;
     const target = { host: participant.address, port: participant.port };
-    const document = secret === undefined ? { id } : { id, secret };
+    const document = secret === undefined ? { id, actor } : { id, secret, actor };
     const result = await managing.ask(target, 'secret', document, partnerName);
     if (!result.ok) return refusal(result.code, result.message);
     if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
     if (secret === undefined) book.keepDerived(id, result.key.partner);
-    else book.keep(id, Buffer.from(secret, 'utf8'));
+    else book.keep(id, givenSecret(result.key.partner, id, secret));
     onSecrets();
     return null;
   }
@@ -109,11 +111,16 @@ export class DeskPartner {
     };
   }
 
-  async change(name: string, change: Change, plan: readonly string[], { actor, dryRun }: OrderOptions) {
+  async change(
+    name: string,
+    change: Change,
+    plan: readonly string[],
+    { actor, dryRun, ifRevision }: OrderOptions,
+  ) {
     const reached = await this.reach(name);
     if (!reached.ok) return reached;
     if (dryRun) return { ok: true, value: { plan, decided: null } } as const;
-    const decided = await this.decide(actor, { ...reached.order, change });
+    const decided = await this.decide(actor, { ...reached.order, change, ...guard(ifRevision) });
     if (!decided.ok) return decided;
     return { ok: true, value: { plan: withDoubt(plan, decided.value), decided: decided.value } } as const;
   }
@@ -161,13 +168,24 @@ export class DeskPartner {
   }
 }
 
+/** The condition of an order as the engine takes it. */
+export function guard(ifRevision: number | undefined): { readonly ifRevision?: number } {
+  return ifRevision === undefined ? {} : { ifRevision };
+}
+
 /** What was planned, and that the partner does not know yet, if so. */
 export function withDoubt(plan: readonly string[], { partnerKnows }: Decided): readonly string[] {
   return partnerKnows ? plan : [...plan, NOT_TOLD];
 }
 
 export function badSecret(): Failure {
-  return refusal('invalid', 'a secret has 16 to 1,024 octets (openssl rand -hex 32 makes one)');
+  return refusal('invalid', 'a secret has 1 to 1,024 octets (openssl rand -hex 32 makes one)');
+}
+
+/** What an operator should know of the secret given; null: nothing. */
+export function secretWarning(secret: string | null | undefined): string | null {
+  if (!secret || !isShortSecret(secret)) return null;
+  return 'the secret is too short to be relied on alone: the key of the link is made from it and the partner secret (openssl rand -hex 32 makes a long one)';
 }
 
 export function refusal(code: RefusalCode, message: string): Failure {

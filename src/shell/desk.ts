@@ -21,22 +21,35 @@ import type {
 } from '../admin/relationship-desk.js';
 import type { Command } from '../engine/command.js';
 import { type Change, makeChange, replicateChange, sharedTermsOf } from '../engine/management-terms.js';
-import { addressesOf, runChecks, splitPartner } from './desk-checks.js';
+import { runChecks } from './desk-checks.js';
 import { differencesOf } from './desk-differences.js';
-import { badSecret, DeskPartner, type DeskRoom, type Failure, refusal, withDoubt } from './desk-partner.js';
+import {
+  badSecret,
+  DeskPartner,
+  type DeskRoom,
+  type Failure,
+  guard,
+  refusal,
+  secretWarning,
+  withDoubt,
+} from './desk-partner.js';
+import { DeskRemoval } from './desk-removal.js';
 import { changedTerms, orderedTerms, type Terms } from './desk-terms.js';
 import { readToken, writeToken } from './desk-token.js';
 import { manageKey } from './manage-psk.js';
 import { isSecret } from './managing.js';
+import { addressesOf, splitPartner } from './partner-place.js';
 import { INVITATION_MS } from './secret-book.js';
 
 export class Desk implements RelationshipDesk {
   private turn: Promise<unknown> = Promise.resolve();
 
   private readonly partner: DeskPartner;
+  private readonly removal: DeskRemoval;
 
   constructor(private readonly room: DeskRoom) {
     this.partner = new DeskPartner(room);
+    this.removal = new DeskRemoval(room, this.partner);
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -56,7 +69,8 @@ export class Desk implements RelationshipDesk {
     const secret = sharedSecret === undefined ? 'derived' : sharedSecret === null ? 'none' : 'given';
     const { partner, scopes } = order;
     const checked = await runChecks(this.room, { name: order.name ?? null, partner, scopes, secret });
-    const { report, name, partnerName } = checked;
+    const { name, partnerName } = checked;
+    const report = withWarning(checked.report, secretWarning(sharedSecret));
     const terms = orderedTerms(order);
     if (!terms.ok) return { report, result: terms };
     if (sharedSecret && !isSecret(sharedSecret)) return { report, result: badSecret() };
@@ -70,7 +84,7 @@ export class Desk implements RelationshipDesk {
     ];
     if (options.dryRun) return { report, result: { ok: true, value: { plan, name } } };
     const id = randomBytes(16).toString('hex');
-    const refused = await this.partner.shareSecret(id, checked, sharedSecret);
+    const refused = await this.partner.shareSecret(id, checked, sharedSecret, options.actor);
     if (refused) return { report, result: refused };
     const { coordinator, participant } = checked;
     const change = makeChange(terms.terms, this.partner.settingsOf(scopes));
@@ -98,6 +112,7 @@ export class Desk implements RelationshipDesk {
     options: OrderOptions,
   ): Promise<OrderResult<OrderValue>> {
     const { engine } = this.room;
+    const { ifRevision } = options;
     const relationship = engine.partners.named(name);
     if (!relationship)
       return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
@@ -111,42 +126,43 @@ export class Desk implements RelationshipDesk {
         'invalid',
         `the secret of ${name} is in the file that the config names: rotate it there`,
       );
-    const place = change.partner === undefined ? undefined : splitPartner(change.partner);
-    if (change.partner !== undefined && !place)
-      return refusal(
-        'partner-address-invalid',
-        `${JSON.stringify(change.partner)} is no address of a partner`,
-      );
-    const moved = place && (await movedTo(place));
-    if (moved === null) return refusal('partner-name-unresolved', `the name ${place?.host} does not resolve`);
+    const found = await placeOf(change.partner);
+    if (!found.ok) return found;
+    const { moved } = found;
     const reached = await this.partner.reach(name, moved);
     if (!reached.ok) return reached;
+    const warned = secretWarning(sharedSecret);
     const differs = JSON.stringify(before) !== JSON.stringify(terms.terms);
     const plan = [
       ...(moved ? [`reach the partner at ${moved.address}:${moved.port}`] : []),
       ...(sharedSecret ? ['put a new secret on both servers; the old one is accepted as well'] : []),
+      ...(warned === null ? [] : [warned]),
       ...(differs ? [`change ${name} on both servers: ${termsInWords(terms.terms)}`] : []),
     ];
     if (options.dryRun) return { ok: true, value: { plan } };
     if (moved) {
-      const command: Command = { kind: 'set-partner-address', relationship: name, ...moved };
+      const command: Command = {
+        kind: 'set-partner-address',
+        relationship: name,
+        ...moved,
+        ...guard(ifRevision),
+      };
       const result = await this.room.command(options.actor, command);
       if (!result.ok) return result;
     }
     if (sharedSecret !== undefined || (terms.terms.authenticated && !before.authenticated)) {
-      const { answered, order } = reached;
-      const shared = {
-        participant: order.participant,
-        key: answered.key,
-        partnerName: answered.reply.serverName,
-      };
-      const refused = await this.partner.shareSecret(order.id, shared, sharedSecret);
+      const { id, participant } = reached.order;
+      const { key, reply } = reached.answered;
+      const shared = { participant, key, partnerName: reply.serverName };
+      const refused = await this.partner.shareSecret(id, shared, sharedSecret, options.actor);
       if (refused) return refused;
     }
     if (!differs) return { ok: true, value: { plan } };
     const done = await this.partner.decide(options.actor, {
       ...reached.order,
       change: { kind: 'set', terms: terms.terms },
+      // Where the partner has moved, the revision is this order's own already.
+      ...guard(moved ? undefined : ifRevision),
     });
     return done.ok ? { ok: true, value: { plan: withDoubt(plan, done.value) } } : done;
   }
@@ -195,71 +211,15 @@ export class Desk implements RelationshipDesk {
   ): Promise<OrderResult<RemovalValue>> {
     const keep = options.keepPartnerScopes;
     return this.inTurn(() =>
-      this.giveUp(name, scopes, { kind: 'remove-scopes', scopeIds: scopes, keep }, options),
+      this.removal.giveUp(name, scopes, { kind: 'remove-scopes', scopeIds: scopes, keep }, options),
     );
   }
 
   remove(name: string, options: RemovalOptions): Promise<OrderResult<RemovalValue>> {
     return this.inTurn(() => {
       const scopes = this.room.engine.partners.named(name)?.record.settings.scopes ?? [];
-      return this.giveUp(name, scopes, { kind: 'remove', keep: options.keepPartnerScopes }, options);
+      return this.removal.giveUp(name, scopes, { kind: 'remove', keep: options.keepPartnerScopes }, options);
     });
-  }
-
-  private async giveUp(
-    name: string,
-    scopes: readonly string[],
-    change: Change,
-    options: RemovalOptions,
-  ): Promise<OrderResult<RemovalValue>> {
-    const relationship = this.room.engine.partners.named(name);
-    if (!relationship)
-      return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
-    const { settings, partner } = relationship.record;
-    if (options.partnerDown) return this.removeAlone(name, change, settings.scopes, options);
-    const where = partner?.serverName ?? settings.partnerAddress;
-    const whole = change.kind === 'remove';
-    const plan = [
-      ...(whole ? [`remove relationship ${name}`] : []),
-      ...scopes.map((scopeId) =>
-        options.keepPartnerScopes
-          ? `keep scope ${scopeId} on ${where}, inactive; it stays here as it is`
-          : `remove scope ${scopeId} and its leases from ${where}; they stay here`,
-      ),
-    ];
-    const result = await this.partner.change(name, change, plan, options);
-    if (!result.ok) return result;
-    const { decided } = result.value;
-    const counted =
-      decided?.promised.leases ??
-      scopes.map((scopeId) => ({ scopeId, leases: this.partner.leasesOf(scopeId) }));
-    const left = whole ? [] : settings.scopes.filter((scopeId) => !scopes.includes(scopeId));
-    const exported = decided?.promised.exported ?? null;
-    return {
-      ok: true,
-      value: { plan: result.value.plan, partnerScopes: counted, exported, scopesLeft: left },
-    };
-  }
-
-  /** The partner is gone for good. */
-  private async removeAlone(
-    name: string,
-    change: Change,
-    scopes: readonly string[],
-    { actor, dryRun }: RemovalOptions,
-  ): Promise<OrderResult<RemovalValue>> {
-    if (change.kind !== 'remove')
-      return refusal('wrong-state', `without its partner ${name} can be removed as a whole only`);
-    const plan = [
-      `remove relationship ${name} on this server alone`,
-      ...scopes.map(
-        (scopeId) => `serve scope ${scopeId} here alone; the partner keeps it inactive if it comes back`,
-      ),
-    ];
-    const command: Command = { kind: 'remove-alone', relationship: name, dryRun };
-    const result = await this.room.command(actor, command);
-    if (!result.ok) return result;
-    return { ok: true, value: { plan, partnerScopes: [], exported: null, scopesLeft: [] } };
   }
 
   // ---- settings of scopes
@@ -373,6 +333,11 @@ function scopeIdOf(subnet: string): string {
   return subnet.split('/')[0] ?? subnet;
 }
 
+function withWarning(report: CheckReport, message: string | null): CheckReport {
+  if (message === null) return report;
+  return { ...report, warnings: [...report.warnings, { code: 'secret-short', message }] };
+}
+
 function failedCheck({ checks }: CheckReport): Failure {
   const failed = checks.find(({ result }) => result === 'failed');
   return refusal(failed?.code ?? 'partner-unreachable', failed?.message ?? 'the checks could not be run');
@@ -387,9 +352,25 @@ function termsInWords(terms: Terms): string {
   return `${how}, MCLT ${mcltSeconds} s, authentication ${authenticated ? 'on' : 'off'}`;
 }
 
-/** Where a partner is that was called so; null when the name does not resolve. */
-async function movedTo({ host, port }: { readonly host: string; readonly port: number }) {
-  if (isIP(host) !== 0) return { address: host, port };
+interface Place {
+  readonly address: string;
+  readonly port: number;
+  readonly host?: string;
+}
+
+/** Where a partner is that is called so; nowhere new where nobody says so. */
+async function placeOf(
+  partner: string | undefined,
+): Promise<{ readonly ok: true; readonly moved?: Place } | Failure> {
+  if (partner === undefined) return { ok: true };
+  const place = splitPartner(partner);
+  if (!place)
+    return refusal('partner-address-invalid', `${JSON.stringify(partner)} is no address of a partner`);
+  const { host, port } = place;
+  if (isIP(host) === 6)
+    return refusal('ipv6-not-supported', `${host} is an IPv6 address: partners reach each other over IPv4`);
+  if (isIP(host) === 4) return { ok: true, moved: { address: host, port } };
   const found = (await addressesOf(host)).find(({ family }) => family === 4);
-  return found ? { address: found.address, port, host } : null;
+  if (!found) return refusal('partner-name-unresolved', `the name ${host} does not resolve`);
+  return { ok: true, moved: { address: found.address, port, host } };
 }

@@ -22,6 +22,7 @@ import { netlinkName } from './ffi-structs.js';
 export interface LinkAddress {
   readonly address: number; // u32
   readonly prefixLength: number;
+  readonly permanent?: boolean; // false: it has a lifetime, as one that DHCP gave; absent: not known
 }
 
 /** One network interface of this machine, up or not. */
@@ -54,6 +55,7 @@ const RTA_OIF = 4;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_F_SECONDARY = 1;
+const IFA_F_PERMANENT = 0x80;
 const IFF_UP = 1;
 const IFF_BROADCAST = 2;
 const IFF_LOOPBACK = 8;
@@ -143,7 +145,8 @@ function addressesByIndex(messages: readonly Message[]): Map<number, LinkAddress
     if (bytes?.length !== 4) continue;
     const address = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
     const index = view.getUint32(4, true);
-    const entry = { address, prefixLength: view.getUint8(1) };
+    const permanent = (view.getUint8(2) & IFA_F_PERMANENT) !== 0;
+    const entry = { address, prefixLength: view.getUint8(1), permanent };
     if ((view.getUint8(2) & IFA_F_SECONDARY) !== 0) secondary.push({ index, entry });
     else append(primary, index, entry);
   }
@@ -232,6 +235,15 @@ export function readLinks(): Link[] {
     if (!(error instanceof SystemError)) throw error;
     return readBySys();
   }
+}
+
+/** The interface on which an address of this machine stands that is not permanent; null: it is, or is not here. */
+export function changingAddress(text: string): string | null {
+  const wanted = parseAddress(text);
+  const on = readLinks().find(({ addresses }) =>
+    addresses.some(({ address, permanent }) => address === wanted && permanent === false),
+  );
+  return on?.name ?? null;
 }
 
 /** The interface by which a datagram to this address leaves, by the routing table; 0 when there is no route. */

@@ -3,6 +3,7 @@
 // relationships: one can never open the other's kind of connection.
 
 import { hkdfSync } from 'node:crypto';
+import { MIN_SECRET_BYTES } from '../config/limits.js';
 import type { LinkKey } from './partner-psk.js';
 
 /** A secret that this server shares with one partner, or with any that has it. */
@@ -34,6 +35,22 @@ export function isManageKey(key: LinkKey | null): key is ManageKey {
 /** The secret of a relationship that both servers come to by themselves: nothing of it crosses the network. */
 export function derivedSecret(partner: PartnerSecret, relationshipId: string): Uint8Array {
   return derive(partner.secret, `relationship ${relationshipId}`, KEY_BYTES);
+}
+
+/**
+ * A secret that a person chose: where it is too short to be relied on, the partner secret is mixed in, so that nobody who
+ * sees a handshake can try words out.
+ */
+export function givenSecret(partner: PartnerSecret, relationshipId: string, text: string): Uint8Array {
+  const given = Buffer.from(text, 'utf8');
+  if (!isShortSecret(text)) return given;
+  const info = `tandem partner management 1 relationship ${relationshipId} with a word`;
+  return Buffer.from(hkdfSync('sha256', partner.secret, given, info, KEY_BYTES));
+}
+
+/** Could it be tried out from one recorded handshake? */
+export function isShortSecret(text: string): boolean {
+  return Buffer.byteLength(text) < MIN_SECRET_BYTES;
 }
 
 /** The same for one that both files declare: its id is not agreed yet when the two meet, its name is. */

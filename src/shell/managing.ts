@@ -5,6 +5,7 @@
 import type { Effect } from '../engine/effect.js';
 import type { Input } from '../engine/input.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
+import { changingAddress } from './interfaces-netlink.js';
 import type { Log } from './log.js';
 import {
   type Answered,
@@ -14,7 +15,7 @@ import {
   type Unanswered,
   writeReply,
 } from './manage-line.js';
-import type { ManageKey } from './manage-psk.js';
+import { givenSecret, type ManageKey } from './manage-psk.js';
 import type { ManageCaller } from './partner-door.js';
 import type { SecretBook } from './secret-book.js';
 
@@ -35,6 +36,11 @@ export interface ManagingOptions {
   readonly exportScopes: (relationship: string, scopeIds: readonly string[]) => string;
   /** The secrets known have changed. */
   readonly onSecrets: () => void;
+  /** A partner, at this operator's word, has changed the secret of a relationship. */
+  readonly onSecretChanged: (relationshipId: string, actor: string) => void;
+  /** By what the link of a relationship is proved now; null: nothing. */
+  readonly secretOf: (relationship: string, id: string) => Uint8Array | null;
+  readonly listenPort: number | null;
   readonly say: Log['say'];
 }
 
@@ -43,8 +49,8 @@ const MOST_CALLERS = 32;
 /** From a whole question to its answer on the way. */
 const CALLER_MS = 15_000;
 const DIAL_BACK_MS = 2_000;
-const MIN_SECRET_BYTES = 16;
 const MAX_SECRET_BYTES = 1_024;
+const MOST_ACTOR = 200;
 
 interface Waiting {
   readonly answer: (said: Said) => void;
@@ -89,8 +95,10 @@ export class Managing {
       waiting?.answer(this.exported(effect));
       return;
     }
-    const { call, address, port, operation, document } = effect;
-    void this.ask({ host: address, port }, operation, JSON.parse(document) as object).then((result) => {
+    const { call, address, port, operation } = effect;
+    const asked = JSON.parse(effect.document) as Loose;
+    const document = operation === 'standing' ? this.withPlace(asked) : asked;
+    void this.ask({ host: address, port }, operation, document).then((result) => {
       if (!result.ok) this.options.feed({ kind: 'manage-answer', call, answer: result });
       else {
         const { refusal: code, text: message, document: said } = result.reply;
@@ -170,16 +178,19 @@ export class Managing {
         return this.secret(caller, document);
       case 'check':
         return this.checked(caller, document);
+      case 'standing':
+        return this.standing(caller, document);
       default:
         return this.byEngine(caller);
     }
   }
 
-  private byEngine({ message }: ManageCaller): Promise<Said> {
+  private byEngine({ message }: ManageCaller, changed?: Loose): Promise<Said> {
     const call = this.nextCall++;
     return new Promise((answer) => {
       this.waiting.set(call, { answer });
-      const { serverId: from, operation, document } = message;
+      const { serverId: from, operation } = message;
+      const document = changed === undefined ? message.document : JSON.stringify(changed);
       this.options.feed({ kind: 'manage-request', call, from, operation, document });
     });
   }
@@ -188,7 +199,8 @@ export class Managing {
   private async checked(caller: ManageCaller, { address, port }: Loose): Promise<Said> {
     const [said, dialBack] = await Promise.all([this.byEngine(caller), this.dialBack(caller, address, port)]);
     const { maxClockSkewSeconds } = this.options;
-    return { ...said, document: { ...said.document, dialBack, maxClockSkewSeconds } };
+    const changing = changingAddress(caller.socket.localAddress ?? '');
+    return { ...said, document: { ...said.document, dialBack, maxClockSkewSeconds, changing } };
   }
 
   /** '' when the one who asks is reached at the place it names; else why not. */
@@ -216,8 +228,8 @@ export class Managing {
   }
 
   /** A relationship's secret, from its partner, or of one that is being made. */
-  private secret({ key, message }: ManageCaller, { id, secret }: Loose): Said {
-    const { book, partnerOf, onSecrets } = this.options;
+  private secret({ key, message }: ManageCaller, { id, secret, actor }: Loose): Said {
+    const { book, partnerOf, onSecrets, onSecretChanged } = this.options;
     if (typeof id !== 'string' || !/^[0-9a-f]{32}$/.test(id))
       return refused('malformed', 'no relationship id');
     const partner = partnerOf(id);
@@ -225,16 +237,44 @@ export class Managing {
       return refused('permission-denied', 'that relationship is with another server');
     if (secret === undefined) book.keepDerived(id, key.partner);
     else if (typeof secret !== 'string' || !isSecret(secret)) return refused('malformed', 'no secret');
-    else book.keep(id, Buffer.from(secret, 'utf8'));
+    else book.keep(id, givenSecret(key.partner, id, secret));
     onSecrets();
+    const who = typeof actor === 'string' ? `${actor.slice(0, MOST_ACTOR)} at ` : '';
+    if (partner !== undefined) onSecretChanged(id, who + message.serverName);
     return done({});
+  }
+
+  /** What the partner says it shares with this server. Its secret is kept beside, and never reaches the engine. */
+  private async standing(caller: ManageCaller, document: Loose): Promise<Said> {
+    const { book, onSecrets } = this.options;
+    const { linkSecret, ...described } = document;
+    const { id, address } = described;
+    const reached = typeof address === 'string' ? address : caller.remoteAddress;
+    const said = await this.byEngine(caller, { ...described, address: reached });
+    const unknown = said.refusal === '' && said.document['known'] === false;
+    if (!unknown || typeof id !== 'string' || typeof linkSecret !== 'string') return said;
+    if (!/^([0-9a-f]{2}){16,2048}$/.test(linkSecret)) return said;
+    book.keep(id, Buffer.from(linkSecret, 'hex'));
+    onSecrets();
+    return said;
+  }
+
+  /** Where this server is reached, and by which secret the two are to meet, go with what the engine says of itself. */
+  private withPlace(document: Loose): Loose {
+    const { localAddress, listenPort, secretOf } = this.options;
+    const secret = secretOf(String(document['name']), String(document['id']));
+    return {
+      ...document,
+      address: localAddress,
+      ...(listenPort === null ? {} : { port: listenPort }),
+      ...(secret === null ? {} : { linkSecret: Buffer.from(secret).toString('hex') }),
+    };
   }
 }
 
-/** May this text be a secret? */
+/** May this text be a secret? How short ones are made strong enough: manage-psk.ts. */
 export function isSecret(text: string): boolean {
-  const length = Buffer.byteLength(text);
-  return length >= MIN_SECRET_BYTES && length <= MAX_SECRET_BYTES;
+  return text !== '' && Buffer.byteLength(text) <= MAX_SECRET_BYTES;
 }
 
 function parse(text: string): Loose | undefined {

@@ -14,7 +14,7 @@ import { REJECT_NUMBERS, type RejectReason, rejectReason as reasonOf } from '../
 import { isManageKey, type ManageKey } from './manage-psk.js';
 import type { LinkEnd, PartnerNetLimits } from './partner-ends.js';
 import { tune } from './partner-link.js';
-import { type Keyring, type LinkKey, PSK_TLS } from './partner-psk.js';
+import { type Keyring, type LinkKey, PSK_TLS, relationshipOf } from './partner-psk.js';
 
 const TLS_HANDSHAKE = 0x16;
 const FRAME_START = 0x00;
@@ -46,7 +46,8 @@ export interface DoorHandlers {
   /** May somebody at this address speak for the relationship without a secret? */
   readonly mayComeFrom: (relationship: string, address: string) => boolean;
   readonly onCaller: (caller: Caller) => void;
-  readonly onRefused: (end: LinkEnd, remote: string, detail: string) => void;
+  /** `relationship`: which it named, proved or not; '' = none. */
+  readonly onRefused: (end: LinkEnd, remote: string, detail: string, relationship: string) => void;
 }
 
 interface Visitor {
@@ -57,6 +58,7 @@ interface Visitor {
   readonly onClose: () => void;
   identity: string | null; // offered in TLS, ours or not
   key: LinkKey | null;
+  named: string; // the relationship that it says it is of; '' = not said yet
 }
 
 export class PartnerDoor {
@@ -85,7 +87,7 @@ export class PartnerDoor {
       });
     });
     // Out of descriptors: what is open goes on, the next connection is tried again by who wants it.
-    server.on('error', (error) => this.handlers.onRefused('failed', '', error.message));
+    server.on('error', (error) => this.handlers.onRefused('failed', '', error.message, ''));
     this.server = server;
     this.tls = this.makeTls();
     const bound = server.address();
@@ -125,6 +127,7 @@ export class PartnerDoor {
     if (visitor === undefined) return null;
     const key = this.handlers.keyring().find(identity);
     visitor.identity = identity;
+    visitor.named = relationshipOf(identity);
     visitor.key = key ?? null;
     return key?.key ?? null;
   }
@@ -139,12 +142,12 @@ export class PartnerDoor {
     const refused = this.crowded(address);
     if (refused !== null) {
       raw.destroy();
-      this.handlers.onRefused(refused, address, '');
+      this.handlers.onRefused(refused, address, '', '');
       return;
     }
     const timer = setTimeout(() => this.refuse(visitor, 'handshake-timeout', ''), this.limits.handshakeMs);
     const onClose = (): void => this.dismiss(visitor);
-    const visitor: Visitor = { raw, address, port, timer, onClose, identity: null, key: null };
+    const visitor: Visitor = { raw, address, port, timer, onClose, identity: null, key: null, named: '' };
     this.visitors.set(nameOf(raw), visitor);
     tune(raw);
     raw.once('close', onClose);
@@ -223,6 +226,7 @@ export class PartnerDoor {
     first: Uint8Array,
   ): void {
     const { key, address, port } = visitor;
+    visitor.named = relationship;
     if (key !== null && key.relationship !== relationship) this.refuse(visitor, 'other-relationship', '');
     else if (key === null && this.handlers.keyring().keysOf(relationship).length > 0) {
       // The two refusals with an answer: the partner's operator has to know what to mend.
@@ -245,7 +249,7 @@ export class PartnerDoor {
       visitor.raw.resume();
       visitor.raw.destroySoon();
     }
-    this.handlers.onRefused(end, visitor.address, detail);
+    this.handlers.onRefused(end, visitor.address, detail, visitor.named);
   }
 
   /** It left, or we close: nobody is to blame. */

@@ -33,6 +33,8 @@ export interface PartnerNetHandlers {
   readonly onManage?: (caller: ManageCaller) => void;
   /** A stranger was refused. At most once in `noticeMs` a reason; `count` is how many since the start. */
   readonly onRefused: (end: LinkEnd, remoteAddress: string, detail: string, count: number) => void;
+  /** Each time somebody is turned away who named a relationship. */
+  readonly onTurnedAway?: (end: LinkEnd, remoteAddress: string, detail: string, relationship: string) => void;
 }
 
 interface OpenLink {
@@ -70,7 +72,10 @@ export class PartnerNet {
       connections: (address) => this.countAccepted(address),
       mayComeFrom: (relationship, address) => handlers.mayComeFrom?.(relationship, address) ?? true,
       onCaller: (caller) => this.callerUp(caller),
-      onRefused: (end, remote, detail) => this.refused(end, remote, detail),
+      onRefused: (end, remote, detail, relationship) => {
+        this.refused(end, remote, detail);
+        if (relationship !== '') handlers.onTurnedAway?.(end, remote, detail, relationship);
+      },
     });
   }
 

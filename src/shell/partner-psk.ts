@@ -57,6 +57,11 @@ export class Keyring {
   }
 }
 
+/** The relationship that an identity names; '' = none, or one whose name is too long for it. */
+export function relationshipOf(identity: string): string {
+  return /^tandem\/1 [0-9a-f]{8} (.+)$/s.exec(identity)?.[1] ?? '';
+}
+
 function linkKey(relationship: string, secret: Uint8Array, age: LinkKey['age']): LinkKey {
   const derive = (purpose: string, length: number): Buffer =>
     Buffer.from(

@@ -32,12 +32,14 @@ export class PartnerPortError extends Error {}
 
 /** An address that is not here yet is looked for again. */
 const RETRY_MS = 2_000;
+const NOTICE_MS = 1_000;
 
 export class PartnerSide {
   private readonly net: PartnerNet;
   private readonly dials = new Map<number, string>(); // link → relationship, until it is up or has failed
   private readonly hidden = new Set<number>(); // links that the engine was never told of
   private known: ReadonlySet<string> = new Set();
+  private readonly turnedAwayAt = new Map<string, number>(); // by relationship of ours
   private retry: NodeJS.Timeout | undefined;
   private early: Extract<Effect, { kind: 'dial' }>[] | null = []; // asked for before `listen`
 
@@ -53,6 +55,7 @@ export class PartnerSide {
       onManage: (caller) => (options.onManage ? options.onManage(caller) : caller.socket.destroy()),
       // A send may find the link dead: the engine hears of it when the effects at hand are carried out, not between.
       onLinkDown: (link, end, detail) => queueMicrotask(() => this.down(link, end, detail)),
+      onTurnedAway: (end, remote, detail, relationship) => this.turnedAway(end, remote, detail, relationship),
       onRefused: (end, remote, detail, count) =>
         options.say('warn', `partner port: ${remote || 'somebody'} refused: ${sentence(end, detail)}`, {
           count,
@@ -142,8 +145,18 @@ export class PartnerSide {
     const reason = sentence(end, detail);
     const relationship = this.dials.get(link);
     this.dials.delete(link);
-    if (relationship !== undefined) this.options.feed({ kind: 'dial-failed', relationship, reason });
+    if (relationship !== undefined) this.options.feed({ kind: 'dial-failed', relationship, reason, end });
     else if (!this.hidden.delete(link)) this.options.feed({ kind: 'link-down', link, reason });
+  }
+
+  /** The operator of the relationship that was named has to see it, once a second at most. */
+  private turnedAway(end: LinkEnd, from: string, detail: string, relationship: string): void {
+    const now = performance.now();
+    if (this.options.partnerAddress(relationship) === undefined) return;
+    if (now - (this.turnedAwayAt.get(relationship) ?? Number.NEGATIVE_INFINITY) < NOTICE_MS) return;
+    this.turnedAwayAt.set(relationship, now);
+    const text = `turned away at the partner port: ${sentence(end, detail)}`;
+    this.options.feed({ kind: 'caller-refused', relationship, end, text, from });
   }
 
   get connected(): boolean {

@@ -69,6 +69,9 @@ export class Partnership {
       exportScopes: (relationship, scopeIds) =>
         exportScopes(config.stateDir, engine.view, relationship, scopeIds),
       onSecrets,
+      onSecretChanged: (id, actor) => this.noteSecret(id, actor),
+      secretOf: (relationship, id) => this.secretOf(relationship, id),
+      listenPort: parseEndpoint(partner?.listen ?? '')?.port ?? null,
       say,
     });
     this.side = new PartnerSide({
@@ -136,10 +139,37 @@ export class Partnership {
       if (!common || own.includes(one)) return [];
       return [{ relationship, secret: declaredSecret(common, relationship), previousSecret: null }];
     });
-    this.fromFiles = [...secrets, ...derived];
+    const now = [...secrets, ...derived];
+    this.keepGone(now);
+    this.fromFiles = now;
     this.book.declare(declared);
     this.useSecrets();
     return [];
+  }
+
+  /** The file names a secret no longer, and its relationship stands: until that has ended its link needs the secret. */
+  private keepGone(now: readonly PartnerCredential[]): void {
+    const { partners } = this.options.engine;
+    for (const { relationship, secret } of this.fromFiles) {
+      const record = partners.named(relationship)?.record;
+      if (record && !now.some((one) => one.relationship === relationship)) this.book.keep(record.id, secret);
+    }
+  }
+
+  private secretOf(relationship: string, id: string): Uint8Array | null {
+    const secured = [{ name: relationship, id, authenticated: true }];
+    const known = this.book.credentials(secured, this.fromFiles);
+    return known.find((one) => one.relationship === relationship)?.secret ?? null;
+  }
+
+  private noteSecret(id: string, actor: string): void {
+    const { engine, command, say } = this.options;
+    const relationship = engine.partners.all.find(({ record }) => record.id === id)?.name;
+    if (relationship === undefined) return;
+    const data = { relationship, none: false };
+    command(actor, { kind: 'note', event: 'secret-changed', data }).catch((error: unknown) =>
+      say('error', 'a changed secret could not be journaled', { error }),
+    );
   }
 
   /** A relationship came, changed or went: the secrets that count may be others. */
@@ -148,7 +178,8 @@ export class Partnership {
     const { partners, management } = this.options.engine;
     const standing = new Set([
       ...partners.all.map(({ record }) => record.id),
-      ...management.endedAlone.map(({ id }) => id),
+      ...management.endings.alone.map(({ id }) => id),
+      ...management.adoption.ids,
     ]);
     this.book.stands(standing);
     if (type === 'relationship-removed') this.book.forgetBut(standing);
@@ -164,7 +195,7 @@ export class Partnership {
       authenticated: record.settings.authenticated,
     }));
     // A partner that was given up may come back, and has to hear of it.
-    const ended = management.endedAlone.filter(({ name }) => !partners.named(name));
+    const ended = management.endings.alone.filter(({ name }) => !partners.named(name));
     secured.push(...ended.map(({ name, id }) => ({ name, id, authenticated: true })));
     this.side.setSecrets(this.book.credentials(secured, this.fromFiles));
     this.side.setManageKeys(this.book.manageKeys());

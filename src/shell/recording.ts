@@ -94,6 +94,7 @@ const INPUTS = {
   'link-bytes': { link: 'number', bytes: 'bytes' },
   'link-down': { link: 'number', reason: 'string' },
   'dial-failed': { relationship: 'string', reason: 'string' },
+  'caller-refused': { relationship: 'string', end: 'string', text: 'string', from: 'string' },
   'manage-request': { call: 'number', from: 'string', operation: 'string', document: 'string' },
   'manage-answer': { call: 'number', answer: 'object' },
   command: { id: 'number', actor: 'string', command: 'object' },

@@ -94,6 +94,8 @@ function describe(input: Input): string {
       return `link ${input.link} down: ${input.reason}`;
     case 'dial-failed':
       return `dialling for ${input.relationship} failed: ${input.reason}`;
+    case 'caller-refused':
+      return `a caller for ${input.relationship} was turned away: ${input.text}`;
     case 'manage-request':
       return `asked by another server: ${input.operation}`;
     case 'manage-answer':

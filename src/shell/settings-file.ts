@@ -1,15 +1,16 @@
 // The config file against what runs: apply, diff, export. Reads files and makes edits; the engine carries them out.
 
+import { setTimeout } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { formatChange } from '../config/changes.js';
 import type { LoadedConfig, RelationshipConfig, ServeConfig } from '../config/config.js';
 import { diffSettings, formatDifference } from '../config/diff.js';
 import { exportSettings } from '../config/export.js';
 import { loadConfigFile } from '../config/load.js';
-import { mergeDeclared } from '../config/merge.js';
+import { mergeDeclared, readDeclared } from '../config/merge.js';
 import { relationshipConfig, relationshipSettings } from '../config/relationships.js';
 import { restartKeys } from '../config/restart.js';
-import type { Command, CommandResult } from '../engine/command.js';
+import type { Command, CommandResult, Edit } from '../engine/command.js';
 import type { EngineView, ScopeView } from '../engine/view.js';
 import type { ScopeSettings } from '../lease/settings.js';
 
@@ -21,6 +22,23 @@ export interface ApplyOptions {
 
 type RunningRelationship = ReturnType<typeof relationshipSettings>;
 type Run = (actor: string, command: Command) => Promise<CommandResult>;
+type Declared = LoadedConfig['declared'];
+
+interface Step {
+  readonly relationship: string; // '' = of none
+  readonly late: boolean; // cannot be tried before the steps before it are done
+  readonly command: Extract<Command, { kind: 'edit' | 'declare-relationship' | 'undeclare-relationship' }>;
+}
+
+/** Refusals that another change of the same relationship brings about, and that pass with it. */
+const PASSING: ReadonlySet<string> = new Set([
+  'in-doubt',
+  'partner-refused',
+  'scope-already-in-relationship',
+  'scope-exists-on-partner',
+]);
+const AGAIN_MS = 300;
+const MOST_TRIES = 8;
 
 export class SettingsFile {
   private turn: Promise<unknown> = Promise.resolve();
@@ -35,7 +53,8 @@ export class SettingsFile {
 
   /**
    * Three-way merge of the file into what runs: one edit, then the relationships, whose scopes it may have made. The
-   * value: `{ plan, needRestart }`.
+   * value: `{ plan, needRestart }`. Refused with `partner-unreachable`: all is applied but what a partner has to carry
+   * out, too, that is not there.
    */
   apply(options: ApplyOptions): Promise<CommandResult> {
     // In turn: of two at once, the one that ends last would store its file as the last applied, be it the older one.
@@ -47,30 +66,78 @@ export class SettingsFile {
   private async applyNow({ dryRun, force, actor }: ApplyOptions): Promise<CommandResult> {
     const loaded = loadConfigFile(this.path);
     if (!loaded.ok) return this.faulty(loaded.faults);
-    const { edits, changes, merged } = mergeDeclared({
-      now: loaded.declared,
-      applied: this.view.declared(),
-      running: this.running(),
-    });
+    const applied = this.view.declared();
+    const merge = mergeDeclared({ now: loaded.declared, applied, running: this.running() });
+    const steps = this.stepsOf(merge, this.changed(merge.merged.failover, loaded.config), force);
     const value = {
-      plan: changes.map(formatChange),
+      plan: merge.changes.map(formatChange),
       needRestart: restartKeys(this.started, loaded.config),
     };
-    const declare = this.changed(merged.failover, loaded.config);
-    // The file counts as applied only when all of it is: a crash in between must not look like an edit at run time.
-    const last = declare.length > 0 ? edits.filter(({ kind }) => kind === 'declared') : [];
-    const first = edits.filter((edit) => !last.includes(edit));
-    const steps: Command[] = [
-      { kind: 'edit', edits: first, force, dryRun },
-      ...declare.map((settings): Command => ({ kind: 'declare-relationship', settings })),
-      { kind: 'edit', edits: last, force, dryRun },
-    ];
+    const waiting = new Map<string, string>(); // relationship → why its partner is waited for
+    // All that can be found out is, before anything changes.
     for (const step of steps) {
-      if (step.kind === 'edit' ? step.edits.length === 0 : dryRun) continue;
-      const result = await this.run(actor, step);
+      const result = step.late ? null : await this.run(actor, { ...step.command, dryRun: true });
+      if (result && !result.ok && !isWaiting(step, result, waiting)) return result;
+    }
+    if (dryRun) return waiting.size === 0 ? { ok: true, value } : this.waits(waiting);
+    for (const step of steps) {
+      if (waiting.has(step.relationship)) continue;
+      const result = await this.carryOut(actor, step);
+      if (!result.ok && !isWaiting(step, result, waiting)) return result;
+    }
+    // The file counts as applied only when all of it is: a crash in between must not look like an edit at run time.
+    const declared = withoutWaiting(loaded.declared, readDeclared(applied), waiting);
+    if (!isDeepStrictEqual(declared, applied)) {
+      const edits = [{ kind: 'declared', value: declared } as const];
+      const result = await this.run(actor, { kind: 'edit', edits, force, dryRun: false });
       if (!result.ok) return result;
     }
-    return { ok: true, value };
+    return waiting.size === 0 ? { ok: true, value } : this.waits(waiting);
+  }
+
+  /** Edits first, for relationships may need new scopes; scopes that leave a relationship go when it has let go of them. */
+  private stepsOf(
+    { edits, ended }: ReturnType<typeof mergeDeclared>,
+    changed: readonly RunningRelationship[],
+    force: boolean,
+  ): Step[] {
+    const shared = new Set(this.relationships().flatMap(({ scopes }) => scopes));
+    const own = edits.filter(({ kind }) => kind !== 'declared');
+    const late = own.filter((edit) => edit.kind === 'scope-remove' && shared.has(edit.scopeId));
+    const first = own.filter((edit) => !late.includes(edit));
+    const editing = (some: readonly Edit[], isLate: boolean): Step[] =>
+      some.length === 0
+        ? []
+        : [{ relationship: '', late: isLate, command: { kind: 'edit', edits: some, force, dryRun: false } }];
+    return [
+      ...editing(first, false),
+      ...changed.map((settings): Step => {
+        const command = { kind: 'declare-relationship', settings, force } as const;
+        return { relationship: settings.name, late: false, command };
+      }),
+      ...ended.map((relationship): Step => {
+        const command = { kind: 'undeclare-relationship', relationship, force } as const;
+        return { relationship, late: false, command };
+      }),
+      ...editing(late, true),
+    ];
+  }
+
+  /** A relationship takes several steps; another change of it, the partner's same one perhaps, may be under way. */
+  private async carryOut(actor: string, { command }: Step): Promise<CommandResult> {
+    for (let tries = 0; ; tries++) {
+      const result = await this.run(actor, command);
+      const left = result.ok && (result.value as { readonly left?: boolean }).left === true;
+      const again = left || (!result.ok && PASSING.has(result.code));
+      if (command.kind === 'edit' || !again || tries === MOST_TRIES) return result;
+      if (!left) await setTimeout(AGAIN_MS * (1 + Math.random()));
+    }
+  }
+
+  private waits(waiting: ReadonlyMap<string, string>): CommandResult {
+    const why = [...waiting.values()].join('; ');
+    const message = `${this.path} is applied but for ${[...waiting.keys()].join(', ')}: ${why}; it is tried again when they are in normal`;
+    return { ok: false, code: 'partner-unreachable', message, faults: [] };
   }
 
   /** Relationships that are new or no longer what runs. */
@@ -132,4 +199,21 @@ function settingsOf({
   ...settings
 }: ScopeView): ScopeSettings & { revision: number } {
   return settings;
+}
+
+/** Is it refused only because the partner is not there? Then the rest goes on without this relationship. */
+function isWaiting({ relationship }: Step, result: CommandResult, waiting: Map<string, string>): boolean {
+  if (result.ok || result.code !== 'partner-unreachable' || relationship === '') return false;
+  waiting.set(relationship, result.message);
+  return true;
+}
+
+/** The file as applied: of relationships that wait, what was applied before. */
+function withoutWaiting(now: Declared, before: Declared, waiting: ReadonlyMap<string, string>): Declared {
+  if (waiting.size === 0) return now;
+  const failover = [
+    ...(now.failover ?? []).filter(({ name }) => !waiting.has(name)),
+    ...(before.failover ?? []).filter(({ name }) => waiting.has(name)),
+  ];
+  return { ...now, failover };
 }

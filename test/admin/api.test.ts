@@ -324,6 +324,55 @@ t.test(
   },
 );
 
+t.test(
+  'a relationship has a revision, which guards orders about it, and can be replaced whole',
+  async (t) => {
+    const desk = await openDesk();
+    await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });
+    const path = `${FAILOVER}/x`;
+    const read = await good(t, 'GET', path);
+    const { revision } = read.json as { revision: number };
+    t.equal(read.headers['etag'], `"${revision}"`);
+    desk.orders.length = 0;
+    const stale = { headers: { 'If-Match': `"${revision + 1}"` } };
+    for (const [method, rest, body] of [
+      ['PATCH', '', { maxClientLeadTime: 60 }],
+      ['PUT', '', {}],
+      ['DELETE', '', undefined],
+      ['POST', '/add-scope', { scopeId: '10.78.0.0' }],
+      ['POST', '/remove-scope', { scopeId: '10.77.0.0' }],
+      ['POST', '/swap-roles', {}],
+    ] as const) {
+      const asked = body === undefined ? stale : { ...stale, body };
+      const problem = await bad(t, 'revision-mismatch', method, path + rest, asked);
+      t.match(problem, { status: 412, parameter: 'If-Match' }, `${method} ${rest}`);
+    }
+    t.same(desk.orders, [], 'nothing was ordered');
+
+    const now = { headers: { 'If-Match': `"${revision}"` } };
+    await good(t, 'PATCH', path, { ...now, body: { maxClientLeadTime: 60 } });
+    const back = await good(t, 'PUT', path, { body: read.json });
+    t.equal(back.headers['etag'], `"${revision}"`);
+    await good(t, 'PUT', path, { body: { mode: 'hotStandby', updates: 'lazy', stateSwitchInterval: 120 } });
+    t.match(desk.orders, [
+      /^set x \{"maxClientLeadTime":60\} .*"ifRevision":/,
+      /^set x \{"mode":"loadBalance","loadBalancePercent":50,"maxClientLeadTime":3600,"autoStateTransition":false,"updates":"eager"\} .*"ifRevision":/,
+      /^set x \{"mode":"hotStandby","serverRole":"active","reservePercent":5,"maxClientLeadTime":3600,"autoStateTransition":true,"stateSwitchInterval":120,"updates":"lazy"\} \{"actor":"[^"]*"\}$/,
+    ]);
+    t.match(await bad(t, 'revision-mismatch', 'PUT', path, { body: { revision: 99 } }), {
+      parameter: 'revision',
+    });
+    for (const [body, wrong] of [
+      [{ scopeId: ['10.78.0.0'] }, 'scopeId'],
+      [{ name: 'y' }, 'name'],
+      [{ id: 'ab' }, 'id'],
+      [{ sttae: 'normal' }, 'sttae'],
+      [{ mode: 'loadBalance', reservePercent: 7 }, 'reservePercent'],
+    ] as const)
+      t.match((await bad(t, 'invalid', 'PUT', path, { body })).faults, [{ path: wrong }], wrong);
+  },
+);
+
 t.test('orders that contradict themselves are refused before the desk hears of them', async (t) => {
   const desk = await openDesk();
   await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });
@@ -358,7 +407,7 @@ t.test('orders that contradict themselves are refused before the desk hears of t
     [{ ...partner, updates: 'never' }, 'updates', /eager or lazy/],
     [{ ...partner, enableAuth: false, sharedSecret: 'abcdefghijklmnop' }, 'sharedSecret', /give one/],
     [{ ...partner, enableAuth: true, sharedSecret: null }, 'sharedSecret', /give one/],
-    [{ ...partner, sharedSecret: 'sEcReT' }, 'sharedSecret', /16 to 1024/],
+    [{ ...partner, sharedSecret: '' }, 'sharedSecret', /1 to 1024/],
     [{ ...partner, state: 'normal' }, 'state', /unknown key/],
   ];
   for (const [body, path, message] of wrong) {

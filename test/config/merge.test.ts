@@ -279,11 +279,11 @@ t.test('relationships: what the file says new is declared, what runs otherwise s
   });
   t.strictSame(told(later), ['set failover[a-b].eagerWait: 5ms -> 7ms', 'edits: declared']);
   t.match(later.merged.failover, [{ loadBalancePercent: 30, eagerWait: 7 }], 'an edit at run time stays');
-  t.strictSame(
-    told(mergeDeclared({ now: none, applied: pair, running: now })),
-    ['edits: declared'],
-    'gone from the file, it runs on',
-  );
+  const gone = mergeDeclared({ now: none, applied: pair, running: now });
+  t.match(told(gone), [/^remove failover\[a-b\]: /, 'edits: declared']);
+  t.strictSame(gone.ended, ['a-b'], 'gone from the file, it ends');
+  const kept = mergeDeclared({ now: none, applied: none, running: now });
+  t.strictSame([kept.ended, told(kept)], [[], ['edits: none']], 'one that no file declared is left alone');
 
   t.match(diffSettings({ file: settingsOf(none), running: now }).map(formatDifference), [
     /^failover\[a-b\]: only running: /,

@@ -359,6 +359,7 @@ const QUIET: StoryFacts = {
   automaticAt: 0,
   partnerShareAt: 0,
   ownShareAt: 0,
+  inDoubt: null,
 };
 const ALL_OWN = { answers: 'all', allocates: 'own', probes: false } as const;
 const NOBODY = { answers: 'none', allocates: 'none', probes: false } as const;

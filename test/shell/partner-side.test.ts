@@ -154,7 +154,7 @@ t.test('without a secret only the address declared for the partner counts', asyn
     if (message?.kind === 'connect-ack') answers.push(message.text);
   }
   t.match(answers, [/^without a secret a partner is known by its address, and 127\.0\.0\.2 is not/]);
-  t.equal(kinds(called), 'alarm', 'the engine never hears of it');
+  t.equal(kinds(called), 'alarm caller-refused', 'the engine hears of it only that somebody was turned away');
   t.equal(called.side.ends().get('other-address'), 1);
   t.match(called.said.join(), /127\.0\.0\.2 refused: CONNECT in plain from another address/);
 
@@ -162,7 +162,7 @@ t.test('without a secret only the address declared for the partner counts', asyn
   await until('the link', () => kinds(partner) === 'link-up');
   partner.side.carryOut({ kind: 'link-send', link: 1, bytes: CONNECT });
   await until('the greeting', () => kinds(called).includes('link-bytes'));
-  t.match(called.inputs[1], { kind: 'link-up', from: '127.0.0.3' });
+  t.match(called.inputs[2], { kind: 'link-up', from: '127.0.0.3' });
 });
 
 t.test('a dial that comes to nothing', async (t) => {

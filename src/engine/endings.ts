@@ -1,0 +1,164 @@
+// What was ended on this server without the partner's part in it: whole relationships, by their tombstones, and single
+// scopes (failover.md §4 "Giving up"). The partner is told until it has said that it knows; on its side the scopes stay,
+// and are not served. Also hears what the partner has ended.
+
+import type { Tombstone } from '../failover/management.js';
+import { isId } from '../failover/management-document.js';
+import type { Relationship } from '../failover/relationship.js';
+import type { Effect, Write } from './effect.js';
+import type { Engine } from './engine.js';
+import type { ManageAnswer } from './input.js';
+import type { Management } from './management.js';
+import { removeScopesAsTold } from './remove-alone.js';
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** Between two tries to tell of one ending: at first, and at most. */
+const FIRST_MS = 5_000;
+/** The greeting is over on both sides by then. */
+const SOON_MS = 100;
+const LONGEST_MS = 60_000;
+/** A partner that has not been there for so long is told only if it asks. */
+const GIVEN_UP_MS = 30 * 86_400_000;
+const MOST_SCOPES = 1_024;
+
+interface Telling {
+  readonly at: number; // engine time
+  readonly waitMs: number;
+}
+
+export class Endings {
+  private readonly tombstones = new Map<string, Tombstone>(); // relationship id; on disk
+  private readonly tellings = new Map<string, Telling>(); // relationship id
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly management: Management,
+  ) {}
+
+  load(tombstone: Tombstone): void {
+    this.tombstones.set(tombstone.id, tombstone);
+    if (tombstone.alone && tombstone.partner) this.tell(tombstone.id, FIRST_MS);
+  }
+
+  of(id: string): Tombstone | undefined {
+    return this.tombstones.get(id);
+  }
+
+  /** Relationships that were ended without their partners, who may still ask for them. */
+  get alone(): readonly Tombstone[] {
+    return [...this.tombstones.values()].filter(({ alone }) => alone);
+  }
+
+  /** A relationship is over; returns what has to be on disk with its end. */
+  remember(tombstone: Tombstone): Write {
+    const { id } = tombstone;
+    this.tombstones.set(id, tombstone);
+    if (tombstone.alone && tombstone.partner) this.tell(id, FIRST_MS);
+    return { table: 'settings', key: `tombstone/${id}`, value: tombstone };
+  }
+
+  private tell(id: string, waitMs: number): void {
+    this.tellings.set(id, { at: this.engine.at + waitMs, waitMs: Math.min(LONGEST_MS, waitMs * 2) });
+  }
+
+  // ---- time
+
+  nextDeadline(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { at } of this.tellings.values()) if (at < next) next = at;
+    return next;
+  }
+
+  onDeadline(): void {
+    const { engine } = this;
+    for (const [id, { at, waitMs }] of [...this.tellings]) {
+      if (at > engine.at) continue;
+      this.tellings.delete(id);
+      const question = this.ofScopes(id) ?? this.ofTombstone(id);
+      if (!question) continue;
+      this.tell(id, waitMs);
+      engine.push(question);
+    }
+  }
+
+  private ofTombstone(id: string): Effect | null {
+    const { alone = false, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
+    if (!alone || !partner || this.engine.at - endedAt > GIVEN_UP_MS) return null;
+    return this.management.askPlace(partner, 'ended', id, { id });
+  }
+
+  private ofScopes(id: string): Effect | null {
+    const relationship = this.engine.partners.all.find(({ record }) => record.id === id);
+    const scopeIds = relationship?.record.endedScopes;
+    if (!relationship?.connected || !scopeIds) return null;
+    return this.management.askOver(relationship.name, 'ended', id, { id, scopeIds });
+  }
+
+  /** Contact is made: the partner has to hear of scopes that were ended here meanwhile. */
+  connected({ record }: Relationship): void {
+    if (record.endedScopes) this.tell(record.id, SOON_MS);
+  }
+
+  // ---- the partner
+
+  /** The partner says what it made of it. */
+  told(id: string, answer: ManageAnswer): void {
+    const { engine } = this;
+    if (!answer.ok) return;
+    const tombstone = this.tombstones.get(id);
+    if (tombstone?.alone) {
+      this.tellings.delete(id);
+      const value = { ...tombstone, alone: false };
+      this.tombstones.set(id, value);
+      const event = engine.makeEvent('ending-told', { relationship: tombstone.name });
+      engine.commit(
+        [
+          { table: 'settings', key: `tombstone/${id}`, value },
+          { table: 'journal', events: [event] },
+        ],
+        [{ kind: 'event', event }],
+      );
+    }
+    const relationship = engine.partners.all.find(({ record }) => record.id === id);
+    if (!relationship?.record.endedScopes) return;
+    const { endedScopes: _, ...record } = relationship.record;
+    relationship.record = record;
+    engine.commit([{ table: 'settings', key: `failover/${relationship.name}`, value: record }], []);
+  }
+
+  /** The partner has ended a relationship, or its part in some scopes. */
+  heard(call: number, from: string, { id, scopeIds }: Document): void {
+    const { engine, management } = this;
+    const relationship = engine.partners.all.find(({ record }) => record.id === id);
+    if (!isId(id) || (scopeIds !== undefined && !areTexts(scopeIds))) {
+      engine.push(management.replyOf(call, {}, { code: 'malformed', message: 'no relationship is named' }));
+      return;
+    }
+    const partner = relationship?.record.partner ?? null;
+    if (partner !== null && partner.serverId !== from) {
+      const message = 'that relationship is with another server';
+      engine.push(management.replyOf(call, {}, { code: 'permission-denied', message }));
+      return;
+    }
+    // One that is not known here has been ended here, too, or never was: nothing is left to do.
+    if (relationship && !this.end(relationship, scopeIds)) {
+      const message = `another change of ${relationship.name} is under way there: try again`;
+      engine.push(management.replyOf(call, {}, { code: 'in-doubt', message }));
+      return;
+    }
+    engine.commit([], [management.replyOf(call, {})]);
+  }
+
+  private end(relationship: Relationship, scopeIds: readonly string[] | undefined): boolean {
+    const { engine, management } = this;
+    if (scopeIds === undefined) return management.endedByPartner(relationship, 'the partner has ended it');
+    if (management.busy(relationship.name)) return false;
+    removeScopesAsTold(engine, relationship, scopeIds);
+    return true;
+  }
+}
+
+function areTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length <= MOST_SCOPES && value.every((one) => typeof one === 'string');
+}

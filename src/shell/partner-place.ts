@@ -1,0 +1,34 @@
+// Where a partner is: how people write it, what a name stands for, and whether an address is this machine's own. Every
+// answer comes in bounded time; nothing is asked of the partner.
+
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+
+export const DEFAULT_PORT = 647;
+
+/** HOST[:PORT]; undefined: neither. */
+export function splitPartner(text: string): { readonly host: string; readonly port: number } | undefined {
+  if (isIP(text) === 6) return { host: text, port: DEFAULT_PORT };
+  const parts = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+))(?::(\d{1,5}))?$/.exec(text);
+  if (!parts) return undefined;
+  const port = parts[3] === undefined ? DEFAULT_PORT : Number(parts[3]);
+  return port >= 1 && port <= 65_535 ? { host: parts[1] ?? parts[2] ?? '', port } : undefined;
+}
+
+/** A name service that does not answer must not hold up an answer. */
+const NAMES_MS = 4_500;
+
+/** What a name stands for; nothing when it does not resolve in time. */
+export async function addressesOf(host: string): Promise<readonly LookupAddress[]> {
+  const late = new AbortController();
+  const nothing = setTimeout(NAMES_MS, [], { ref: false, signal: late.signal }).catch(() => []);
+  const found = lookup(host, { all: true }).catch(() => []);
+  return Promise.race([found, nothing]).finally(() => late.abort());
+}
+
+export function isOwnAddress(address: string): boolean {
+  return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address));
+}
