@@ -103,12 +103,19 @@ function mergeValue(
   conflicts: string[],
   special: Special,
 ): unknown {
-  if (sameSettings(mine, theirs) || sameSettings(base, theirs)) return mine;
-  if (sameSettings(base, mine)) return theirs;
+  if (sameValue(key, mine, theirs) || sameValue(key, base, theirs)) return mine;
+  if (sameValue(key, base, mine)) return theirs;
   const inner = special(key, base, mine, theirs);
   if (inner !== undefined) return inner;
   conflicts.push(prefix + key);
   return mine;
+}
+
+/** Lists of addresses are sets: their order says nothing. */
+function sameValue(key: string, one: unknown, other: unknown): boolean {
+  if (key !== 'ranges' && key !== 'exclusions') return sameSettings(one, other);
+  const sorted = (value: unknown) => (Array.isArray(value) ? [...value].sort() : value);
+  return sameSettings(sorted(one), sorted(other));
 }
 
 function mergeOptions(base: unknown, mine: unknown, theirs: unknown, conflicts: string[]): unknown {
