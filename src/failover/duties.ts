@@ -3,6 +3,7 @@
 
 import { type Lease, NO_BINDING } from '../lease/lease.js';
 import { AT_ONCE, handovers, wanting } from './balance.js';
+import { Forgetting } from './forgetting.js';
 import type { FailoverHost } from './host.js';
 import { Progress } from './progress.js';
 import type { Relationship } from './relationship.js';
@@ -39,11 +40,14 @@ export class Duties {
   private ownOffersUntilAt = 0;
   private sweptAt = 0;
   private shutdownToldBy = 0; // 0 = it need not be told, or was
+  readonly forgetting: Forgetting;
 
   constructor(
     private readonly host: FailoverHost,
     private readonly relationship: Relationship,
-  ) {}
+  ) {
+    this.forgetting = new Forgetting(host, (leases) => this.commitAndTell(leases));
+  }
 
   linkLost(): void {
     this.request = null;
@@ -88,7 +92,15 @@ export class Duties {
   nextDeadline(): number {
     const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
     const flushed = this.shutdownToldBy || Number.POSITIVE_INFINITY;
-    return Math.min(rebalance, this.safePeriodUntilAt, this.resyncUntilAt, this.sweepAt, flushed);
+    const { safePeriodUntilAt, resyncUntilAt, sweepAt } = this;
+    return Math.min(
+      rebalance,
+      safePeriodUntilAt,
+      resyncUntilAt,
+      sweepAt,
+      flushed,
+      this.forgetting.nextDeadline(),
+    );
   }
 
   onDeadline(): void {
@@ -99,6 +111,7 @@ export class Duties {
     else if (at >= this.sweepAt) this.freeByRuleE();
     else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
     else if (this.shutdownToldBy !== 0 && at >= this.shutdownToldBy) this.tellShutdown();
+    else this.forgetting.onDeadline();
   }
 
   /** SHUTDOWN was entered: it is told once the partner has answered every update, or has had time to. */
@@ -185,7 +198,7 @@ export class Duties {
         this.rebalance('round');
         return;
       case 'clear-acked-pets':
-        this.clearAcknowledged();
+        this.forgetting.finish();
         return;
       case 'withdraw-partner-share':
         this.leavingPartnerDown = true;
@@ -230,17 +243,6 @@ export class Duties {
     this.request = { xid, all, at: this.host.at, progress: new Progress(this.host.at) };
     const extent = all ? 'all' : 'unacknowledged';
     this.host.send({ link, xid, message: { kind: 'upd-req', extent, scopes: [], sinceSequence: 0 } });
-  }
-
-  private clearAcknowledged(): void {
-    const leases: Lease[] = [];
-    for (const { scope } of this.host.scopes()) {
-      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
-        const lease = this.host.table.get(address);
-        if (lease && lease.ackedRevision > 0) leases.push({ ...lease, ackedRevision: 0, ackedPetAt: 0 });
-      });
-    }
-    this.commitAndTell(leases);
   }
 
   /** Bring the split of free addresses closer to its target, or ask the partner to (failover.md §4). */

@@ -15,11 +15,12 @@ import { type Merged, merge } from '../lease/merge.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { Binding, BindingResult, BndUpdMessage, PartnerMessage } from '../wire/partner-message.js';
 import { ACCEPTED, REJECT_NUMBERS, type UpdateExtent } from '../wire/partner-values.js';
+import { Answer } from './answer.js';
 import type { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import type { Joining } from './joining.js';
 import { UpdateLag } from './lag.js';
-import { Progress, type ProgressView, Refusals } from './progress.js';
+import { type ProgressView, Refusals } from './progress.js';
 import { type InFlight, Updates } from './updates.js';
 
 /** What the exchange needs to know of its relationship at each step. */
@@ -45,23 +46,9 @@ export interface ExchangeCounts {
   refused: number; // of those sent, by the partner
 }
 
-interface Question {
-  readonly xid: number; // of the partner's UPDREQ
-  readonly extent: UpdateExtent;
-  readonly scopes: readonly number[]; // network addresses; none = all
-  readonly addresses: Uint32Array | readonly number[];
-  next: number; // index of the first address not yet queued
-  readonly open: Set<number>; // queued or in flight
-  readonly progress: Progress;
-  refused: number;
-}
-
-/** Addresses of an answer to UPDREQ queued at once; the rest follow as these are answered. */
-const QUEUED = 1_024;
-
 export class Exchange {
   readonly updates = new Updates();
-  private question: Question | null = null;
+  private answer: Answer | null = null;
   /** When the newest update of the partner came; 0 = none yet. */
   lastReceivedAt = 0;
   readonly counts: ExchangeCounts = {
@@ -94,12 +81,12 @@ export class Exchange {
   linkLost(): void {
     this.counts.resent += this.updates.outstanding;
     this.updates.linkLost(this.host.issuedId);
-    this.question = null;
+    this.answer = null;
   }
 
   /** How far the answer to the partner's UPDREQ is; null when none is open. */
   get progress(): ProgressView | null {
-    return this.question?.progress.view(this.host.at) ?? null;
+    return this.answer?.progress.view(this.host.at) ?? null;
   }
 
   /** Send what may be sent now. */
@@ -109,24 +96,25 @@ export class Exchange {
     this.queueAnswer();
     for (;;) {
       const room = Math.min(PARTNER_LIMITS.batchBindings, this.view.window - this.updates.outstanding);
-      if (room <= 0) return;
-      const addresses = this.updates.ready(this.host.committedId, room);
-      if (addresses.length === 0) return;
+      const addresses = room > 0 ? this.updates.ready(this.host.committedId, room) : [];
+      if (addresses.length === 0) break;
       const bindings = addresses.flatMap((address) => this.bindingToSend(address));
       if (bindings.length > 0) this.say(link, this.view.nextXid(), this.batch(bindings));
     }
+    this.finishAnswer();
   }
 
   private batch(bindings: readonly Binding[]): BndUpdMessage {
-    const remaining = this.question ? this.question.addresses.length - this.question.next : 0;
-    return { kind: 'bnd-upd', bindings, answersXid: this.question?.xid ?? 0, remaining };
+    const { answer } = this;
+    const answersXid = answer?.asked.xid ?? 0;
+    return { kind: 'bnd-upd', bindings, answersXid, remaining: answer?.remaining ?? 0 };
   }
 
   private bindingToSend(address: number): Binding[] {
     const lease = this.host.table.get(address);
     if (!lease) {
       this.updates.cancel(address);
-      this.answeredQuestion(address, true);
+      this.answer?.settled(address, true);
       return [];
     }
     if (lease.sentRevision < lease.revision) {
@@ -170,7 +158,7 @@ export class Exchange {
       }
       if (merged.cancelsOwn) {
         this.updates.cancel(address);
-        this.answeredQuestion(address, true);
+        this.answer?.settled(address, true);
       }
       if (merged.lease) leases.push(merged.lease);
       if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, binding, verdict)) {
@@ -220,7 +208,7 @@ export class Exchange {
     const leases: Lease[] = [];
     this.counts.acksReceived += results.length;
     for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
-      this.answeredQuestion(address, accepted);
+      this.answer?.settled(address, accepted);
       this.lag.observe(this.host.at - sent.sentAt);
       const lease = this.host.table.get(address);
       if (accepted) this.refusals.settled(address);
@@ -231,7 +219,6 @@ export class Exchange {
     // Marks that a crash loses cost no more than telling the partner again.
     if (leases.length > 0) this.commit(leases, [], true);
     this.pump();
-    this.finishAnswer();
   }
 
   private refusedByPartner(address: number, reason: number, text: string): void {
@@ -242,53 +229,39 @@ export class Exchange {
 
   /** UPDREQ or UPDREQALL: the newest question counts (§7.3, §7.4). */
   asked(xid: number, extent: UpdateExtent, scopes: readonly number[]): void {
+    const { table } = this.host;
     const wanted = this.host
       .scopes()
       .filter(({ scope }) => scopes.length === 0 || scopes.includes(scope.network));
-    const addresses: number[] = [];
-    for (const { scope } of wanted) {
-      this.host.table.forEachInRange(scope.network, scope.broadcast, (address) => {
-        const lease = this.host.table.get(address);
-        if (lease && (extent === 'all' ? !isDefault(lease) : lease.ackedRevision < lease.revision)) {
-          addresses.push(address);
-        }
-      });
+    const found = wanted.map(({ scope }) => table.sortedAddresses(scope.network, scope.broadcast));
+    const addresses = new Uint32Array(found.reduce((sum, { length }) => sum + length, 0));
+    let filled = 0;
+    for (const some of found) {
+      addresses.set(some, filled);
+      filled += some.length;
     }
-    const progress = new Progress(this.host.at, addresses.length);
-    this.question = { xid, extent, scopes, addresses, next: 0, open: new Set(), refused: 0, progress };
+    this.answer = new Answer({ xid, extent, scopes }, table, addresses, this.host.at);
     this.pump();
-    this.finishAnswer();
   }
 
   private queueAnswer(): void {
-    const { question } = this;
-    if (!question) return;
-    if (question.open.size > QUEUED / 2 || question.next === question.addresses.length) return;
-    // Waiting for its commit in its own place; else what memory says is on disk when this is.
+    const { answer } = this;
+    if (!answer?.wantsMore) return;
+    // Waiting for its commit in its own place; else what memory says is on disk when this is. It comes back here, too.
     const id = this.host.commit({ leases: [], stored: undefined, messages: [] });
-    while (question.open.size < QUEUED && question.next < question.addresses.length) {
-      const address = question.addresses[question.next++]!;
-      question.open.add(address);
+    for (const address of answer.more())
       if (!this.updates.isOutstanding(address)) this.updates.changed(address, id);
-    }
-  }
-
-  private answeredQuestion(address: number, accepted: boolean): void {
-    if (!this.question?.open.delete(address)) return;
-    this.question.progress.settled();
-    if (!accepted) this.question.refused++;
   }
 
   private finishAnswer(): void {
-    const { question } = this;
+    const { answer } = this;
     const { link } = this.view;
-    if (!question || link === null || question.open.size > 0 || question.next < question.addresses.length)
-      return;
-    if (!this.view.joining.mayFinish(question.extent, question.scopes)) return;
-    this.question = null;
-    const { xid, addresses, refused } = question;
+    if (link === null || !answer?.isOver) return;
+    const { xid, extent, scopes } = answer.asked;
+    if (!this.view.joining.mayFinish(extent, scopes)) return;
+    this.answer = null;
     // UPDDONE stands for the commits of all that was acknowledged before it (failover.md §2 C).
-    const message: PartnerMessage = { kind: 'upd-done', count: addresses.length, refused };
+    const message: PartnerMessage = { kind: 'upd-done', count: answer.told, refused: answer.refused };
     this.host.commit({ leases: [], stored: undefined, messages: [{ link, xid, message }] });
   }
 
@@ -318,11 +291,6 @@ function answerTo(verdict: Verdict): { readonly rejectReason: number; readonly t
   if (verdict.verdict === 'accept') return { rejectReason: ACCEPTED, text: '' };
   const { number, sentence } = REJECT_REASONS[verdict.reason];
   return { rejectReason: number || REJECT_NUMBERS['unknown-error'], text: sentence };
-}
-
-/** A record that says no more than what is true of an address without one (failover.md §3 "Lost store"). */
-function isDefault(lease: Lease): boolean {
-  return lease.state === 'free' && lease.owner === 1 && lease.handover === 0 && lease.lastTransactionAt === 0;
 }
 
 /**
