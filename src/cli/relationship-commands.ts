@@ -160,7 +160,8 @@ export const RELATIONSHIP_COMMANDS: readonly CommandRow[] = [
     args: [NAME, SCOPES],
     flags: [SCOPE, ...REMOVAL],
     doc: 'Share scopes no more: they and their leases leave the partner and stay here',
-    detail: 'Asks as `failover remove` does. A relationship without scopes stays, to be used again.',
+    detail:
+      'Asks as `failover remove` does, and takes --local --partner-down as it does. A relationship without scopes stays, to be used again.',
     run: failoverRemoveScope,
   },
   {
@@ -205,7 +206,8 @@ export const RELATIONSHIP_COMMANDS: readonly CommandRow[] = [
       DRY_RUN,
     ],
     doc: 'Decide a change that is in doubt, because the partner that decided it cannot be asked',
-    detail: 'Means as much as `failover partner-down`: the partner must be down. It asks first.',
+    detail:
+      'Means as much as `failover partner-down`: the partner must be down. It asks first. Of a relationship that only another server knows (alarm relationship-unknown), --commit takes it with its scopes and leases, --abort ends it.',
     run: failoverSettle,
   },
   {

@@ -152,15 +152,18 @@ export async function failoverSettle(call: Call): Promise<undefined> {
     if (dryRun && call.json) return terminal.write(`${jsonText(plan)}\n`).then(() => undefined);
     if (!call.json) await printPlan(terminal, { ...plan, dryRun });
     if (dryRun) return;
-    const sure = await call.confirm(
-      `${decision === 'commit' ? 'Carry out' : 'Give up'} the change in doubt without asking the partner? It must be down: if it decided otherwise, the two no longer agree on who may give out which address.`,
-    );
+    const sure = await call.confirm(settlingQuestion(decision, plan));
     if (!sure) throw new Refusal(`${call.arg('NAME')!} was left as it is.`);
   }
   const done = await send(false);
   if (call.json) return terminal.write(`${jsonText(done)}\n`).then(() => undefined);
   await terminal.write(`The change is ${decision === 'commit' ? 'carried out' : 'given up'}.\n`);
   await printPlan(terminal, done);
+}
+
+function settlingQuestion(decision: 'commit' | 'abort', { plan }: DoneResponse): string {
+  if (!plan.some((line) => line.includes('in doubt'))) return 'Is that to be done?';
+  return `${decision === 'commit' ? 'Carry out' : 'Give up'} the change in doubt without asking the partner? It must be down: if it decided otherwise, the two no longer agree on who may give out which address.`;
 }
 
 export async function partnerInvite(call: Call): Promise<undefined> {

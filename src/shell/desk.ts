@@ -282,13 +282,25 @@ export class Desk implements RelationshipDesk {
     { actor, dryRun }: OrderOptions,
   ): Promise<OrderResult<OrderValue>> {
     return this.inTurn(async () => {
-      const plan = [
-        `${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`,
-      ];
+      const plan = this.settlement(name, decision);
       if (dryRun) return { ok: true, value: { plan } };
       const result = await this.room.command(actor, { kind: 'settle', relationship: name, decision });
       return result.ok ? { ok: true, value: { plan } } : result;
     });
+  }
+
+  private settlement(name: string, decision: 'commit' | 'abort'): string[] {
+    const { management } = this.room.engine;
+    if (management.inDoubt(name) || !management.adoption.knows(name))
+      return [`${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`];
+    if (decision === 'commit')
+      return [
+        `take relationship ${name} with its scopes from the server that knows it, then read all its leases`,
+      ];
+    return [
+      `end relationship ${name}: the server that knows it keeps its scopes inactive`,
+      'serve the scopes of this server alone again',
+    ];
   }
 
   async invite({ dryRun }: OrderOptions): Promise<OrderResult<InviteValue>> {
