@@ -190,7 +190,6 @@ export class Relationship implements Greeter, ExchangeView {
   met(hello: PartnerHello): void {
     const { host } = this;
     const { record, takesScopes, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
-    const { partnerDownSinceAt, serverName } = hello;
     if (partnerStoreLost && !this.duties.forgetting.ready) {
       this.contact.hangUp('link-renewed', 'what the lost store had acknowledged is being forgotten');
       return;
@@ -198,11 +197,10 @@ export class Relationship implements Greeter, ExchangeView {
     this.contactBeforeAt = this.lastContactAt;
     this.connectedAt = host.at;
     this.isClone = false;
-    this.partnerLastDownAt = partnerStoreLost
-      ? null
-      : partnerDownSinceAt && fromPartner(partnerDownSinceAt, this.clock, 'nearest');
+    const downAt = hello.partnerDownSinceAt && fromPartner(hello.partnerDownSinceAt, this.clock, 'nearest');
+    this.partnerLastDownAt = partnerStoreLost ? null : downAt;
     this.record = record;
-    host.event('failover-link', { relationship: this.name, connected: true, partner: serverName });
+    host.event('failover-link', { relationship: this.name, connected: true, partner: hello.serverName });
     if (partnerStoreLost) this.take('partner-store-lost');
     if (ownStoreLost && !record.stored.storeLost) {
       this.take('own-store-lost');
@@ -392,8 +390,8 @@ export class Relationship implements Greeter, ExchangeView {
   private stateMessage(): OutgoingMessage[] {
     const { link } = this;
     if (link === null) return [];
-    const startup = this.state === 'startup';
-    const message = { kind: 'state', state: this.toldState, sinceAt: this.sinceAt, startup } as const;
+    const { toldState: state, sinceAt } = this;
+    const message = { kind: 'state', state, sinceAt, startup: this.state === 'startup' } as const;
     return [{ link, xid: this.nextXid(), message }];
   }
 
