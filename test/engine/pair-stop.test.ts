@@ -84,15 +84,28 @@ t.test('a round hands over all that is missing, though only so much at once', as
   t.equal(pool?.freeOnThisServer, 4096 - Math.round(4096 * 0.4));
 });
 
+/** Ends a server, and leaves of its store what a config file brings: as the store is now. */
+function storeLoser(pair: Pair, server: Server): () => void {
+  const { disk, settings } = server.world;
+  const fresh = structuredClone([...settings]);
+  return () => {
+    pair.kill(server);
+    pair.start(server);
+    pair.settle();
+    pair.kill(server);
+    server.startCounter = 1; // of a new store, seen before
+    disk.clear();
+    settings.clear();
+    for (const [key, value] of fresh) settings.set(key, value);
+  };
+}
+
 t.test('a lost store learns who owns what', async (t) => {
   const pair = new Pair({ relationship: { mode: 'hotStandby', reservePercent: 40, mcltSeconds: 30 } });
   const { a, b } = pair;
-  const fresh = structuredClone([...a.world.settings]);
+  const loseStore = storeLoser(pair, a);
   pair.settle();
-  pair.kill(a);
-  a.world.disk.clear();
-  a.world.settings.clear();
-  for (const [key, value] of fresh) a.world.settings.set(key, value);
+  loseStore();
   pair.pass(5_000);
   pair.start(a);
   pair.pass(60_000);
@@ -110,12 +123,9 @@ t.test(
     for (const name of ['a', 'b'] as const) {
       const pair = new Pair();
       const server = pair[name];
-      const fresh = structuredClone([...server.world.settings]);
+      const loseStore = storeLoser(pair, server);
       pair.settle();
-      pair.kill(server);
-      server.world.disk.clear();
-      server.world.settings.clear();
-      for (const [key, value] of fresh) server.world.settings.set(key, value);
+      loseStore();
       pair.pass(60_000); // the other one dials as seldom as it ever does
       pair.start(server);
       pair.pass(1_000);
@@ -123,3 +133,27 @@ t.test(
     }
   },
 );
+
+t.test('many records are forgotten by slices, before the partner that lost its store is met', async (t) => {
+  const scope = { subnet: '10.77.0.0/16', ranges: ['10.77.64.0-10.77.127.255'] };
+  const pair = new Pair({ scope, relationship: { mcltSeconds: 30 } });
+  const { a, b } = pair;
+  const loseStore = storeLoser(pair, b);
+  pair.settle();
+  t.equal(a.view.pools[0]?.freeOnPartner, 8192);
+  const client = pair.bind('02:00:00:00:00:01');
+  loseStore();
+  pair.pass(1_000);
+  pair.start(b);
+  pair.pass(5_000);
+  const parted = a.world.journal.filter(
+    ({ type, data }) => type === 'failover-link' && /being forgotten/.test(String(data['reason'])),
+  );
+  t.not(parted.length, 0, 'the partner was asked to come again');
+  t.equal(b.view.state, 'recover-wait');
+  t.match(pair.bind('02:00:00:00:00:01'), { address: client?.address });
+  pair.pass(60_000);
+  t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
+  t.same([a.view.unacked, b.view.unacked], [0, 0]);
+  t.equal(a.view.pools[0]?.freeOnPartner, b.view.pools[0]?.freeOnThisServer);
+});
