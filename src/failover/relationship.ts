@@ -343,8 +343,6 @@ export class Relationship implements Greeter, ExchangeView {
     return clockMarginMs({ uncertaintyMs: this.clock.uncertaintyMs, sinceSampleMs, leaseMs });
   }
 
-  // ---- the state machine
-
   facts(): Facts {
     return factsOf(this.record.stored, {
       role: this.role,
