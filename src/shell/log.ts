@@ -16,6 +16,8 @@ export interface Log {
   isOn(level: SayLevel): boolean;
   /** Everything said is written out. */
   flush(): void;
+  /** Says the last thing: it is written out when this returns, though the process ends at once. */
+  last(message: string): void;
 }
 
 /** Characters that may wait for a reader of the log that has stopped reading; further lines are counted and dropped. */
@@ -39,21 +41,24 @@ export function openLog(level: LogLevel, name: string): Log {
   });
   // A closed pipe at the other end must not end the daemon.
   destination.on('error', () => {});
-  const logger = pino(
-    {
-      level,
-      base: { server: name },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      // Without it an Error under any key but pino's own `err` is written as {}.
-      serializers: { error: pino.stdSerializers.err },
-    },
-    destination,
-  );
+  const options = {
+    level,
+    base: { server: name },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    // Without it an Error under any key but pino's own `err` is written as {}.
+    serializers: { error: pino.stdSerializers.err },
+  };
+  const logger = pino(options, destination);
   return {
     event: (event) => logEvent(logger, event),
     say: (sayLevel, message, data) => logger[sayLevel](data ?? {}, message),
     isOn: (asked) => logger.isLevelEnabled(asked),
     flush: () => destination.flushSync(),
+    last: (message) => {
+      destination.flushSync();
+      // What another thread is writing just now would go with the process.
+      pino(options, pino.destination({ dest: 1, sync: true })).fatal(message);
+    },
   };
 }
 

@@ -33,8 +33,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   // A SIGHUP that comes before there is anything to reload would end the process: the file is read only now anyway.
   process.on('SIGHUP', () => {});
   const onFatal = (message: string) => {
-    log.say('fatal', message);
-    log.flush();
+    log.last(message);
     // All that is under way hangs on the change that failed, and LMDB does not survive being closed after one.
     exitNow(1);
   };

@@ -1,6 +1,6 @@
 // The log as its readers get it: lines of JSON on standard output of a process of its own.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import t from 'tap';
 
 const LOG = new URL('../../src/shell/log.js', import.meta.url).href;
@@ -54,4 +54,14 @@ t.test('a reader that stands still holds nothing up, and is told what it missed'
   const dropped = Number(/(\d+) lines of the log were dropped/.exec(text)?.[1]);
   t.ok(text.length < 8 * 1024 * 1024, 'what waits is bounded');
   t.equal(kept + dropped, 60_000, 'every line was kept or counted');
+});
+
+t.test('the last thing said is heard, though the process ends in the same instant', async (t) => {
+  const program = `import { openLog } from ${JSON.stringify(LOG)}; const log = openLog('info', 'dhcp1');
+    log.say('info', 'before'); log.last('the reason'); process.reallyExit(1);`;
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  t.equal(status, 1);
+  t.match(stdout, /"level":60.*"msg":"the reason"\}\n/);
 });
