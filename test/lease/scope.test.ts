@@ -579,11 +579,19 @@ t.test('whatever passes the checks compiles', (t) => {
     '-',
     '10.77.0.55-10.77.0.56',
   );
+  const mostly = <T>(right: fc.Arbitrary<T>, other: fc.Arbitrary<T>) =>
+    fc.oneof({ weight: 3, arbitrary: right }, { weight: 1, arbitrary: other });
   const settings = fc.record({
-    subnet: fc.constantFrom('10.77.0.0/24', '10.77.0.1/24', '10.0.0.0/7', ''),
-    ranges: fc.array(text, { maxLength: 3 }),
-    exclusions: fc.array(text, { maxLength: 3 }),
-    leaseTime: fc.constantFrom(0, 60, -1, Number.NaN, INFINITE_SECONDS),
+    subnet: mostly(fc.constant('10.77.0.0/24'), fc.constantFrom('10.77.0.1/24', '10.0.0.0/7', '')),
+    ranges: mostly(
+      fc.constant<readonly string[]>(['10.77.0.50-10.77.0.60']),
+      fc.array(text, { maxLength: 3 }),
+    ),
+    exclusions: mostly(
+      fc.constant<readonly string[]>(['10.77.0.55-10.77.0.56']),
+      fc.array(text, { maxLength: 3 }),
+    ),
+    leaseTime: mostly(fc.constantFrom(60, INFINITE_SECONDS), fc.constantFrom(0, -1, Number.NaN)),
     options: fc.dictionary(
       fc.constantFrom('routers', 'domain-name', 'option-200', 'nope', '__proto__', 'constructor'),
       fc.oneof(fc.string({ maxLength: 4 }), fc.integer(), fc.boolean(), fc.array(text, { maxLength: 2 })),
@@ -620,6 +628,6 @@ t.test('whatever passes the checks compiles', (t) => {
     }),
     { numRuns: 3000 },
   );
-  t.ok(passed > 0, `${passed} of 3,000 passed`);
+  t.ok(passed > 20, `${passed} of 3,000 passed`);
   t.end();
 });
