@@ -57,6 +57,13 @@ function removeNamespace(name: string): void {
   spawnSync('ip', ['netns', 'del', name]);
 }
 
+/** Removes a folder of a lab with whatever a test has mounted there. */
+function removeFolder(folder: string): void {
+  const mounts = [...readFileSync('/proc/mounts', 'utf8').matchAll(/^\S+ (\S+) /gm)].reverse();
+  for (const [, place = ''] of mounts) if (place.startsWith(`${folder}/`)) spawnSync('umount', ['-l', place]);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+}
+
 function sweep(): void {
   const ours = new RegExp(`^${PREFIX}-(\\d+)-`);
   for (const name of namespaces()) {
@@ -65,7 +72,7 @@ function sweep(): void {
   }
   for (const name of readdirSync(STATE_PARENT)) {
     const pid = Number(ours.exec(name)?.[1] ?? 0);
-    if (pid > 0 && !isAlive(pid)) rmSync(join(STATE_PARENT, name), { recursive: true, force: true });
+    if (pid > 0 && !isAlive(pid)) removeFolder(join(STATE_PARENT, name));
   }
 }
 
@@ -203,20 +210,8 @@ export class Host {
     this.interfaces += 1;
     const port = this.lab.nextPort();
     const mac = options.mac === undefined ? [] : ['address', options.mac];
-    ip([
-      '-n',
-      this.namespace,
-      'link',
-      'add',
-      name,
-      ...mac,
-      'type',
-      'veth',
-      'peer',
-      port,
-      'netns',
-      lan.namespace,
-    ]);
+    const cable = ['type', 'veth', 'peer', port, 'netns', lan.namespace];
+    ip(['-n', this.namespace, 'link', 'add', name, ...mac, ...cable]);
     ip(['-n', lan.namespace, 'link', 'set', port, 'master', 'br0', 'up']);
     this.plugs.set(name, { namespace: lan.namespace, port });
     ip(['-n', this.namespace, 'link', 'set', name, 'up']);
@@ -359,7 +354,7 @@ export class Lab {
     if (!openLabs.delete(this)) return;
     for (const running of this.running) running.child.kill('SIGKILL');
     for (const name of this.made) removeNamespace(name);
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 }
 
