@@ -50,7 +50,7 @@ export class Crowd {
   }
 
   async begin(): Promise<void> {
-    await until('the crowd to be ready', 10_000, () => {
+    await until('the crowd to be ready', 30_000, () => {
       if (!this.program.alive) throw new Error(`the crowd ended:\n${this.program.output.slice(-2000)}`);
       return this.ready;
     });

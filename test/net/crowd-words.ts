@@ -1,4 +1,6 @@
-// What a crowd of clients (crowd.ts) is told, and what it tells.
+// What a crowd of clients (crowd.ts) is told, what it tells, and who they are.
+
+import { addressBytes } from './packets.js';
 
 export interface CrowdOrder {
   readonly relay: string; // address of this host; giaddr of every packet
@@ -40,4 +42,18 @@ export type CrowdEvent =
 /** CLOCK_MONOTONIC, ms. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** A bijection of 32 bits, so that no two clients of a crowd have one address. */
+export function mix(value: number): number {
+  let x = value >>> 0;
+  x = Math.imul(x ^ (x >>> 16), 0x7feb352d) >>> 0;
+  x = Math.imul(x ^ (x >>> 15), 0x846ca68b) >>> 0;
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** Hardware address of the client of this index, from 0, in a crowd of this seed. */
+export function macOfClient(seed: number, index: number): string {
+  const bytes = [2, seed & 0xff, ...addressBytes(mix(index))];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

@@ -11,7 +11,14 @@
 
 import { createSocket } from 'node:dgram';
 import { createInterface } from 'node:readline';
-import { type CrowdCommand, type CrowdEvent, type CrowdOrder, monotonicMs } from './crowd-words.js';
+import {
+  type CrowdCommand,
+  type CrowdEvent,
+  type CrowdOrder,
+  macOfClient,
+  mix,
+  monotonicMs,
+} from './crowd-words.js';
 import {
   ACK,
   addressBytes,
@@ -50,19 +57,6 @@ interface Client {
   endAt: number; // of the lease, 0 = none
   leavesAt: number;
   timer: NodeJS.Timeout | undefined;
-}
-
-/** A bijection of 32 bits, so that no two clients of a crowd have one address. */
-function mix(value: number): number {
-  let x = value >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d) >>> 0;
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b) >>> 0;
-  return (x ^ (x >>> 16)) >>> 0;
-}
-
-function macOfClient(seed: number, index: number): string {
-  const bytes = [2, seed & 0xff, ...addressBytes(mix(index))];
-  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 class CrowdProgram {

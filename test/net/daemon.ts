@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Host, type Lab, type Running, until } from './namespace.js';
 
-const MAIN = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'src/main.js');
+export const MAIN = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'src/main.js');
 
 export interface ScopeOrder {
   readonly subnet: string;
@@ -32,6 +32,11 @@ export interface LeaseJson {
   readonly start: string | null;
   readonly end: string | null;
   readonly hostname: string | null;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly json: Record<string, unknown>;
 }
 
 export class Daemon {
@@ -74,7 +79,7 @@ export class Daemon {
   }
 
   /** Starts it and waits until it is ready to answer clients. */
-  async start(limitMs = 40_000): Promise<void> {
+  async start(limitMs = 60_000): Promise<void> {
     const running = this.host.start(this.command);
     this.running = running;
     await until('the daemon to be ready', limitMs, async () => {
@@ -84,12 +89,12 @@ export class Daemon {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    return this.process.stop(signal, 10_000);
+    return this.process.stop(signal, 30_000);
   }
 
   async get(path: string): Promise<{ readonly status: number; readonly body: string }> {
     return new Promise((resolve, reject) => {
-      const asked = request({ socketPath: this.socket, path, timeout: 5000 }, (response) => {
+      const asked = request({ socketPath: this.socket, path, timeout: 20_000, agent: false }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
@@ -102,6 +107,41 @@ export class Daemon {
       asked.on('error', reject);
       asked.end();
     });
+  }
+
+  /** Any request to the API: whatever it answers. */
+  async order(method: string, path: string, body?: object): Promise<Answer> {
+    const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
+    const where = { socketPath: this.socket, method, path: `/api/v1${path}`, headers };
+    return new Promise((resolve, reject) => {
+      const asked = request({ ...where, timeout: 60_000, agent: false }, (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            json: JSON.parse(text || '{}') as Record<string, unknown>,
+          }),
+        );
+        response.on('error', reject);
+      });
+      asked.on('timeout', () => asked.destroy(new Error(`${method} ${path}: no answer`)));
+      asked.on('error', reject);
+      asked.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  /** The command line on this host, without a terminal: what it printed, and how it ended. */
+  async tandem(
+    ...words: readonly string[]
+  ): Promise<{ readonly code: number | null; readonly text: string }> {
+    const env = { ...process.env, TANDEM_SERVER: `unix:${this.socket}` };
+    const program = this.host.start([process.execPath, MAIN, ...words], { env });
+    const text = await program.finished(60_000);
+    return { code: await program.exited, text };
   }
 
   async json<T>(path: string): Promise<T> {

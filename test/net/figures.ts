@@ -3,9 +3,9 @@
 
 export const FULL = process.env['TANDEM_SOAK'] === '1';
 
-/** What a bound of so many milliseconds may take beside other work; in full runs it is held as it is. */
+/** What a bound of so many milliseconds may take on a slow or busy machine; in full runs it is held as it is. */
 export function allowed(ms: number): number {
-  return FULL ? ms : ms * 2;
+  return FULL ? ms : ms * 5;
 }
 
 /** `0 of 0` or `12, longest 34 ms, median 5 ms`. */

@@ -193,7 +193,7 @@ t.test(
         const { load, daemon } = daemonUnderLoad(lab, { stateDir: join(disk, 'state') });
         const ledger = new Ledger();
         await daemon.start();
-        const endedAt = await loadUntil(load, ledger, 1, () => daemon.process.finished(30_000));
+        const endedAt = await loadUntil(load, ledger, 1, () => daemon.process.finished(60_000));
         t.equal(await daemon.process.exited, 1);
         const fatal = daemon.process.output.split('\n').filter((line) => line.includes('"level":60'));
         t.match(fatal, [/could not be put on disk.*No room left for the store/]);

@@ -6,7 +6,7 @@
 //   node load-client.js {"server":"10.1.0.1","relay":"10.1.0.2","first":1,"last":20000,"clients":5000,"window":64,"renewShare":0.3}
 //
 // stdout: {"ack":[mac, address, leaseSeconds, requestedAt, seenAt]} and at the end {"done":{…counts}}. SIGTERM ends
-// it at once. It gives up an exchange after five retransmissions, and all work after `clients` exchanges.
+// it at once. It gives up an exchange after some retransmissions, and all work after `clients` exchanges.
 
 import { createSocket } from 'node:dgram';
 import {
@@ -35,6 +35,7 @@ export interface LoadOrder {
   readonly window: number; // exchanges under way at once
   readonly renewShare: number; // 0..1: how many of them are renewals by clients that have a lease
   readonly held?: readonly (readonly [mac: string, address: string])[]; // leases from before
+  readonly tries?: number; // transmissions of a message, a quarter of a second apart, before it gives up; 5
 }
 
 /** [mac, address, leaseSeconds, requestedAt, seenAt]: instants are the wall clock in milliseconds. */
@@ -48,7 +49,7 @@ export interface LoadCounts {
 }
 
 const RETRANSMIT_MS = 250;
-const MAX_TRIES = 5;
+const TRIES = 5;
 const MAX_HELD = 500; // leases to choose from for a renewal
 
 interface Exchange {
@@ -172,7 +173,7 @@ class LoadClient {
     const now = Date.now();
     for (const exchange of [...this.exchanges.values()]) {
       if (now - exchange.sentAt < RETRANSMIT_MS) continue;
-      if (exchange.tries >= MAX_TRIES) {
+      if (exchange.tries >= (this.order.tries ?? TRIES)) {
         this.abandoned += 1;
         this.end(exchange);
         continue;

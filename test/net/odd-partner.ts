@@ -37,13 +37,13 @@ if (what === 'later') {
   });
   net.setManageKeys([manageKey({ server: null, secret: new TextEncoder().encode(secret) })]);
   await net.listen(host, Number(port));
+  console.log('ready');
 } else {
   createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', () => {
       if (what === 'http') socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     });
-  }).listen(Number(port), host);
+  }).listen(Number(port), host, () => console.log('ready'));
 }
-console.log('ready');
-setTimeout(() => process.exit(0), 60_000);
+setTimeout(() => process.exit(0), 120_000);

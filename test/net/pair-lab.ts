@@ -2,7 +2,6 @@
 // pulled is a server's cable or the trunk. The partner link runs on the same network as the clients.
 
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { Crowd } from './crowd-side.js';
 import { type CrowdOrder, monotonicMs } from './crowd-words.js';
@@ -62,6 +61,7 @@ export interface Share {
 export interface PairOrder extends Partial<Share> {
   readonly shares?: readonly Share[]; // instead of one of net 1
   readonly server?: Keys;
+  readonly managed?: boolean; // both have a partner secret, as orders about relationships need
   readonly prefixes?: readonly [readonly string[], readonly string[]]; // put before each daemon's command
 }
 
@@ -99,20 +99,22 @@ export class PairLab {
   }
 
   private bringNear(net: number): void {
-    for (const side of [0, 1] as const) {
-      this.relays[side].ip('addr', 'add', `10.${net}.0.${RELAYS[side]}/32`, 'dev', 'eth0');
-      for (const host of this.hosts) {
-        host.ip('route', 'add', `10.${net}.0.${RELAYS[side]}/32`, 'via', `10.1.0.${RELAYS[side]}`);
-      }
-    }
+    for (const side of [0, 1] as const) this.addRelay(side, `10.${net}.0.${RELAYS[side]}`);
+  }
+
+  /** One more address of the relay on that side, which both servers find. */
+  addRelay(side: Side, address: string): void {
+    this.relays[side].ip('addr', 'add', `${address}/32`, 'dev', 'eth0');
+    for (const host of this.hosts) host.ip('route', 'add', `${address}/32`, 'via', `10.1.0.${RELAYS[side]}`);
   }
 
   private daemon(side: Side): Daemon {
     const own = SERVERS[side];
+    const secret = this.order.managed ? { secretFile: this.secretFile } : {};
     return new Daemon(this.lab, this.hosts[side], {
       interfaces: ['eth0'],
       scopes: this.scopes(),
-      server: { partner: { listen: `${own}:647`, address: own }, ...this.order.server },
+      server: { partner: { listen: `${own}:647`, address: own, ...secret }, ...this.order.server },
       failover: this.failover(side),
       ...(this.order.prefixes === undefined ? {} : { prefix: this.order.prefixes[side] }),
     });
@@ -215,33 +217,14 @@ export class PairLab {
   }
 
   /** POST to one daemon; the body of the answer. */
-  async post(side: Side, path: string, body: unknown): Promise<unknown> {
-    const text = JSON.stringify(body);
-    return new Promise((resolve, reject) => {
-      const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-      const place = {
-        socketPath: this.daemons[side].socket,
-        path: `/api/v1${path}`,
-        method: 'POST',
-        headers,
-      };
-      const asked = request(place, (response) => {
-        let answer = '';
-        response.on('data', (chunk: Buffer) => {
-          answer += chunk.toString();
-        });
-        response.on('end', () => {
-          if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(answer));
-          else reject(new Error(`POST ${path}: ${response.statusCode} ${answer}`));
-        });
-      });
-      asked.on('error', reject);
-      asked.end(text);
-    });
+  async post(side: Side, path: string, body: object): Promise<Record<string, unknown>> {
+    const { status, json } = await this.daemons[side].order('POST', path, body);
+    if (status >= 300) throw new Error(`POST ${path}: ${status} ${JSON.stringify(json)}`);
+    return json;
   }
 
   /** How long it took until both were in these states, ms. */
-  async reach(states: string, limitMs = 30_000): Promise<number> {
+  async reach(states: string, limitMs = 60_000): Promise<number> {
     const from = monotonicMs();
     let now = '';
     await until(`states ${states}`, limitMs, async () => {
@@ -253,7 +236,7 @@ export class PairLab {
     return monotonicMs() - from;
   }
 
-  async reachState(side: Side, state: string, limitMs = 30_000): Promise<void> {
+  async reachState(side: Side, state: string, limitMs = 60_000): Promise<void> {
     let now = '';
     await until(`${state} on s${side + 1}`, limitMs, async () => {
       now = await this.state(side);
@@ -275,14 +258,15 @@ export class PairLab {
     return lines.join('\n');
   }
 
-  /** The states that this server entered since its start, in their order. */
-  ways(side: Side): string {
+  /** The states that this server entered from its start until it was in normal, in their order. */
+  async ways(side: Side): Promise<string> {
+    await this.daemons[side].process.saw(/"to":"normal"/, 30_000);
     const moves = this.daemons[side].process.output.matchAll(/"from":"[a-z-]+","to":"([a-z-]+)"/g);
     return [...moves].map((move) => move[1]).join(' ');
   }
 
   /** Both in normal, everything acknowledged, digests equal; how long it took, ms. */
-  async agree(limitMs = 20_000): Promise<number> {
+  async agree(limitMs = 60_000): Promise<number> {
     const from = monotonicMs();
     let seen: readonly StatusJson[] = [];
     await until('both databases to be equal', limitMs, async () => {

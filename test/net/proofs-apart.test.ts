@@ -67,7 +67,7 @@ t.test(
         const healed = await pair.reach('normal normal');
         const born = crowds.map((crowd) => crowd.stories.size);
         for (const crowd of crowds) crowd.tell({ rate: 0, renew: 0 });
-        for (const [index, crowd] of crowds.entries()) await crowd.served(born[index] ?? 0, 30_000);
+        for (const [index, crowd] of crowds.entries()) await crowd.served(born[index] ?? 0, 60_000);
         const equal = await pair.agree();
         await holdsAll(t, pair, promises, `partition ${round}`);
         t.comment(
@@ -92,7 +92,7 @@ t.test(
       await pair.start();
       const known = await pair.crowd(0, promises);
       known.tell({ rate: 50, count: 20 });
-      await known.served(20, 10_000);
+      await known.served(20, 60_000);
       t.equal(known.acksBy.size, 2, 'both servers have clients');
       await pair.agree();
       await pair.kill(1);
@@ -107,21 +107,21 @@ t.test(
       const eager = await pair.crowd(1, promises, { stepsMs: [250] });
       const wanted = own + 10;
       eager.tell({ rate: 100, count: wanted });
-      await eager.served(wanted, 30_000);
+      await eager.served(wanted, 60_000);
       const acks = [...eager.stories.values()].flatMap((story) => story.acks).map(({ at }) => at - downAt);
       acks.sort((one, other) => one - other);
       const [last = 0, first = 0] = [acks[own - 1], acks[own]];
       const marginMs = 1100; // one second, 500 ppm of MCLT, the offset's uncertainty
-      t.ok(last < 2000, `${own} of the own share at once: ${last.toFixed(0)} ms`);
+      t.ok(last < allowed(2000), `${own} of the own share at once: ${last.toFixed(0)} ms`);
       t.ok(first >= MCLT_SECONDS * 1000, `then the partner's, not before MCLT: ${first.toFixed(0)} ms`);
-      t.ok(first <= MCLT_SECONDS * 1000 + marginMs + 2000, 'and at most clockMargin + 2 s after it');
+      t.ok(first <= MCLT_SECONDS * 1000 + marginMs + allowed(2000), 'and at most clockMargin + 2 s after it');
 
       const from = monotonicMs();
       await pair.daemons[1].start();
-      await pair.reach('normal normal', 40_000);
+      await pair.reach('normal normal', 60_000);
       const back = monotonicMs() - from;
-      const ways = pair.ways(1);
-      t.match(ways, /^recover recover-wait recover-done( normal)?$/, 'it came back through RECOVER');
+      const ways = await pair.ways(1);
+      t.match(ways, /^recover recover-wait recover-done normal$/, 'it came back through RECOVER');
       known.tell({ renew: 0 });
       await pause(300);
       t.same(isQuiet().slice(0, 3), [], 'known clients of both were served at once throughout');
@@ -146,7 +146,7 @@ t.test(
       await pair.start();
       const crowd = await pair.crowd(0, promises, { renews: true });
       crowd.tell({ rate: 100, count: 200 });
-      await crowd.served(200, 20_000);
+      await crowd.served(200, 60_000);
       await pair.agree();
       await pair.daemons[1].stop('SIGTERM');
       const yesterday = pair.keepStore(1);
@@ -179,7 +179,7 @@ t.test(
         const normal = monotonicMs();
         t.ok(normal - born >= MCLT_SECONDS * 1000, 'not normal before MCLT had passed');
         crowd.tell({ rate: 0, renew: 0 });
-        await crowd.served(crowd.stories.size, 20_000);
+        await crowd.served(crowd.stories.size, 60_000);
         t.same(isQuiet().slice(0, 3), [], `${what}: every client, known and new, was served at once`);
         await pair.agree();
         await holdsAll(t, pair, promises, what);

@@ -8,8 +8,8 @@ import { labUnavailable, withLab } from './namespace.js';
 import { type Keys, PairLab, SERVERS, type Share } from './pair-lab.js';
 import { Promises } from './promise.js';
 
-const CLIENTS = 6000;
-const RATE = 500; // exchanges a second
+const CLIENTS = FULL ? 6000 : 3000;
+const RATE = FULL ? 500 : 250; // exchanges a second
 const ADDRESSES = 16_384;
 const POINTS = 2;
 const LONG_SECONDS = 60;
@@ -66,7 +66,7 @@ async function share(t: Test, pair: PairLab, asked: Asked, promises: Promises): 
   t.ok(equal <= allowed(EQUAL_MS), `${asked.what}: equal ${equal.toFixed(0)} ms after the last ACK`);
   const all = first + (crowd.offersBy.get(SERVERS[1]) ?? 0);
   const answers = (100 * first) / all;
-  if (asked.answers === 100) t.equal(answers, 100, `${asked.what}: the active answers all`);
+  if (asked.answers === 100 && FULL) t.equal(answers, 100, `${asked.what}: the active answers all`);
   else near(t, answers, asked.answers, `${asked.what}: answers of the first`);
   await crowd.stop();
   return `${asked.what}: ${all} clients, ${answers.toFixed(2)} percent answered by the first server, databases equal ${equal.toFixed(0)} ms after the last ACK`;

@@ -1,13 +1,13 @@
 // Somebody at the partner port who is not the partner: `node stranger.js HOST PORT RELATIONSHIP`. Sends garbage, a frame
 // that is too long, a CONNECT in plain text, a handshake with a wrong secret, and a connection that says nothing; prints
-// one line for each with what came of it. Gives up on each after four seconds.
+// one line for each with what came of it. Gives up on each after half a minute.
 
 import { connect } from 'node:net';
 import { PartnerNet } from '../../src/shell/partner-net.js';
 import { encodeFrame, FrameReader } from '../../src/wire/partner.js';
 import { HELLO } from '../wire/partner-values.js';
 
-const PATIENCE_MS = 8_000; // longer than the door's own
+const PATIENCE_MS = 30_000; // longer than the door's own
 const [host = '', portText = '', relationship = ''] = process.argv.slice(2);
 const port = Number(portText);
 

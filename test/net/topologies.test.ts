@@ -46,7 +46,7 @@ async function withRelay(lab: Lab, scopes: readonly ScopeOrder[]): Promise<Relay
   const log = join(lab.scratch('relay'), 'log');
   const args = '-4 -d --no-pid -a -iu eth0 -id eth1 -id eth2 10.1.0.1';
   relay.start(['sh', '-c', `exec dhcrelay ${args} 2>${log}`]);
-  await until('the relay to listen', 5000, () => /Sending on\s+Socket/.test(textIn(log)));
+  await until('the relay to listen', 30_000, () => /Sending on\s+Socket/.test(textIn(log)));
   const client = (name: string, network: 1 | 2): Host => {
     const host = lab.host(name);
     host.attach(networks[network]);
@@ -72,7 +72,7 @@ t.test(
       const daemon = new Daemon(lab, server, { interfaces: ['eth0', 'eth1'], scopes: [scope(1), scope(2)] });
       await daemon.start();
       const running = clients.map((host) => startUdhcpc(lab, host, 'eth0'));
-      const bound = await Promise.all(running.map((one) => one.told(['bound'], 10_000)));
+      const bound = await Promise.all(running.map((one) => one.told(['bound'], 30_000)));
       t.match(bound[0]?.address, /^10\.1\.1\.1\d\d$/);
       t.match(bound[1]?.address, /^10\.1\.2\.1\d\d$/);
     });
@@ -87,15 +87,15 @@ t.test(
       const { daemon, client } = await withRelay(lab, [scope(0), scope(1), scope(2)]);
       const [c1, c2] = [client('c1', 1), client('c2', 2)];
       const [u1, u2] = [startUdhcpc(lab, c1, 'eth0'), startUdhcpc(lab, c2, 'eth0')];
-      const b1 = await u1.told(['bound'], 10_000);
-      const b2 = await u2.told(['bound'], 10_000);
+      const b1 = await u1.told(['bound'], 30_000);
+      const b2 = await u2.told(['bound'], 30_000);
       t.match(b1.address, /^10\.1\.1\.1\d\d$/);
       t.match(b2.address, /^10\.1\.2\.1\d\d$/);
       t.match(await daemon.leaseOf(c1.hardwareAddress('eth0')), { scopeId: '10.1.1.0', relayInfo: /^0104/ });
 
       c1.ip('route', 'replace', 'default', 'via', '10.1.1.1');
       u1.program.child.kill('SIGUSR1');
-      const renewed = await u1.told(['renew'], 10_000);
+      const renewed = await u1.told(['renew'], 30_000);
       t.equal(renewed.address, b1.address);
       t.match(
         await daemon.leaseOf(c1.hardwareAddress('eth0')),
@@ -120,16 +120,16 @@ t.test(
       const host = lab.host('c1');
       host.attach(one, { mac: '02:00:00:00:0c:01' });
       const first = startDhclient(lab, host, 'eth0');
-      const bound = await first.told(['BOUND'], 15_000);
+      const bound = await first.told(['BOUND'], 30_000);
       t.match(bound.address, /^10\.1\.1\.1\d\d$/);
-      await first.program.saw(/bound to/, 5000); // said once the lease is in its file
+      await first.program.saw(/bound to/, 30_000); // said once the lease is in its file
       await first.program.stop('SIGKILL');
 
       host.ip('link', 'del', 'eth0');
       host.attach(two, { mac: '02:00:00:00:0c:01', interface: 'eth0' });
       const second = startDhclient(lab, host, 'eth0');
-      await second.program.saw(/DHCPNAK/, 15_000);
-      const moved = await second.told(['BOUND'], 15_000);
+      await second.program.saw(/DHCPNAK/, 30_000);
+      const moved = await second.told(['BOUND'], 30_000);
       t.match(moved.address, /^10\.1\.2\.1\d\d$/);
     });
   },
@@ -149,14 +149,14 @@ t.test(
       c1.attach(one);
       c2.attach(two);
       const early = startUdhcpc(lab, c2, 'eth0', ['-t', '1000']);
-      t.match((await startUdhcpc(lab, c1, 'eth0').told(['bound'], 10_000)).address, /^10\.1\.1\./);
+      t.match((await startUdhcpc(lab, c1, 'eth0').told(['bound'], 30_000)).address, /^10\.1\.1\./);
       server.attach(two, { address: '10.1.2.1/24' });
-      t.match((await early.told(['bound'], 15_000)).address, /^10\.1\.2\./);
+      t.match((await early.told(['bound'], 30_000)).address, /^10\.1\.2\./);
 
       server.ip('link', 'del', 'eth0');
       const c3 = lab.host('c3');
       c3.attach(two);
-      t.match((await startUdhcpc(lab, c3, 'eth0').told(['bound'], 10_000)).address, /^10\.1\.2\./);
+      t.match((await startUdhcpc(lab, c3, 'eth0').told(['bound'], 30_000)).address, /^10\.1\.2\./);
       t.ok(daemon.process.alive, 'an interface that vanishes does not end the daemon');
     });
   },
@@ -172,10 +172,10 @@ function failedShare(text: string): number {
 
 const FEW = 0.05; // lost between the programs, where no server can help it
 
-/** The server's own account: what came in, what went out, what is held. Nothing that reached it may be missing. */
-async function account(
-  daemon: Daemon,
-): Promise<Readonly<Record<'discovers' | 'offers' | 'requests' | 'acks' | 'held', number>>> {
+type Account = Readonly<Record<'discovers' | 'offers' | 'requests' | 'acks' | 'held', number>>;
+
+/** The server's own account: what came in, what went out, what is held. */
+async function account(daemon: Daemon): Promise<Account> {
   const { body } = await daemon.get('/metrics');
   const count = (direction: string, operation: string): number =>
     [
@@ -194,7 +194,31 @@ async function account(
   };
 }
 
-const PERF = ['-4', '-r', '150', '-R', '10000000', '-n', '450', '-W', '2000000', '-s', '7'];
+/** Nothing that reached the server may be missing; what is under way is waited for. Returns the DISCOVERs. */
+async function answersAll(daemon: Daemon): Promise<number> {
+  let seen: Account | undefined;
+  return until('every packet to be answered', 30_000, async () => {
+    seen = await account(daemon);
+    const { discovers, offers, requests, acks, held } = seen;
+    return offers === discovers && acks === requests && held === requests && discovers;
+  }).catch((error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
+  });
+}
+
+const perf = (exchanges = 450): readonly string[] => [
+  '-4',
+  '-r',
+  '150',
+  '-R',
+  '10000000',
+  '-n',
+  String(exchanges),
+  '-W',
+  '2000000',
+  '-s',
+  '7',
+];
 
 t.test(
   'perfdhcp directly: every exchange is answered and held',
@@ -215,18 +239,17 @@ t.test(
         const text = await load
           .start([
             'perfdhcp',
-            ...PERF,
+            ...perf(),
             '-s',
             String(target.length),
             '-b',
             `mac=02:0${target.length}:00:00:00:00`,
             ...target,
           ])
-          .finished(30_000);
-        t.ok(failedShare(text) < FEW, target.join(' '));
+          .finished(60_000);
+        t.ok(failedShare(text) < FEW, `${target.join(' ')}\n${text}`);
       }
-      const { discovers, offers, requests, acks, held } = await account(daemon);
-      t.same([offers, acks, held], [discovers, requests, requests]);
+      const discovers = await answersAll(daemon);
       t.ok(discovers >= 890, `${discovers} DISCOVERs`);
     });
   },
@@ -243,10 +266,9 @@ t.test(
       const load = client('load', 1);
       load.ip('addr', 'add', '10.1.1.9/24', 'broadcast', '+', 'dev', 'eth0');
       load.ip('route', 'add', 'default', 'via', '10.1.1.1');
-      const text = await load.start(['perfdhcp', ...PERF, '-l', 'eth0']).finished(30_000);
-      t.ok(failedShare(text) < FEW);
-      const { discovers, offers, requests, acks, held } = await account(daemon);
-      t.same([offers, acks, held], [discovers, requests, requests]);
+      const text = await load.start(['perfdhcp', ...perf(), '-l', 'eth0']).finished(60_000);
+      t.ok(failedShare(text) < FEW, text);
+      const discovers = await answersAll(daemon);
       t.ok(discovers >= 440, `${discovers} DISCOVERs`);
     });
   },
@@ -268,25 +290,27 @@ t.test(
       });
       const daemon = new Daemon(lab, server, { interfaces: ['eth0'], scopes: [wide(600)] });
       await daemon.start();
-      const perfdhcp = load.start(['perfdhcp', ...PERF, '-l', '10.1.0.2', '10.1.0.1']);
+      const given = (seconds: number): Promise<boolean> =>
+        until(`a lease of ${seconds} s`, 30_000, async () =>
+          (await daemon.leases()).some(({ start, end }) => {
+            const length = Date.parse(end ?? '') - Date.parse(start ?? '');
+            return Math.round(length / 1000) === seconds;
+          }),
+        );
+      const perfdhcp = load.start(['perfdhcp', ...perf(100_000), '-l', '10.1.0.2', '10.1.0.1']);
+      await given(600);
       for (const leaseTime of [700, 800, 900]) {
-        await new Promise((resolve) => setTimeout(resolve, 400));
         daemon.configure([wide(leaseTime)]);
         daemon.process.child.kill('SIGHUP');
-        await until('the new lease time to be in force', 5000, async () => {
+        await until('the new lease time to be in force', 30_000, async () => {
           const now = await daemon.json<{ leaseTime: number }>('/scopes/10.1.0.0');
           return now.leaseTime === leaseTime;
         });
+        t.ok(await given(leaseTime), `leases are given for ${leaseTime} s`);
       }
-      t.ok(failedShare(await perfdhcp.finished(30_000)) < FEW);
-      const { discovers, offers, requests, acks, held } = await account(daemon);
-      t.same([offers, acks, held], [discovers, requests, requests]);
-      const lengths = new Set(
-        (await daemon.leases()).map((lease) =>
-          Math.round((Date.parse(lease.end ?? '') - Date.parse(lease.start ?? '')) / 1000),
-        ),
-      );
-      t.ok(lengths.has(600) && lengths.has(900), [...lengths].join(' '));
+      perfdhcp.child.kill('SIGINT');
+      await perfdhcp.finished(60_000);
+      await answersAll(daemon);
     });
   },
 );
@@ -308,20 +332,21 @@ t.test(
         return host;
       });
       const [first, second] = hosts.slice(0, 2).map((host) => startUdhcpc(lab, host, 'eth0'));
-      const given = await Promise.all([first!.told(['bound'], 10_000), second!.told(['bound'], 10_000)]);
+      const given = await Promise.all([first!.told(['bound'], 30_000), second!.told(['bound'], 30_000)]);
       const third = startUdhcpc(lab, hosts[2]!, 'eth0');
       await third.program.saw(
         /broadcasting discover[\s\S]*broadcasting discover[\s\S]*broadcasting discover/,
-        10_000,
+        30_000,
       );
       t.notOk(third.story.some((call) => call.event === 'bound'));
+      await daemon.process.saw(/"event":"scope-exhausted"/, 30_000);
       const lines = daemon.process.output
         .split('\n')
         .filter((line) => line.includes('"event":"scope-exhausted"'));
       t.equal(lines.length, 1, 'one line in the log');
       t.match((await daemon.get('/metrics')).body, /exhausted/i);
       first!.program.child.kill('SIGUSR2');
-      const bound = await third.told(['bound'], 15_000);
+      const bound = await third.told(['bound'], 30_000);
       t.equal(bound.address, given[0].address);
     });
   },
