@@ -161,7 +161,9 @@ async function backup(room: Room, file: string): Promise<Reply> {
   try {
     await room.daemon.backup(file);
   } catch (error) {
-    throw refuse('backup-refused', `The backup could not be written: ${messageOf(error)}.`);
+    const message = messageOf(error);
+    const isSentence = message.endsWith('.');
+    throw refuse('backup-refused', isSentence ? message : `The backup could not be written: ${message}.`);
   } finally {
     room.backupRunning = false;
   }

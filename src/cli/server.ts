@@ -1,5 +1,6 @@
 // Commands about the server as a whole: check, pause and resume, config, backup.
 
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type {
   ApplyResponse,
@@ -121,9 +122,25 @@ export async function backup(call: Call): Promise<undefined> {
     body: { file },
     patienceMs: BACKUP_PATIENCE_MS,
   });
+  // A service may have a /tmp of its own: what it wrote there is gone when it ends.
+  if (client.isLocal && isAbsent(file)) {
+    throw new Refusal(
+      `The server wrote ${file}, but to a place that only it can see: give a place in its state directory, such as /var/lib/tandem.`,
+    );
+  }
   if (call.json) await terminal.write(`${jsonText(answer)}\n`);
   else
     await terminal.write(`Backup written to ${printable(answer.file)} (${counted(answer.bytes, 'byte')}).\n`);
+}
+
+/** Surely not there; what may not be looked at may be. */
+function isAbsent(file: string): boolean {
+  try {
+    statSync(file);
+    return false;
+  } catch (error) {
+    return (error as { readonly code?: unknown }).code === 'ENOENT';
+  }
 }
 
 function isEmpty(value: unknown): boolean {

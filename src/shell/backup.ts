@@ -5,6 +5,7 @@
 
 import {
   chmodSync,
+  chownSync,
   closeSync,
   copyFileSync,
   existsSync,
@@ -16,6 +17,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { RootDatabase } from 'lmdb';
@@ -103,6 +105,7 @@ export async function restoreStore(
       : null;
     if (kept !== null) renameSync(files.data, kept);
     renameSync(files.fresh, files.data);
+    handOver(dir, [files.data, files.lock]);
     syncDirectory(dir);
     return { storeId, takenAt, kept };
   } catch (error) {
@@ -110,6 +113,13 @@ export async function restoreStore(
   } finally {
     lock?.release();
   }
+}
+
+/** What root puts into a directory of the service's user must be that user's, or the service could not open it. */
+function handOver(dir: string, files: readonly string[]): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dir);
+  for (const file of files.filter((one) => existsSync(one))) chownSync(file, uid, gid);
 }
 
 async function markRestored(
@@ -168,8 +178,9 @@ function backupError(error: unknown, target: string): StoreError {
   if (error instanceof StoreError) return error;
   const { code, message } = error as { readonly code?: unknown; readonly message: string };
   const full = code === 'ENOSPC' || /no space/i.test(message);
-  return new StoreError(
-    full ? 'full' : 'not-writable',
-    `The backup ${target} could not be written: ${message}.`,
-  );
+  const barred = ['EACCES', 'EPERM', 'EROFS'].includes(String(code));
+  const why = barred
+    ? `the server may not write there (${code}); give a place in its state directory`
+    : message;
+  return new StoreError(full ? 'full' : 'not-writable', `The backup ${target} could not be written: ${why}.`);
 }
