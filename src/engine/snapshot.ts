@@ -24,6 +24,8 @@ import type {
 
 /** Samples of free addresses kept a scope: at one a minute, the rate of the last ten minutes. */
 const SAMPLES = 10;
+/** A forecast needs so much of it: a few clients in the first minute say nothing of the next hours. */
+const FORECAST_FROM_MS = 180_000;
 /** Records looked at for one page: a filter that matches little must not hold up clients. */
 const LOOKED_AT = 4_096;
 
@@ -89,8 +91,10 @@ export class Snapshot implements EngineView {
   private exhaustedIn(scopeId: string, free: number, usable: number): number | null {
     if (usable === 0) return 0;
     const oldest = this.samples.get(scopeId)?.[0];
-    if (oldest === undefined || oldest.free <= free || this.engine.at <= oldest.at) return null;
-    const perSecond = ((oldest.free - free) * 1000) / (this.engine.at - oldest.at);
+    if (oldest === undefined || oldest.free <= free) return null;
+    const watchedMs = this.engine.at - oldest.at;
+    if (watchedMs < FORECAST_FROM_MS) return null;
+    const perSecond = ((oldest.free - free) * 1000) / watchedMs;
     return Math.round(usable / perSecond);
   }
 

@@ -214,6 +214,7 @@ t.test('how long until a scope is exhausted, at the rate of the last minutes', a
   t.equal(forecast(), null);
   for (let minute = 0; minute < 5; minute++) {
     for (let n = 0; n < 5; n++) bind(world, macOf(minute * 5 + n));
+    if (minute < 3) t.equal(forecast(), null, 'a few minutes tell nothing');
     world.pass(60_000);
   }
   // Five a minute, 75 left: 15 minutes, give or take one sample.
