@@ -56,7 +56,12 @@ const reservation = z.strictObject({ ...reservationKeys, options: options.defaul
 
 const filters = z.strictObject({ allow: list.default([]), deny: list.default([]) });
 
-const serverKeys = { options, classes: z.array(clientClass).max(1000), filters };
+const serverKeys = {
+  options,
+  classes: z.array(clientClass).max(1000),
+  filters,
+  local: list.describe('not shared with partners: options, classes, filters, options.NAME, classes.NAME'),
+};
 
 const scopeKeys = {
   name: text,
@@ -155,7 +160,10 @@ export const scope = z.object({
   revision,
 }) satisfies z.ZodType<api.ScopeView>;
 export const scopes = z.array(scope);
-export const server = z.object(serverKeys) satisfies z.ZodType<api.ServerResponse>;
+export const server = z.object({
+  ...serverKeys,
+  local: serverKeys.local.exactOptional(),
+}) satisfies z.ZodType<api.ServerResponse>;
 export const dryRun = z.object({ dryRun: z.literal(true), plan: z.unknown() });
 export const reservationView = z.object({
   scopeId: text,

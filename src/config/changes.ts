@@ -25,7 +25,7 @@ export interface ComparedSettings {
 /** All changes from one to the other, server first, then scopes and relationships in the order of `after`, gone ones last. */
 export function changesBetween(before: ComparedSettings, after: ComparedSettings): readonly Change[] {
   const found: Change[] = [];
-  for (const name of ['options', 'classes', 'filters']) {
+  for (const name of ['options', 'classes', 'filters', 'local']) {
     const [left, right] = [asMap(before.server as JsonMap)[name], asMap(after.server as JsonMap)[name]];
     compare(keyNode('server', name), `server.${name}`, left, right, found);
   }

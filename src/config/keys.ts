@@ -90,6 +90,7 @@ const SERVER_ROWS: readonly KeyRow[] = [
   key('server.filters', s.map, {}, 'Who is served at all, by MAC address; written as `match.hardwareAddress`.'),
   key('server.filters.allow', s.set({ kind: 'hardware-pattern' }, LEASE_LIMITS.filters), [], 'If not empty, only these are served.'),
   key('server.filters.deny', s.set({ kind: 'hardware-pattern' }, LEASE_LIMITS.filters), [], 'Never served; wins over allow.'),
+  key('server.local', s.set(s.text(LEASE_LIMITS.nameCharacters + 8), LEASE_LIMITS.classes), [], 'What of options, classes and filters stays on this server and is not shared with partners: `options`, `classes`, `filters`, `options.NAME`, `classes.NAME`.'),
   key('server.journalRetention', s.seconds(1, 3650 * DAY), 90 * DAY, 'How long the events journal and lease history are kept.'),
   atStart(may('server.recording', s.map, 'Recording of everything that reaches the server, for `tandem replay`.')),
   atStart(must('server.recording.file', s.path(limit.MAX_PATH), 'File to record into; it holds what clients sent.')),

@@ -40,7 +40,7 @@ export interface MergeResult {
 
 type Absent<T> = T | undefined;
 
-const SERVER_PARTS = ['options', 'classes', 'filters'] as const;
+const SERVER_PARTS = ['options', 'classes', 'filters', 'local'] as const;
 
 /** Merges. Never throws; an `applied` of a version that we do not know counts as none. */
 export function mergeDeclared({ now, applied, running }: MergeInput): MergeResult {

@@ -28,7 +28,8 @@ export const ALARMS = {
   clone: 'two processes with the same store are there, on one side or the other',
   'updates-refused': 'the two servers do not agree about an address',
   'resync-stalled': 'the partner stopped in the middle of sending its leases',
-  'settings-conflict': 'both servers have edited the same setting of a shared scope',
+  'settings-conflict':
+    'both servers have edited the same setting, or one cannot take what the other was told',
   'relationship-unknown':
     'another server says that it shares scopes with this one, which knows nothing of it',
   'relationship-not-declared':

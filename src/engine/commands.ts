@@ -95,6 +95,7 @@ export class Commands {
     const before = engine.index;
     const { next, changes } = engine.replication.noted(outcome);
     engine.index = engine.indexOf(next, before);
+    engine.sharing.refresh();
     const writes: Write[] = [];
     const events: JournalEvent[] = [];
     for (const change of changes) this.writeChange(change, actor, writes, events);

@@ -13,6 +13,7 @@ import type { ManageAnswer } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange, lingersUntilAt } from './management-apply.js';
 import { ownObjection, staleObjection } from './management-rules.js';
+import { agreedOnServer } from './sharing.js';
 
 /** A change that is neither decided nor given up. */
 interface UnderWay {
@@ -100,7 +101,9 @@ export class Coordinator {
     if (!one) return;
     this.underWay.delete(tx);
     const { command, actor, ifRevision } = one;
-    const proposal = answer.ok ? agreedOn(one.proposal, answer.document) : one.proposal;
+    const proposal = answer.ok
+      ? agreedOnServer(agreedOn(one.proposal, answer.document), answer.document)
+      : one.proposal;
     const { name } = proposal;
     const against = answer.ok
       ? (staleObjection(engine, name, ifRevision) ?? ownObjection(engine, proposal))
@@ -135,10 +138,19 @@ export class Coordinator {
   }
 
   private settingsRefused({ name, change }: Proposal, answer: ManageAnswer): void {
-    if (change.kind !== 'replicate') return;
-    const { replication, partners } = this.engine;
-    if (!answer.ok && answer.code === 'settings-conflict') replication.refused(answer.document ?? '');
-    replication.later(partners.named(name));
+    if (change.kind !== 'replicate' && change.kind !== 'share') return;
+    const { replication, sharing, partners } = this.engine;
+    const relationship = partners.named(name);
+    if (!answer.ok && answer.code === 'settings-conflict') {
+      if (change.kind === 'replicate') replication.refused(answer.document ?? '');
+      else if (relationship) sharing.refused(relationship, answer.document ?? '');
+    }
+    if (!answer.ok && answer.code === 'invalid') {
+      replication.impossible(name, change, answer.message);
+      return;
+    }
+    // A partner of an earlier version does not know such an edit, and will not for all the asking.
+    if (answer.ok || answer.code !== 'malformed') replication.later(relationship);
   }
 
   /** The partner knows that it is decided, or could not be told. */
@@ -152,7 +164,8 @@ export class Coordinator {
     }
     const waiting = this.waiting.get(tx);
     this.waiting.delete(tx);
-    if (record?.proposal.change.kind === 'replicate') engine.replication.wake();
+    const kind = record?.proposal.change.kind;
+    if (kind === 'replicate' || kind === 'share') engine.replication.wake();
     if (!waiting || waiting.command === null) return;
     const value = { partnerKnows: answer.ok, promised: waiting.document };
     this.answer(waiting.command, { ok: true, value });

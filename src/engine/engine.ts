@@ -30,6 +30,7 @@ import { Partners } from './partners.js';
 import { Random } from './random.js';
 import { Replication } from './replication.js';
 import { emptySettings, loadSettings, ScopeIndex, type Settings } from './scopes.js';
+import { Sharing } from './sharing.js';
 import { Snapshot } from './snapshot.js';
 import { CLOCK_ACCEPTED, WallClock } from './wall-clock.js';
 
@@ -71,6 +72,7 @@ export class Engine {
   readonly partners: Partners;
   readonly management: Management;
   readonly replication: Replication;
+  readonly sharing: Sharing;
   readonly random: Random;
   readonly identity: OwnIdentity;
   /** Newest point of the store that is on disk. */
@@ -108,6 +110,7 @@ export class Engine {
     this.partners = new Partners(this);
     this.management = new Management(this);
     this.replication = new Replication(this);
+    this.sharing = new Sharing(this);
     this.view = new Snapshot(this);
   }
 

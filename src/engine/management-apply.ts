@@ -83,6 +83,13 @@ class Application implements Applied {
       case 'replicate':
         this.replicate(relationship, change);
         return;
+      case 'share': {
+        const { writes, events } = this.engine.sharing.apply(relationship, change, this.part, this.actor);
+        this.writes.push(...writes);
+        this.events.push(...events);
+        this.after = () => this.engine.replication.wake();
+        return;
+      }
       case 'remove-scopes':
         this.removeScopes(relationship, change.scopeIds, change.keep);
         return;
@@ -253,7 +260,7 @@ class Application implements Applied {
     const { partnerAddress: address, partnerPort: port } = settings;
     const alone = this.part === 'coordinator' && (proposal.tx === '' || goesOverLink(proposal));
     const tombstone = { id, name, endedAt: engine.at, alone, partner: { address, port } };
-    this.writes.push(engine.management.endings.remember(tombstone));
+    this.writes.push(engine.management.endings.remember(tombstone), ...engine.sharing.forget(name, id));
     this.event('relationship-removed', { before: settings, after: null });
     this.leave(settings.scopes, keep);
   }

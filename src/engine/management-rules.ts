@@ -33,6 +33,7 @@ export function ownObjection(engine: Engine, proposal: Proposal): Objection | nu
   }
   if (change.kind === 'add-scopes') return first(change.scopes.map((scope) => shareObjection(engine, scope)));
   if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
+  if (change.kind === 'share') return engine.sharing.objection(relationship, change, 'coordinator');
   return changeObjection(relationship, change);
 }
 
@@ -80,6 +81,7 @@ export function partnerObjection(engine: Engine, proposal: Proposal): Objection 
     return scopesObjection(engine, scopes);
   }
   if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
+  if (change.kind === 'share') return engine.sharing.objection(relationship, change, 'participant');
   return changeObjection(relationship, change);
 }
 

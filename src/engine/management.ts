@@ -113,6 +113,7 @@ export class Management {
   load(key: string, value: unknown): void {
     if (key.startsWith('tombstone/')) this.endings.load(value as Tombstone);
     if (key.startsWith('unknown/')) this.adoption.load(value);
+    if (key.startsWith('shared/')) this.engine.sharing.load(key.slice('shared/'.length), value);
     if (!key.startsWith('manage/')) return;
     const record = value as Transaction;
     this.keep(record, record.phase === 'settled' ? null : 0);
@@ -123,6 +124,7 @@ export class Management {
     for (const { phase, proposal } of this.transactions.values())
       if (phase === 'prepared') this.participant.bound(proposal);
     this.adoption.begin();
+    this.engine.sharing.begin();
     this.engine.replication.begin();
   }
 

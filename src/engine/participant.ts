@@ -10,6 +10,7 @@ import {
 } from '../failover/management.js';
 import { isId, readDocument, readProposal } from '../failover/management-document.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import type { SharedServer } from '../lease/shared-server.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { Input } from './input.js';
@@ -22,6 +23,7 @@ import {
   partnerObjection,
   scopeIdOf,
 } from './management-rules.js';
+import type { Share } from './sharing.js';
 import { withdrawOffers } from './withdraw.js';
 
 type Document = Readonly<Record<string, unknown>>;
@@ -43,6 +45,7 @@ export class Participant {
   private readonly gates = new Map<string, Gate>(); // tx
   private lookAt = 0;
   private readonly merged = new Map<string, readonly ScopeSettings[]>(); // tx → what the coordinator is to have
+  private readonly mergedServers = new Map<string, SharedServer>(); // the same of settings of all scopes
 
   constructor(
     private readonly engine: Engine,
@@ -77,7 +80,7 @@ export class Participant {
         this.reply(call, null, this.checked(document));
         return;
       case 'scopes':
-        this.reply(call, null, { scopes: this.scopesOf(document['relationship'], from) });
+        this.reply(call, null, this.sharedWith(document['relationship'], from));
         return;
       case 'ended':
         this.management.endings.heard(call, from, document);
@@ -115,12 +118,13 @@ export class Participant {
     };
   }
 
-  private scopesOf(name: unknown, from: string): unknown[] {
+  private sharedWith(name: unknown, from: string): Document {
     const { engine } = this;
     const relationship = typeof name === 'string' ? engine.partners.named(name) : undefined;
-    if (relationship?.record.partner?.serverId !== from) return [];
+    if (relationship?.record.partner?.serverId !== from) return { scopes: [] };
     const scopeIds = relationship.record.settings.scopes;
-    return scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
+    const scopes = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
+    return { scopes, server: engine.sharing.sharedWith(relationship) };
   }
 
   private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {
@@ -174,6 +178,9 @@ export class Participant {
       if (promised) relationship?.held.settleAll('short');
       return engine.replication.bind(change.scopes, promised);
     }
+    if (change.kind === 'share') {
+      return relationship ? engine.sharing.bind(relationship, change.settings, promised) : [];
+    }
     if (management.givenUp(proposal).length === 0) return [];
     relationship?.held.settleAll('short');
     engine.partners.scopesChanged();
@@ -184,6 +191,7 @@ export class Participant {
   private ownView(call: number, proposal: Proposal): Proposal | undefined {
     const { engine, management } = this;
     const { change } = proposal;
+    if (change.kind === 'share') return this.ownServer(call, proposal, change);
     if (change.kind !== 'replicate') return proposal;
     const own = change.scopes.flatMap(
       (scope) => engine.index.settings.scopes.get(scopeIdOf(scope))?.settings ?? [],
@@ -197,6 +205,21 @@ export class Participant {
     }
     this.merged.set(proposal.tx, outcome.there);
     return { ...proposal, change: { ...change, scopes: outcome.here, proposed: own } };
+  }
+
+  /** The same of settings of all scopes. */
+  private ownServer(call: number, proposal: Proposal, change: Share): Proposal | undefined {
+    const { engine, management } = this;
+    const relationship = engine.partners.named(proposal.name);
+    const settings = relationship && engine.sharing.received(relationship, change);
+    if (settings) {
+      this.mergedServers.set(proposal.tx, settings);
+      return { ...proposal, change: { ...change, settings } };
+    }
+    const message = 'the same setting of all scopes was edited there, differently';
+    const server = relationship && engine.sharing.sharedWith(relationship);
+    engine.commit([], [management.replyOf(call, { server }, { code: 'settings-conflict', message })]);
+    return undefined;
   }
 
   nextDeadline(): number {
@@ -238,7 +261,10 @@ export class Participant {
     const exports = scopeIds.length > 0 ? { relationship: proposal.name, scopeIds } : null;
     const scopes = this.merged.get(proposal.tx);
     this.merged.delete(proposal.tx);
-    const reply = this.management.replyOf(call, scopes ? { scopes } : { leases });
+    const server = this.mergedServers.get(proposal.tx);
+    this.mergedServers.delete(proposal.tx);
+    const said = server ? { server } : scopes ? { scopes } : { leases };
+    const reply = this.management.replyOf(call, said);
     engine.push(reply.kind === 'manage-reply' ? { ...reply, exports } : reply);
   }
 

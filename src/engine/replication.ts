@@ -14,12 +14,15 @@ import type { Engine } from './engine.js';
 import { keepOffers } from './keep-offers.js';
 import { type Objection, scopeIdOf } from './management-rules.js';
 import { type ScopeEntry, servedSettings } from './scopes.js';
+import type { Share } from './sharing.js';
 
 type Replicate = Extract<Proposal['change'], { kind: 'replicate' }>;
 
 /** After a proposal that came to nothing; the secondary leaves the primary the first go. */
 const AGAIN_MS = 1_000;
 const SECONDARY_MS = 500;
+/** After one that the partner cannot take. */
+const IMPOSSIBLE_MS = 30_000;
 /** While updates of addresses concerned are unanswered. */
 const GATE_LOOK_MS = 50;
 
@@ -80,6 +83,17 @@ export class Replication {
     this.lookAt = this.engine.at + AGAIN_MS + (relationship?.role === 'secondary' ? SECONDARY_MS : 0);
   }
 
+  /** The partner cannot take it as its other settings are: an operator has to see to one of the two. */
+  impossible(name: string, change: Replicate | Share, message: string): void {
+    const { alarms, at } = this.engine;
+    this.lookAt = at + IMPOSSIBLE_MS;
+    const text = `the partner of ${name} cannot take an edit made here: ${message}; until it can, new clients get what both versions allow`;
+    if (change.kind === 'share') alarms.raise(at, 'settings-conflict', text, { relationship: name });
+    else
+      for (const settings of change.scopes)
+        alarms.raise(at, 'settings-conflict', text, { scopeId: scopeIdOf(settings) });
+  }
+
   nextDeadline(): number {
     return this.lookAt;
   }
@@ -94,6 +108,12 @@ export class Replication {
   /** One scope at a time: frames of a relationship's connection are bounded. */
   private tell(relationship: Relationship): void {
     const { engine } = this;
+    const server = engine.sharing.changeFor(relationship);
+    if (server) {
+      if (engine.management.busy(relationship.name)) this.later(relationship);
+      else engine.management.replicate(relationship, server);
+      return;
+    }
     for (const scopeId of relationship.record.settings.scopes) {
       const entry = engine.index.settings.scopes.get(scopeId);
       if (!entry?.agreed || entry.theirs || entry.proposed) continue;

@@ -8,6 +8,7 @@ import { ScopePools } from '../lease/pools.js';
 import { type CompiledServer, checkScope, checkServer, compileScope, compileServer } from '../lease/scope.js';
 import {
   type Fault,
+  type FilterSettings,
   SCOPE_DEFAULTS,
   type ScopeSettings,
   SERVER_DEFAULTS,
@@ -37,6 +38,8 @@ export interface Settings {
   readonly server: ServerSettings;
   readonly scopes: ReadonlyMap<string, ScopeEntry>;
   readonly declared: unknown;
+  /** Filters that partners still go by: a new client has to be let in by them, too. Not stored with the settings. */
+  readonly otherFilters?: readonly FilterSettings[];
 }
 
 interface IndexedScope extends ServedScope {
@@ -58,9 +61,12 @@ export class ScopeIndex {
     before: ScopeIndex | null,
     authorityOf: (scopeId: string) => Authority,
   ) {
-    const serverSame = before !== null && before.settings.server === settings.server;
+    const serverSame =
+      before !== null &&
+      before.settings.server === settings.server &&
+      before.settings.otherFilters === settings.otherFilters;
     this.settings = settings;
-    this.server = serverSame ? before.server : compileServer(settings.server);
+    this.server = serverSame ? before.server : compileServer(settings.server, settings.otherFilters);
     this.all = [...settings.scopes.entries()]
       .map(([scopeId, entry]) =>
         this.indexed(entry, table, before?.byId(scopeId), serverSame, authorityOf(scopeId)),
@@ -145,7 +151,7 @@ export class SettingsError extends Error {
 
 /** Settings as the store keeps them: `server`, `declared`, and `scope/ID` for each scope. */
 export function loadSettings(stored: ReadonlyMap<string, unknown>): Settings {
-  const server = (stored.get('server') as ServerSettings | undefined) ?? SERVER_DEFAULTS;
+  const server = { ...SERVER_DEFAULTS, ...(stored.get('server') as ServerSettings | undefined) };
   const faults: Fault[] = [...checkServer(server)];
   const scopes = new Map<string, ScopeEntry>();
   for (const [key, value] of stored) {

@@ -1,8 +1,9 @@
 // A proposal as JSON from the other server: its shape, before anything of it is believed. What the values mean and
 // whether they may be is asked elsewhere (lease/scope.ts, engine/management-rules.ts).
 
-import { isScopeShape } from '../lease/scope-shape.js';
+import { isScopeShape, isSharedShape } from '../lease/scope-shape.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import type { SharedServer } from '../lease/shared-server.js';
 import type { Change, Proposal, SharedTerms, Standing } from './management.js';
 import { type RelationshipTimers, TIMER_DEFAULTS } from './terms.js';
 
@@ -75,6 +76,12 @@ function isChange(change: Loose): boolean {
         ['scopes', 'proposed', 'bases'].every((key) => areScopes(change[key])) &&
         typeof change['force'] === 'boolean'
       );
+    case 'share':
+      return (
+        ['settings', 'proposed', 'base'].every((key) => isSharedShape(change[key])) &&
+        areTexts(change['local']) &&
+        typeof change['force'] === 'boolean'
+      );
     case 'remove-scopes':
       return areTexts(change['scopeIds']) && typeof change['keep'] === 'boolean';
     case 'remove':
@@ -116,6 +123,11 @@ function isTimers(value: unknown): value is RelationshipTimers {
 /** Settings of scopes, as an answer to PREPARE carries them. */
 export function readScopes(value: unknown): readonly ScopeSettings[] | undefined {
   return areScopes(value) ? (value as readonly ScopeSettings[]) : undefined;
+}
+
+/** Settings of all scopes, as an answer carries them. */
+export function readShared(value: unknown): SharedServer | undefined {
+  return isSharedShape(value) ? value : undefined;
 }
 
 function areScopes(value: unknown): boolean {

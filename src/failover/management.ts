@@ -3,6 +3,7 @@
 // coordinator's durable decision rules; one without a record of it means "aborted". Carries out and sends nothing.
 
 import type { ScopeSettings } from '../lease/settings.js';
+import type { SharedServer } from '../lease/shared-server.js';
 import type { RelationshipRecord } from './record.js';
 import type { RelationshipSettings, RelationshipTimers } from './terms.js';
 
@@ -48,6 +49,15 @@ export type Change =
       readonly scopes: readonly ScopeSettings[];
       readonly proposed: readonly ScopeSettings[];
       readonly bases: readonly ScopeSettings[];
+      readonly force: boolean;
+    }
+  /** The same of options, classes and filters of all scopes; `local`: what the coordinator does not share. */
+  | {
+      readonly kind: 'share';
+      readonly settings: SharedServer;
+      readonly proposed: SharedServer;
+      readonly base: SharedServer;
+      readonly local: readonly string[];
       readonly force: boolean;
     }
   | { readonly kind: 'remove-scopes'; readonly scopeIds: readonly string[]; readonly keep: boolean }
@@ -124,7 +134,7 @@ export type Operation = (typeof OPERATIONS)[number];
 
 /** Does it go over the connection of the relationship? */
 export function goesOverLink({ overLink, change }: Proposal): boolean {
-  return overLink === true || change.kind === 'replicate';
+  return overLink === true || change.kind === 'replicate' || change.kind === 'share';
 }
 
 /**

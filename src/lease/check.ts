@@ -37,6 +37,7 @@ import {
   type ScopeSettings,
   type ServerSettings,
 } from './settings.js';
+import { isMark } from './shared-server.js';
 
 /** Faults of the server's settings; paths as in `classes[0].match.vendorClass[1]`. */
 export function checkServer(settings: ServerSettings): Fault[] {
@@ -57,6 +58,14 @@ export function checkServer(settings: ServerSettings): Fault[] {
     if (!checkCount(filters, key, settings.filters[key], LEASE_LIMITS.filters)) continue;
     checkPatterns(filters.under(key), settings.filters[key], parseHardwarePattern, HARDWARE_EXAMPLE);
   }
+  if (checkCount(faults, 'local', settings.local ?? [], LEASE_LIMITS.classes))
+    settings.local?.forEach((mark, i) => {
+      if (!isMark(mark))
+        faults.add(
+          `local[${i}]`,
+          `${shown(mark)} is not options, classes, filters, options.NAME or classes.NAME`,
+        );
+    });
   return faults.faults;
 }
 

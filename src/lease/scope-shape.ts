@@ -2,6 +2,7 @@
 // another server as JSON. Whether the values make sense is asked by check.ts, which relies on the types.
 
 import { SCOPE_DEFAULTS, type ScopeSettings } from './settings.js';
+import type { SharedServer } from './shared-server.js';
 
 type Test = (value: unknown) => boolean;
 type Loose = { readonly [key: string]: unknown };
@@ -60,6 +61,20 @@ const SCOPE: { readonly [Key in keyof ScopeSettings]: Test } = {
 /** Settings of a scope, whole. A key that this version does not know makes it none: it would be lost. */
 export function isScopeShape(value: unknown): value is ScopeSettings {
   return objectOf(SCOPE, {})(value);
+}
+
+const SHARED = objectOf(
+  {
+    options,
+    classes: listOf(objectOf({ name: text, match: MATCH, options }, { leaseTime: number })),
+    filters: objectOf({ allow: texts, deny: texts }, {}),
+  },
+  {},
+);
+
+/** Settings of all scopes that two servers share, whole. */
+export function isSharedShape(value: unknown): value is SharedServer {
+  return SHARED(value);
 }
 
 /** Every key of a scope's settings. */

@@ -15,6 +15,7 @@ import { type ClientFacts, compileFilters, compileMatch, type FilterVerdict } fr
 import { countAddresses, rangeIndexOf, subtract, unite } from './ranges.js';
 import type {
   ClassSettings,
+  FilterSettings,
   OptionSettings,
   PolicySettings,
   ScopeSettings,
@@ -84,13 +85,18 @@ export interface Scope {
   classesOf(facts: ClientFacts): readonly CompiledClass[];
 }
 
-/** The settings must have no faults (checkServer). */
-export function compileServer(settings: ServerSettings): CompiledServer {
+/** The settings must have no faults (checkServer). `others`: filters that have to let a client in as well. */
+export function compileServer(
+  settings: ServerSettings,
+  others: readonly FilterSettings[] = [],
+): CompiledServer {
+  const filters = [settings.filters, ...others].map(compileFilters);
   return {
     settings,
     options: compileOptions(settings.options),
     classes: settings.classes.map(compileClass),
-    filter: compileFilters(settings.filters),
+    filter: (hardwareAddress) =>
+      filters.map((filter) => filter(hardwareAddress)).find((verdict) => verdict !== 'allowed') ?? 'allowed',
   };
 }
 

@@ -85,6 +85,8 @@ export interface ServerSettings {
   readonly options: OptionSettings;
   readonly classes: readonly ClassSettings[];
   readonly filters: FilterSettings;
+  /** What of this stays here and is not shared with partners (shared-server.ts); absent: nothing. */
+  readonly local?: readonly string[];
 }
 
 /** Every key of a scope at its default, but for `subnet`. */
@@ -108,7 +110,12 @@ export const SCOPE_DEFAULTS: Omit<ScopeSettings, 'subnet'> = {
   reservations: [],
 };
 
-export const SERVER_DEFAULTS: ServerSettings = { options: {}, classes: [], filters: { allow: [], deny: [] } };
+export const SERVER_DEFAULTS: ServerSettings = {
+  options: {},
+  classes: [],
+  filters: { allow: [], deny: [] },
+  local: [],
+};
 
 /** One thing wrong with what an operator gave: where (`scopes[0].ranges[1]`, or `ranges[1]` inside one object) and why. */
 export interface Fault {

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SettingDifference } from '../admin/relationship-desk.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import type { SharedServer } from '../lease/shared-server.js';
 
 /** Scopes are matched by their subnet; one that only one side has differs as a whole. */
 export function differencesOf(
@@ -23,7 +24,26 @@ export function differencesOf(
   });
 }
 
-function byKey(scopeId: string, prefix: string, ours: object, theirs: object): SettingDifference[] {
+/** The same of settings of all scopes. `conflicts`: keys that both edited differently. */
+export function serverDifferences(
+  here: SharedServer,
+  there: SharedServer,
+  conflicts: readonly string[],
+): SettingDifference[] {
+  const named = (list: SharedServer['classes']) => Object.fromEntries(list.map((one) => [one.name, one]));
+  const found = [
+    ...byKey(null, 'options.', here.options, there.options),
+    ...byKey(null, 'classes.', named(here.classes), named(there.classes)),
+    ...byKey(null, 'filters.', sortedLists(here.filters), sortedLists(there.filters)),
+  ];
+  return found.map((one) => ({ ...one, conflict: conflicts.includes(one.key) }));
+}
+
+function sortedLists({ allow, deny }: SharedServer['filters']) {
+  return { allow: [...allow].sort(), deny: [...deny].sort() };
+}
+
+function byKey(scopeId: string | null, prefix: string, ours: object, theirs: object): SettingDifference[] {
   const here = ours as Readonly<Record<string, unknown>>;
   const there = theirs as Readonly<Record<string, unknown>>;
   return [...new Set([...Object.keys(here), ...Object.keys(there)])]
@@ -31,6 +51,6 @@ function byKey(scopeId: string, prefix: string, ours: object, theirs: object): S
     .map((key) => difference(scopeId, prefix + key, here[key] ?? null, there[key] ?? null));
 }
 
-function difference(scopeId: string, key: string, here: unknown, there: unknown): SettingDifference {
+function difference(scopeId: string | null, key: string, here: unknown, there: unknown): SettingDifference {
   return { scopeId, key, here, there, conflict: false };
 }

@@ -8,6 +8,7 @@ import { activeLeases } from '../engine/management-rules.js';
 import type { Change } from '../engine/management-terms.js';
 import { conflictKeys } from '../engine/replication.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import { NOTHING_SHARED, type SharedServer } from '../lease/shared-server.js';
 import type { Checked, CheckRoom } from './desk-checks.js';
 import type { Answered } from './manage-line.js';
 import { givenSecret, isShortSecret } from './manage-psk.js';
@@ -41,6 +42,12 @@ interface Reached {
   readonly relationship: Relationship;
   readonly answered: Answered;
   readonly order: Omit<Propose, 'change'>;
+}
+
+/** What the partner says that it has. */
+interface Theirs {
+  readonly scopes: readonly ScopeSettings[];
+  readonly server?: SharedServer; // absent in earlier versions
 }
 
 const NOT_TOLD =
@@ -134,11 +141,28 @@ export class DeskPartner {
     const result = await this.room.managing.ask(target, 'scopes', { relationship: name });
     if (!result.ok) return refusal(result.code, result.message);
     if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
-    const { scopes } = JSON.parse(result.reply.document) as { readonly scopes: readonly ScopeSettings[] };
-    return { ok: true, scopes, shared: reached.relationship.record.settings.scopes } as const;
+    const { scopes, server = NOTHING_SHARED } = JSON.parse(result.reply.document) as Theirs;
+    return { ok: true, scopes, server, shared: reached.relationship.record.settings.scopes } as const;
   }
 
   // ---- what this server has
+
+  /** Settings of all scopes, as far as they are shared with the partner of this relationship. */
+  sharedServer(name: string): SharedServer {
+    const relationship = this.room.engine.partners.named(name);
+    return relationship ? this.room.engine.sharing.sharedWith(relationship) : NOTHING_SHARED;
+  }
+
+  serverConflicts(name: string): readonly string[] {
+    const relationship = this.room.engine.partners.named(name);
+    return relationship ? this.room.engine.sharing.conflictsWith(relationship) : [];
+  }
+
+  /** Settings of all scopes for both servers, by an operator's word. */
+  shareChange(name: string, settings: SharedServer): Change | null {
+    const relationship = this.room.engine.partners.named(name);
+    return relationship ? this.room.engine.sharing.forced(relationship, settings) : null;
+  }
 
   /** `SCOPE KEY` of every setting that both servers edited differently. */
   conflictsOf(scopeIds: readonly string[]): ReadonlySet<string> {

@@ -20,9 +20,8 @@ import type {
   ReplicationValue,
 } from '../admin/relationship-desk.js';
 import type { Command } from '../engine/command.js';
-import { type Change, makeChange, replicateChange, sharedTermsOf } from '../engine/management-terms.js';
+import { type Change, makeChange, sharedTermsOf } from '../engine/management-terms.js';
 import { runChecks } from './desk-checks.js';
-import { differencesOf } from './desk-differences.js';
 import {
   badSecret,
   DeskPartner,
@@ -34,6 +33,7 @@ import {
   withDoubt,
 } from './desk-partner.js';
 import { DeskRemoval } from './desk-removal.js';
+import { DeskSettings } from './desk-settings.js';
 import { changedTerms, orderedTerms, type Terms } from './desk-terms.js';
 import { readToken, writeToken } from './desk-token.js';
 import { manageKey } from './manage-psk.js';
@@ -46,10 +46,12 @@ export class Desk implements RelationshipDesk {
 
   private readonly partner: DeskPartner;
   private readonly removal: DeskRemoval;
+  private readonly settings: DeskSettings;
 
   constructor(private readonly room: DeskRoom) {
     this.partner = new DeskPartner(room);
     this.removal = new DeskRemoval(room, this.partner);
+    this.settings = new DeskSettings(this.partner);
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -222,20 +224,10 @@ export class Desk implements RelationshipDesk {
     });
   }
 
-  // ---- settings of scopes
+  // ---- settings
 
   diff(name: string): Promise<OrderResult<DiffValue>> {
-    return this.inTurn(async () => {
-      const theirs = await this.partner.theirScopes(name);
-      if (!theirs.ok) return theirs;
-      const conflicts = this.partner.conflictsOf(theirs.shared);
-      const found = differencesOf(this.partner.settingsOf(theirs.shared), theirs.scopes);
-      const differences = found.map((one) => ({
-        ...one,
-        conflict: conflicts.has(`${one.scopeId} ${one.key}`),
-      }));
-      return { ok: true, value: { differences } };
-    });
+    return this.inTurn(() => this.settings.diff(name));
   }
 
   replicate(
@@ -244,34 +236,7 @@ export class Desk implements RelationshipDesk {
     from: 'local' | 'partner',
     options: OrderOptions,
   ): Promise<OrderResult<ReplicationValue>> {
-    return this.inTurn(async () => {
-      const theirs = await this.partner.theirScopes(name);
-      if (!theirs.ok) return theirs;
-      const wanted = scopes.length === 0 ? theirs.shared : scopes;
-      const foreign = wanted.filter((scopeId) => !theirs.shared.includes(scopeId));
-      if (foreign.length > 0)
-        return refusal(
-          'scope-not-in-relationship',
-          `relationship ${name} has no scope ${foreign.join(', ')}`,
-        );
-      const here = this.partner.settingsOf(wanted);
-      const ids = new Set(differencesOf(here, theirs.scopes).map(({ scopeId }) => scopeId));
-      const differing = wanted.filter((scopeId) => ids.has(scopeId) || this.partner.isInConflict(scopeId));
-      const plan = differing.map((scopeId) =>
-        from === 'local'
-          ? `send the settings of ${scopeId} to the partner`
-          : `take the settings of ${scopeId} from the partner`,
-      );
-      const value = { plan, scopes: wanted };
-      if (options.dryRun || differing.length === 0) return { ok: true, value };
-      const content = from === 'local' ? here : theirs.scopes;
-      const change = replicateChange(
-        content.filter(({ subnet }) => differing.includes(scopeIdOf(subnet))),
-        here.filter(({ subnet }) => differing.includes(scopeIdOf(subnet))),
-      );
-      const result = await this.partner.change(name, change, plan, options);
-      return result.ok ? { ok: true, value: { ...value, plan: result.value.plan } } : result;
-    });
+    return this.inTurn(() => this.settings.replicate(name, scopes, from, options));
   }
 
   // ---- doubt, and partner secrets
@@ -339,10 +304,6 @@ export class Desk implements RelationshipDesk {
       return { ok: true, value: { plan } };
     });
   }
-}
-
-function scopeIdOf(subnet: string): string {
-  return subnet.split('/')[0] ?? subnet;
 }
 
 function withWarning(report: CheckReport, message: string | null): CheckReport {

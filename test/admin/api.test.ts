@@ -601,7 +601,7 @@ t.test('a scope is activated, deactivated and removed', async (t) => {
 });
 
 t.test('server settings', async (t) => {
-  const empty = { options: {}, classes: [], filters: { allow: [], deny: [] } };
+  const empty = { options: {}, classes: [], filters: { allow: [], deny: [] }, local: [] };
   t.same((await good(t, 'GET', '/api/v1/server')).json, empty);
   const body = {
     options: { 'domain-name-servers': ['10.77.0.1'] },

@@ -99,7 +99,7 @@ t.test('a file with everything at its default', async (t) => {
   });
   t.strictSame(result.declared, { version: 1, server: {}, scopes: [], failover: [] });
   t.strictSame(result.settings, {
-    server: { options: {}, classes: [], filters: { allow: [], deny: [] } },
+    server: { options: {}, classes: [], filters: { allow: [], deny: [] }, local: [] },
     scopes: [],
     failover: [],
   });

@@ -3,7 +3,7 @@
 
 import t from 'tap';
 import type { Change } from '../../src/failover/management.js';
-import type { ScopeSettings } from '../../src/lease/settings.js';
+import type { ScopeSettings, ServerSettings } from '../../src/lease/settings.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 
 t.setTimeout(120_000);
@@ -159,3 +159,187 @@ t.test('a scope that is shared is not removed from under the partner', async (t)
   const result = pair.a.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }]);
   t.match(result, { ok: false, code: 'scope-already-in-relationship' });
 });
+
+// ---- options, classes and filters of all scopes
+
+const serverOf = (server: Server): ServerSettings => server.world.engine.view.server();
+
+function setServer(server: Server, change: Partial<ServerSettings>): void {
+  const result = server.world.edit([{ kind: 'server', settings: { ...serverOf(server), ...change } }]);
+  if (!result?.ok) throw new Error(JSON.stringify(result));
+}
+
+const voip = { name: 'voip', match: { vendorClass: ['phone*'] }, options: {} };
+const shared = ({ options, classes, filters }: ServerSettings) => ({ options, classes, filters });
+
+t.test('what applies to every scope is on the partner at once, but for what is marked local', async (t) => {
+  const pair = pairOf();
+  setServer(pair.a, { options: { 'domain-name': 'lab.example', routers: ['10.0.0.1'] }, classes: [voip] });
+  pair.pass(100);
+  t.same(shared(serverOf(pair.b)), shared(serverOf(pair.a)));
+  setServer(pair.b, {
+    local: ['options.routers'],
+    options: { routers: ['10.0.0.2'], 'domain-name': 'lab.example' },
+  });
+  pair.pass(100);
+  t.same(
+    serverOf(pair.a).options,
+    { 'domain-name': 'lab.example', routers: ['10.0.0.1'] },
+    'each has its own',
+  );
+  setServer(pair.a, { options: { 'domain-name': 'else.example' } });
+  pair.pass(100);
+  t.same(serverOf(pair.b).options, { 'domain-name': 'else.example', routers: ['10.0.0.2'] });
+  setServer(pair.b, { filters: { allow: [], deny: [mac(7)] } });
+  pair.pass(100);
+  t.same(serverOf(pair.a).filters.deny, [mac(7)]);
+  t.equal(pair.bind(mac(7)), undefined, 'denied on both');
+  const events = pair.servers.map(({ world }) => world.journal.length);
+  pair.pass(600_000);
+  const told = pair.servers.map(({ world }, i) =>
+    world.journal.slice(events[i]).filter(({ type }) => type === 'server-changed'),
+  );
+  t.same(told, [[], []], 'nobody goes on about it');
+  for (const { world } of pair.servers)
+    t.same(
+      [...world.settings.keys()].filter((key) => key.startsWith('manage/')),
+      [],
+    );
+});
+
+t.test(
+  'settings of all scopes edited apart: merged, filtered by both meanwhile, or kept as a conflict',
+  async (t) => {
+    const pair = pairOf();
+    pair.cut();
+    pair.pass(5_000);
+    setServer(pair.a, { filters: { allow: [], deny: [mac(1)] }, options: { 'domain-name': 'a.example' } });
+    setServer(pair.b, {
+      classes: [voip],
+      options: { 'domain-name': 'a.example', 'log-servers': ['10.0.0.9'] },
+    });
+    t.equal(pair.bind(mac(1), [pair.a]), undefined);
+    t.ok(pair.bind(mac(1), [pair.b]), 'who does not know yet lets it in');
+    pair.heal();
+    pair.pass(30_000);
+    t.same(shared(serverOf(pair.a)), shared(serverOf(pair.b)));
+    t.match(serverOf(pair.a), {
+      options: { 'domain-name': 'a.example', 'log-servers': ['10.0.0.9'] },
+      classes: [{ name: 'voip' }],
+      filters: { deny: [mac(1)] },
+    });
+
+    pair.cut();
+    pair.pass(5_000);
+    setServer(pair.a, { filters: { allow: [], deny: [] } });
+    t.equal(pair.bind(mac(2), [pair.a])?.server, pair.a);
+    t.equal(pair.bind(mac(1), [pair.a]), undefined, 'let in again only when the partner does, too');
+    setServer(pair.a, { options: { 'domain-name': 'one.example' } });
+    setServer(pair.b, { options: { 'domain-name': 'two.example' } });
+    pair.heal();
+    pair.pass(30_000);
+    t.same(
+      pair.servers.map((server) => serverOf(server).options['domain-name']),
+      ['one.example', 'two.example'],
+    );
+    for (const server of pair.servers) t.ok(server.alarms().includes('settings-conflict'), server.name);
+    const { sharing, partners } = pair.b.world.engine;
+    const relationship = partners.named(RELATIONSHIP)!;
+    t.same(sharing.conflictsWith(relationship), ['options.domain-name']);
+    const place = { address: pair.b.address, port: 647 };
+    const post = pair.b.world.post({
+      kind: 'propose',
+      name: RELATIONSHIP,
+      id: relationship.record.id,
+      coordinator: place,
+      participant: place,
+      change: sharing.forced(relationship, sharing.sharedWith(relationship)),
+    });
+    pair.pass(2_000);
+    t.match(pair.b.world.replies.get(post), { ok: true });
+    t.same(shared(serverOf(pair.a)), shared(serverOf(pair.b)));
+    t.equal(serverOf(pair.a).options['domain-name'], 'two.example');
+    for (const server of pair.servers) t.notOk(server.alarms().includes('settings-conflict'), server.name);
+  },
+);
+
+t.test('servers that meet for the first time put theirs together; nothing is taken away', async (t) => {
+  const pair = new Pair();
+  setServer(pair.a, { options: { 'domain-name': 'a.example' }, classes: [voip] });
+  setServer(pair.b, { options: { 'log-servers': ['10.0.0.9'] } });
+  pair.settle();
+  t.same(shared(serverOf(pair.a)), shared(serverOf(pair.b)));
+  t.same(serverOf(pair.b).options, { 'domain-name': 'a.example', 'log-servers': ['10.0.0.9'] });
+
+  const clash = new Pair();
+  setServer(clash.a, { options: { 'domain-name': 'a.example' } });
+  setServer(clash.b, { options: { 'domain-name': 'b.example' } });
+  clash.settle();
+  t.same(
+    clash.servers.map((server) => serverOf(server).options['domain-name']),
+    ['a.example', 'b.example'],
+  );
+  for (const server of clash.servers) t.ok(server.alarms().includes('settings-conflict'), server.name);
+});
+
+t.test('what the partner cannot take is refused, and stays as it was', async (t) => {
+  const pair = pairOf();
+  setServer(pair.a, { classes: [voip] });
+  pair.pass(100);
+  const policy = { name: 'phones', class: 'voip', ranges: [], options: {} };
+  const alone = {
+    ...settingsOf(pair.b),
+    subnet: '10.79.0.0/24',
+    ranges: ['10.79.0.10-10.79.0.20'],
+    policies: [policy],
+  };
+  pair.b.world.edit([{ kind: 'scope-add', scope: alone }]);
+  setServer(pair.a, { classes: [] });
+  pair.pass(5_000);
+  t.same(serverOf(pair.b).classes, [voip], 'a scope of its own needs the class');
+  t.same(serverOf(pair.a).classes, []);
+  const [alarm] = pair.a.world.engine.view.status().alarms;
+  t.match(alarm, {
+    code: 'settings-conflict',
+    message: /cannot take an edit made here: .*10\.79\.0\.0\/24 policies/,
+  });
+  pair.b.world.edit([{ kind: 'scope-remove', scopeId: '10.79.0.0' }]);
+  pair.pass(40_000);
+  t.same(serverOf(pair.b).classes, [], 'tried again');
+  t.same(pair.a.alarms(), []);
+});
+
+t.test(
+  'an edit of what applies to all scopes ends the same on both, whichever crashes at whichever commit',
+  async (t) => {
+    for (const who of ['a', 'b'] as const) {
+      for (const fate of ['dies-before', 'dies-after'] as const) {
+        for (let at = 0; at < 4; at++) {
+          const pair = pairOf();
+          const victim = pair[who];
+          let commits = 0;
+          victim.world.onCommit = () => {
+            if (!victim.running || commits++ !== at) return 'lives';
+            pair.kill(victim);
+            return fate;
+          };
+          const settings = { ...serverOf(pair.a), filters: { allow: [], deny: [mac(3)] } };
+          pair.a.world.post({
+            kind: 'edit',
+            edits: [{ kind: 'server', settings }],
+            force: false,
+            dryRun: false,
+          });
+          pair.pass(3_000);
+          victim.world.onCommit = () => 'lives';
+          if (!victim.running) pair.start(victim);
+          pair.pass(20_000);
+          const where = `${who} ${fate} commit ${at}`;
+          t.same(shared(serverOf(pair.a)), shared(serverOf(pair.b)), where);
+          for (const { engine } of pair.servers.map(({ world }) => world))
+            t.same(engine.index.settings.otherFilters ?? [], [], where);
+        }
+      }
+    }
+  },
+);
