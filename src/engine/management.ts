@@ -113,7 +113,7 @@ export class Management {
   load(key: string, value: unknown): void {
     if (key.startsWith('tombstone/')) this.endings.load(value as Tombstone);
     if (key.startsWith('unknown/')) this.adoption.load(value);
-    if (key.startsWith('shared/')) this.engine.sharing.load(key.slice('shared/'.length), value);
+    if (key.startsWith('common/')) this.engine.sharing.load(key.slice('common/'.length), value);
     if (!key.startsWith('manage/')) return;
     const record = value as Transaction;
     this.keep(record, record.phase === 'settled' ? null : 0);

@@ -24,7 +24,7 @@ import type { Objection } from './management-rules.js';
 
 export type Share = Extract<Change, { kind: 'share' }>;
 
-/** What is kept for each relationship under `shared/ID`. */
+/** What is kept for each relationship under `common/ID`. */
 interface Entry {
   readonly agreed: SharedServer; // what both had last
   readonly ownLocal: readonly string[]; // marks of this server, as the partner knows them
@@ -138,7 +138,7 @@ export class Sharing {
 
   private put({ record }: Relationship, entry: Entry): Write {
     this.entries.set(record.id, entry);
-    return { table: 'settings', key: `shared/${record.id}`, value: entry };
+    return { table: 'settings', key: `common/${record.id}`, value: entry };
   }
 
   /** From the promise on new clients have to be let in by all versions; not promised: as it was. */
@@ -211,7 +211,7 @@ export class Sharing {
     this.retold.delete(name);
     if (!this.entries.delete(id)) return [];
     this.refresh();
-    return [{ table: 'settings', key: `shared/${id}`, value: undefined }];
+    return [{ table: 'settings', key: `common/${id}`, value: undefined }];
   }
 
   /** Index anew where other filters count besides this server's own. */
