@@ -46,6 +46,7 @@ interface Connection {
   readonly dialled: boolean;
   hello: PartnerHello | null; // null while greeting
   greeting: PartnerHello | null; // of a CONNECT that was accepted, until the clock offset is known too
+  readonly openedAt: number;
   heardAt: number;
   saidAt: number;
   theirT3At: number; // of their newest CONTACT
@@ -61,6 +62,7 @@ interface Newcomer {
   readonly askedAt: number; // when it came, and the old connection was asked
 }
 
+const DUPLICATE: Refusal = { reason: 'duplicate-connection', text: 'there is a connection already' };
 /** While the clock is held nothing else tells that a connection is silent. */
 const HELD_TRIES = 3;
 
@@ -172,7 +174,7 @@ export class Contact {
   private fresh(link: number, dialled: boolean): Connection {
     const { at } = this.host;
     const none = { hello: null, greeting: null, theirT3At: 0, theirT3HeardAt: 0 };
-    return { link, dialled, heardAt: at, saidAt: at, ...none };
+    return { link, dialled, openedAt: at, heardAt: at, saidAt: at, ...none };
   }
 
   /** CONNECT on a connection that somebody else dialled. */
@@ -184,16 +186,15 @@ export class Contact {
       return;
     }
     const { connection } = this;
-    const ask = connection?.hello && connection.hello.nonce !== hello.nonce;
+    const ask = connection?.hello;
     const busy = ask
       ? this.newcomer !== null
       : connection?.dialled && !theirsCounts(this.greeter.hello(), hello);
     if (busy) {
-      const answer = { reason: 'duplicate-connection', text: 'there is a connection already' } as const;
-      this.answerConnect(newcomer, answer);
-      this.host.hangUp(link, answer.text);
+      this.answerConnect(newcomer, DUPLICATE);
+      this.host.hangUp(link, DUPLICATE.text);
     } else if (ask) {
-      // Another process of the partner. If the one that is connected answers, this is a clone (failover.md §5).
+      // If the connection that is up answers, this is a clone, or an earlier greeting played again (failover.md §5).
       this.newcomer = newcomer;
       this.sayContact();
     } else this.accept(newcomer);
@@ -244,7 +245,7 @@ export class Contact {
 
   connectAckReceived(link: number, ack: ConnectAckMessage): void {
     const { connection } = this;
-    if (!connection || connection.link !== link || connection.hello) return;
+    if (!connection?.dialled || connection.link !== link || connection.hello) return;
     connection.heardAt = this.host.at;
     if (ack.rejectReason !== ACCEPTED || !ack.hello) {
       this.refusedByPartner({ reason: rejectReason(ack.rejectReason).name, text: ack.text });
@@ -307,12 +308,21 @@ export class Contact {
     if (t1At !== 0) this.offset.sample({ t1At, t2At, t3At, t4At: host.at });
     if (newcomer && connection.hello && t1At >= newcomer.askedAt) {
       this.newcomer = null;
-      this.refuse(newcomer, cloneRefusal(connection.hello, newcomer.hello));
+      const isSame = connection.hello.nonce === newcomer.hello.nonce;
+      this.refuse(newcomer, isSame ? DUPLICATE : cloneRefusal(connection.hello, newcomer.hello));
     }
     const { greeting } = connection;
     if (greeting === null) return;
-    if (this.offset.known) this.established(greeting);
+    if (t1At !== 0 && t1At < connection.openedAt) this.playedAgain(connection);
+    else if (this.offset.known) this.established(greeting);
     else this.hangUp('unknown-error', 'the first CONTACT tells nothing of the clock');
+  }
+
+  /** Its first CONTACT answers another greeting than ours: octets of an earlier connection. */
+  private playedAgain({ link }: Connection): void {
+    const text = 'the connection answers an earlier greeting of this server: somebody plays it again';
+    this.refused.note('us', { reason: 'invalid-partner', text }, this.host.addressOf(link));
+    this.hangUp('unknown-error', text);
   }
 
   /** The partner ends the connection, and says why. */

@@ -227,6 +227,43 @@ t.test('another server cannot take the place of a partner that answers', async (
   });
 });
 
+t.test('octets of an earlier connection, said again, change nothing', async (t) => {
+  const pair = new Pair();
+  const { a, b } = pair;
+  const said: Uint8Array[] = []; // by the primary, on the link that it dialled
+  const { happenings } = a.world;
+  let dialled = 0;
+  a.world.happenings = {
+    push: (happening) => {
+      if (happening.kind === 'link-send') {
+        dialled ||= happening.link;
+        if (happening.link === dialled) said.push(happening.bytes.slice());
+      }
+      happenings?.push(happening);
+    },
+  };
+  pair.settle();
+  const sayAgain = (link: number): void => {
+    b.world.feed({ kind: 'link-up', link, relationship: null, from: '10.77.0.2' });
+    for (const bytes of said) b.world.feed({ kind: 'link-bytes', link, bytes });
+    pair.pass(4_000);
+  };
+  const before = { state: 'normal', stateSince: b.view.stateSince, connected: true };
+  sayAgain(9_001);
+  t.match(b.view, { ...before, refusedConnection: { by: 'us', reason: 'duplicate-connection' } });
+  t.equal(states(pair), 'normal normal', 'while the partner is connected');
+
+  vanish(a);
+  pair.pass(10_000);
+  t.equal(b.view.state, 'communications-interrupted');
+  sayAgain(9_002);
+  t.match(b.view, { state: 'communications-interrupted', connected: false }, 'nor when it is gone');
+  t.match(b.view.refusedConnection, { by: 'us', from: '10.77.0.2', text: /somebody plays it again/ });
+  pair.start(a);
+  pair.settle();
+  t.equal(states(pair), 'normal normal', 'and the partner itself is taken');
+});
+
 t.test('clocks too far apart begin no relationship, and end none', async (t) => {
   const pair = met({ skewMs: 600_000 });
   const { a, b } = pair;
