@@ -123,7 +123,9 @@ export class SharedAuthority implements Authority {
     const { answers } = this.relationship.service;
     if (answers === 'none' || answers === 'renew-only') return 'nobody';
     if (answers === 'all') return 'answer';
-    const { role, primaryPercent, timers } = this.relationship;
+    const { role, primaryPercent, timers, partnerState } = this.relationship;
+    // Until the partner is in NORMAL as well it leaves new clients alone, and they would wait.
+    if (partnerState !== 'normal') return 'answer';
     if (serves(bucketOf(facts.clientId, facts.hardwareAddress), role, primaryPercent)) return 'answer';
     // A partner that is connected but does not answer is a failure too (failover.md §3).
     const client = bytesKey(facts.clientId ?? facts.hardwareAddress);

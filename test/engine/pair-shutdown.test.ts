@@ -169,3 +169,27 @@ t.test('resume ends it, also where the server was not paused; a pause outlives i
   t.equal(states(pair), 'normal normal');
   t.equal(a.view.pools[0]?.scopeId, SCOPE);
 });
+
+t.test('no new client waits while one is in normal and the other not yet', async (t) => {
+  const ranges = ['10.77.0.20-10.77.0.250'];
+  const pair = new Pair({ latencyMs: 200, relationship: { mcltSeconds: 60 }, scope: { ranges } });
+  pair.settle();
+  const { a, b } = pair;
+  shutDown(a);
+  pair.pass(2_000);
+  t.equal(states(pair), 'shutdown partner-down');
+  pair.kill(a);
+  pair.start(a);
+  const unanswered = new Map<string, number>();
+  const seen = new Set<string>();
+  for (let n = 0; n < 2_000 && states(pair) !== 'normal normal'; n++) {
+    const before = states(pair);
+    seen.add(before);
+    const offers = pair.say({ type: 1, mac: mac(n % 90), xid: n });
+    if (offers.length === 0) unanswered.set(before, (unanswered.get(before) ?? 0) + 1);
+  }
+  t.equal(states(pair), 'normal normal');
+  t.ok(seen.has('recover-done normal'), [...seen].join(', '));
+  t.same(unanswered, new Map());
+  t.same([a.alarms(), b.alarms()], [[], []]);
+});
