@@ -322,3 +322,13 @@ export function missingFrom(
     return isThere ? [] : [`${address} of ${mac}: ${JSON.stringify(lease ?? null)}`];
   });
 }
+
+/** When a daemon logged the first line since `from` (wall clock, ms) that matches: ms after that; undefined: not yet. */
+export function loggedAfter(output: string, from: number, pattern: RegExp): number | undefined {
+  for (const line of output.split('\n')) {
+    if (!pattern.test(line)) continue;
+    const at = Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? '');
+    if (at >= from) return at - from;
+  }
+  return undefined;
+}

@@ -27,6 +27,13 @@ const PROOFS: readonly Proof[] = [
   { name: 'balance', what: 'shares, and how soon both are equal', file: 'proofs-balance.test.js' },
   { name: 'blackout', what: 'kill -9, pulled cable, rolling restart', file: 'proofs-blackout.test.js' },
   { name: 'apart', what: 'partition, PARTNER-DOWN, lost and old stores', file: 'proofs-apart.test.js' },
+  {
+    name: 'managed',
+    what: 'edits on both sides of a partition, scopes that move',
+    file: 'proofs-managed.test.js',
+  },
+  { name: 'sites', what: 'hub and partners, routed, a cluster', file: 'proofs-sites.test.js' },
+  { name: 'replay', what: 'a connection played again', file: 'proofs-replay.test.js' },
   { name: 'deaf', what: 'a partner that takes no updates', file: 'proofs-deaf.test.js' },
   { name: 'clock', what: 'the wall clock of one server is set wrong', file: 'proofs-clock.test.js' },
   { name: 'random', what: '200 random faults under load', file: 'proofs-random.test.js' },
