@@ -23,12 +23,14 @@ export interface Waits {
   readonly whole: number[];
   /** How long after the event those of `after` came that waited longer than a second. */
   readonly lateComers: number[];
+  /** How long after the event the other server noticed that contact was lost. */
+  readonly noticed: number[];
 }
 
 const LONG_MS = 1000;
 
 export function noWaits(): Waits {
-  return { after: [], atOnce: [], lost: [], held: [], whole: [], lateComers: [] };
+  return { after: [], atOnce: [], lost: [], held: [], whole: [], lateComers: [], noticed: [] };
 }
 
 /** How long a client looked at its last OFFER before it took it: not the servers' doing. */

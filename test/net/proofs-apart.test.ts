@@ -7,13 +7,21 @@ import type { Crowd } from './crowd-side.js';
 import { monotonicMs } from './crowd-words.js';
 import { allowed, FULL, pause } from './figures.js';
 import { labUnavailable, until, withLab } from './namespace.js';
-import { missingFrom, PairLab, SERVERS } from './pair-lab.js';
+import { loggedAfter, missingFrom, PairLab, SERVERS } from './pair-lab.js';
 import { Promises } from './promise.js';
 
 const PARTITIONS = FULL ? 10 : 1;
 const LEASES = FULL ? 50_000 : 2000;
 const BACK_MS = 5000;
 const WIDE = { ranges: ['10.1.4.0-10.1.251.255'], leaseTime: 3600 };
+
+/** What a server that comes back logs on its way. */
+const STEPS: readonly (readonly [string, RegExp])[] = [
+  ['ready', /"msg":"ready: /],
+  ['connected', /"event":"failover-link".*"connected":true/],
+  ['recover', /"to":"recover"/],
+  ['UPDDONE', /"to":"recover-(wait|done)"/],
+];
 
 t.jobs = 3;
 t.setTimeout(FULL ? 1_200_000 : 240_000);
@@ -165,7 +173,7 @@ t.test(
         const isQuiet = attention(crowd);
         crowd.tell({ rate: 10, renew: 50 });
         spoil();
-        const born = monotonicMs();
+        const [born, wallAt] = [monotonicMs(), Date.now()];
         await pair.daemons[1].start();
         const ready = monotonicMs();
         const total = (await pair.status(0)).relationships[0]?.pools[0]?.active ?? 0;
@@ -175,6 +183,8 @@ t.test(
         const [resynced, active] = [monotonicMs(), (await pair.relationship(1)).pools[0]?.active ?? 0];
         t.ok(active >= total, `${what}: all ${active} leases are back`);
         t.ok(resynced - ready <= allowed(BACK_MS), `within ${(resynced - ready).toFixed(0)} ms of its start`);
+        const { output } = pair.daemons[1].process;
+        const steps = STEPS.map(([step, pattern]) => `${step} ${loggedAfter(output, wallAt, pattern)}`);
         await pair.reach('normal normal', 60_000);
         const normal = monotonicMs();
         t.ok(normal - born >= MCLT_SECONDS * 1000, 'not normal before MCLT had passed');
@@ -184,7 +194,7 @@ t.test(
         await pair.agree();
         await holdsAll(t, pair, promises, what);
         t.comment(
-          `${what}: process ready after ${(ready - born).toFixed(0)} ms, ${active} leases back ${(resynced - ready).toFixed(0)} ms later (${(active / ((resynced - ready) / 1000)).toFixed(0)}/s), normal ${(normal - born).toFixed(0)} ms after its start (MCLT ${MCLT_SECONDS} s); ${crowd.seen.renewals} renewals`,
+          `${what}: process ready after ${(ready - born).toFixed(0)} ms, ${active} leases back ${(resynced - ready).toFixed(0)} ms later (${(active / ((resynced - ready) / 1000)).toFixed(0)}/s), normal ${(normal - born).toFixed(0)} ms after its start (MCLT ${MCLT_SECONDS} s); ${crowd.seen.renewals} renewals; after its start, ms: ${steps.join(', ')}`,
         );
       }
       t.equal(crowd.acksBy.get(SERVERS[0]) !== undefined, true);

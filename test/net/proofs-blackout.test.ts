@@ -7,7 +7,7 @@ import type { Crowd, Story } from './crowd-side.js';
 import { monotonicMs } from './crowd-words.js';
 import { allowed, FULL, pause, spread } from './figures.js';
 import { labUnavailable, withLab } from './namespace.js';
-import { BALANCED, PairLab, SERVERS, type Side, STANDBY } from './pair-lab.js';
+import { BALANCED, loggedAfter, PairLab, SERVERS, type Side, STANDBY } from './pair-lab.js';
 import { Promises } from './promise.js';
 
 const RATE = 20; // new clients a second
@@ -51,11 +51,15 @@ async function suffer(pair: PairLab, crowd: Crowd, loss: Loss, side: Side, waits
   const from = monotonicMs();
   crowd.tell({ rate: RATE });
   await pause(BEFORE_MS + Math.random() * 1000);
+  const wallAt = Date.now();
   const at = await loss.go(pair, side);
   const event: Event = { at, graceMs: loss.graceMs, victim: SERVERS[side] };
   await pause(loss.afterMs);
   const born = crowd.stories.size;
   crowd.tell({ rate: 0 });
+  const { output } = pair.daemons[side === 0 ? 1 : 0].process;
+  const noticed = loggedAfter(output, wallAt, /"event":"failover-link".*"connected":false/);
+  if (noticed !== undefined) waits.noticed.push(noticed);
   await crowd.served(born, 30_000).catch(() => undefined); // those never served count as such
   for (const story of crowd.stories.values()) {
     if ((story.discovers[0] ?? 0) >= from) addStory(waits, story, event);
@@ -71,7 +75,7 @@ function holdToBounds(t: Test, waits: Waits, what: string): void {
   const late = waits.lateComers.map((ms) => ms.toFixed(0)).join(', ');
   if (late !== '') t.comment(`${what}: waited longer than a second though they came ${late} ms after it`);
   t.comment(
-    `${what}: asked after it: ${spread(waits.after)}; in it, answered: ${spread(waits.atOnce)}; DISCOVER lost, from the first retransmission: ${spread(waits.lost)}; held its OFFER, from the first new DISCOVER: ${spread(waits.held)}; from the very first DISCOVER: ${spread(waits.whole)}`,
+    `${what}: asked after it: ${spread(waits.after)}; in it, answered: ${spread(waits.atOnce)}; DISCOVER lost, from the first retransmission: ${spread(waits.lost)}; held its OFFER, from the first new DISCOVER: ${spread(waits.held)}; from the very first DISCOVER: ${spread(waits.whole)}; the other server noticed it after: ${spread(waits.noticed)}`,
   );
 }
 
