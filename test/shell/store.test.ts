@@ -69,7 +69,7 @@ t.test('kill -9 at any moment loses nothing that was acknowledged', async (t) =>
   const dir = `${t.testdir()}/state`;
   let acked = 0;
   let newest = 0;
-  for (let round = 1; round <= 10; round++) {
+  for (let round = 1; round <= 10 || (newest <= 100 && round <= 60); round++) {
     const child = spawn(process.execPath, [CHILD, 'write', dir], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = heard(child);
     await once(child.stdout!, 'data');
@@ -89,7 +89,7 @@ t.test('kill -9 at any moment loses nothing that was acknowledged', async (t) =>
       if (record === undefined || Number.parseInt(record.slice(0, 8), 16) !== n) wrong.push(n);
     }
     t.same(wrong, [], 'each commit is there whole, its lease and its event');
-    t.equal(store.events(0, 10_000).at(-1)?.seq, Math.min(newest, 10_000));
+    t.equal(store.events(0, 10_000).at(-1)?.seq ?? 0, Math.min(newest, 10_000));
     await store.close();
   }
   t.ok(newest > 100, `${newest} commits in all`);
