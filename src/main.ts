@@ -6,6 +6,7 @@ import { AdminError } from './admin/listen.js';
 import { startAdmin } from './admin/server.js';
 import { runCli } from './cli/run.js';
 import { loadConfigFile } from './config/load.js';
+import { warningsOfFiles } from './config/secrets.js';
 import { type DaemonOptions, StartError } from './shell/daemon.js';
 import { peerUser } from './shell/ffi.js';
 import { installService } from './shell/install.js';
@@ -28,7 +29,8 @@ process.exitCode = await runCli(process.argv.slice(2), {
   serve: ({ config }) => serve({ config, version, openAdmin }),
   check: async ({ config }) => {
     const loaded = loadConfigFile(config);
-    return loaded.ok ? [] : loaded.faults;
+    if (!loaded.ok) return { faults: loaded.faults, warnings: loaded.warnings };
+    return { faults: [], warnings: [...loaded.warnings, ...warningsOfFiles(loaded.config)] };
   },
   lab: ({ once }, { json, terminal }) =>
     lab({

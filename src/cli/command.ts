@@ -78,8 +78,11 @@ export interface LocalCall {
 export interface LocalCommands {
   readonly version: string;
   serve(options: { readonly config: string }, call: LocalCall): Promise<number>;
-  /** Every fault of the file; none = it may be served. */
-  check(options: { readonly config: string }): Promise<readonly ConfigFault[]>;
+  /** Every fault of the file; none = it may be served. Warnings name what is odd, or a file that it needs. */
+  check(options: { readonly config: string }): Promise<{
+    readonly faults: readonly ConfigFault[];
+    readonly warnings: readonly ConfigFault[];
+  }>;
   lab(options: { readonly once: boolean }, call: LocalCall): Promise<number>;
   replay(options: { readonly file: string }, call: LocalCall): Promise<number>;
   restore(options: { readonly file: string; readonly config: string }, call: LocalCall): Promise<number>;

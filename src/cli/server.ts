@@ -21,13 +21,15 @@ const BACKUP_PATIENCE_MS = 30 * 60_000;
 export async function check(call: Call): Promise<number> {
   const { terminal } = call;
   const file = call.flags.text('config')!;
-  const faults = await call.local.check({ config: file });
+  const { faults, warnings } = await call.local.check({ config: file });
   const ok = faults.length === 0;
-  if (call.json) await terminal.write(`${jsonText({ ok, file, faults })}\n`);
-  else if (ok) await terminal.write(`${printable(file)}: no faults\n`);
-  else {
-    for (const fault of faults) terminal.complain(printable(formatFault(fault, file)));
+  if (call.json) {
+    await terminal.write(`${jsonText({ ok, file, faults, warnings })}\n`);
+    return ok ? 0 : 1;
   }
+  for (const fault of faults) terminal.complain(printable(formatFault(fault, file)));
+  for (const warning of warnings) terminal.complain(`warning: ${printable(formatFault(warning, file))}`);
+  if (ok) await terminal.write(`${printable(file)}: no faults\n`);
   return ok ? 0 : 1;
 }
 

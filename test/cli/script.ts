@@ -110,11 +110,17 @@ export const LOCAL: LocalCommands = {
   },
   check: async ({ config }) =>
     config === 'good.yaml'
-      ? []
-      : [
-          { path: 'server.ports.client', line: 3, message: 'must be from 1 to 65535, is 70000' },
-          { path: 'scopes[0].ranges[1]', line: 9, message: 'is outside 10.77.0.0/24' },
-        ],
+      ? {
+          faults: [],
+          warnings: [{ path: '/etc/tandem/a.secret', line: null, message: 'cannot be read: no such file' }],
+        }
+      : {
+          faults: [
+            { path: 'server.ports.client', line: 3, message: 'must be from 1 to 65535, is 70000' },
+            { path: 'scopes[0].ranges[1]', line: 9, message: 'is outside 10.77.0.0/24' },
+          ],
+          warnings: [],
+        },
 };
 
 async function say(

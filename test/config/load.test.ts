@@ -15,7 +15,7 @@ import { formatFault } from '../../src/config/fault.js';
 import { loadConfigFile, loadConfigText } from '../../src/config/load.js';
 import { restartKeys } from '../../src/config/restart.js';
 import { parseEndpoint } from '../../src/config/scalars.js';
-import { loadSecret } from '../../src/config/secrets.js';
+import { loadSecret, warningsOfFiles } from '../../src/config/secrets.js';
 import { loadTokens, parseTokens } from '../../src/config/tokens.js';
 import { INFINITE_SECONDS } from '../../src/lease/settings.js';
 
@@ -537,4 +537,29 @@ t.test('token files', async (t) => {
   writeFileSync(open, `full ${strong}\n`, { mode: 0o644 });
   t.match(loadTokens(open), { ok: true, warnings: [{ message: /every user of this machine/ }] });
   t.match(loadTokens(join(directory, 'none')), { ok: false, faults: [{ path: 'file' }] });
+});
+
+t.test('files that a config names and a server could not start with', async (t) => {
+  const folder = t.testdir({ short: 'x', good: 'sixteen octets and more', tokens: 'full\n' });
+  for (const name of ['short', 'good', 'tokens']) chmodSync(join(folder, name), 0o600);
+  const file = (name: string) => join(folder, name);
+  const loaded = loadConfigText(
+    `server:
+  admin: { http: 127.0.0.1:8647, tokenFile: ${file('tokens')} }
+  partner: { listen: 0.0.0.0:647, secretFile: ${file('missing')}, secrets: [{ server: b, secretFile: ${file('short')} }] }
+scopes: [{ subnet: 10.77.0.0/24, ranges: [10.77.0.100-10.77.0.199] }]
+failover: [{ name: a-b, partner: 10.77.0.3, secretFile: ${file('good')}, scopes: [10.77.0.0] }]`,
+    AT,
+  );
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults));
+  const told = (): readonly string[] =>
+    warningsOfFiles(loaded.config).map(({ path, message }) => `${path.replace(folder, '')} ${message}`);
+  t.match(told(), [
+    /^\/missing cannot be read: ENOENT.*; the server does not start like this$/,
+    /^\/short holds 1 octets; a secret has at least 16 .*; the server does not start like this$/,
+    /^\/tokens line 1: token is neither .*; the server does not start like this$/,
+  ]);
+  t.equal(told().length, 3);
+  chmodSync(file('good'), 0o644);
+  t.match(told()[2], /^\/good can be read or written by every user/);
 });
