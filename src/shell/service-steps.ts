@@ -75,6 +75,8 @@ export function systemdRuns(): boolean {
 export function call(command: string, args: readonly string[]): void {
   const result = spawnSync(command, args, { encoding: 'utf8' });
   if (result.status === 0) return;
+  if ((result.error as { readonly code?: unknown } | undefined)?.code === 'ENOENT')
+    throw new Error(`there is no ${command} on this machine, which the service needs`);
   throw new Error(`${command} failed: ${(result.error?.message ?? result.stderr).trim()}`);
 }
 

@@ -380,7 +380,7 @@ t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, a
           const [first] = machines;
           const secret = '/etc/tandem/dhcp1-dhcp2.secret';
           const mine =
-            n === 2 && line.startsWith('openssl')
+            n === 2 && line.startsWith('head -c 32 /dev/urandom')
               ? `echo ${first?.run(`cat ${secret}`).trim()} >${secret}`
               : line.replace('load-balance.dhcp1', `load-balance.dhcp${n}`);
           const told = machine.tell(`cd /opt/tandem && ${mine}`);
