@@ -1,10 +1,11 @@
 // `npm test`: installs what the namespace tests need, runs every test file under tap, prints what failed, and ends
-// with "N passed, N failed, N skipped". Files in the serial folders run one at a time and last, because they share the
-// machine's clock and cores with real daemons. Arguments narrow the run to files whose path contains one of them.
+// with "N passed, N failed, N skipped". Arguments narrow the run to files whose path contains one of them. Who runs
+// beside whom is the table `STAGES`: tests with real daemons mostly wait, so two of their files run at once, and what
+// only computes for minutes has what the others leave of the cores.
 
-import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, setPriority } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -12,9 +13,47 @@ import { installTools, TEST_TOOLS } from './setup/debian.js';
 import { type FileResult, TapReader } from './setup/tap-output.js';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const SERIAL_FOLDERS = ['build/test/net/'];
 const FILE_TIMEOUT_SECONDS = 300; // a file that needs more says so with t.setTimeout
 const RUN_TIMEOUT_MS = 40 * 60_000;
+const LOWEST = 19; // niceness
+
+/** Files that run together; `null`: those that no other row names. */
+interface Stage {
+  readonly name: string;
+  readonly files: RegExp | null;
+  readonly lanes: number; // tap processes, each with its share of the files
+  readonly jobs: number; // files at once in each
+}
+
+/** From the first moment on, beside the stages, and behind them in the queue for the cores. */
+const BESIDE: Stage = { name: 'long', files: /\/(?:fuzz\/fuzz|sim\/sim)\./, lanes: 1, jobs: 2 };
+
+/** One after the other. The last one holds bounds of a second, so it has the machine to itself. */
+const STAGES: readonly Stage[] = [
+  { name: 'quick', files: null, lanes: 1, jobs: Math.max(2, availableParallelism()) },
+  {
+    name: 'real',
+    files: /\/net\/(?!proofs-)|\/shell\/(?:lab|net-namespaces|pair-daemons)\./,
+    lanes: 2,
+    jobs: 1,
+  },
+  { name: 'exact', files: /\/net\/proofs-/, lanes: 1, jobs: 1 },
+];
+
+/** What files with real daemons take, in seconds, so that two lanes end at about the same time. Others: `SHORT`. */
+const LONG: Readonly<Record<string, number>> = {
+  'net/manage': 58,
+  'shell/pair-daemons': 49,
+  'net/kill': 40,
+  'net/lab': 32,
+  'net/service': 30,
+  'net/pair': 25,
+  'net/clients': 19,
+  'net/windows': 19,
+  'net/topologies': 16,
+  'shell/lab': 13,
+};
+const SHORT = 5;
 
 const totals = { passed: 0, failed: 0, files: 0, skipped: new Map<string, number>() };
 
@@ -52,37 +91,50 @@ function onFile(result: FileResult): void {
   }
 }
 
-/** One tap process over these files; returns those that it gave no result for. */
-async function runTap(files: readonly string[], jobs: number): Promise<readonly string[]> {
+/** What this run has started and not seen end. */
+const children = new Set<ChildProcess>();
+let interrupted = false;
+
+/**
+ * One tap process over these files; returns those that it gave no result for. It is told its files by a list in a
+ * file, too, because only then does it leave alone what other tap processes keep in the same folder.
+ */
+async function runTap(
+  files: readonly string[],
+  { name, jobs }: Stage,
+  lane: number,
+): Promise<readonly string[]> {
   const reported = new Set<string>();
   const reader = new TapReader((result) => {
     reported.add(result.file);
     onFile(result);
   });
   const tap = join(ROOT, 'node_modules/tap/dist/esm/run.mjs');
-  const args = ['run', '--reporter=tap', `--jobs=${jobs}`, `--timeout=${FILE_TIMEOUT_SECONDS}`, ...files];
-  const child = spawn(process.execPath, [tap, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const list = `build/.tests-${name}-${lane}`;
+  writeFileSync(join(ROOT, list), `${files.join('\n')}\n`);
+  const options = ['--reporter=tap', `--jobs=${jobs}`, `--timeout=${FILE_TIMEOUT_SECONDS}`, `--save=${list}`];
+  const child = spawn(process.execPath, [tap, 'run', ...options, ...files], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  children.add(child);
+  if (name === BESIDE.name && child.pid !== undefined) setPriority(child.pid, LOWEST);
   const limit = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS);
-  const stop = (): void => {
-    child.kill('SIGTERM');
-  };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
   for await (const line of createInterface({ input: child.stdout })) reader.line(line);
   clearTimeout(limit);
-  process.off('SIGINT', stop);
-  process.off('SIGTERM', stop);
-  return files.filter((name) => !reported.has(name));
+  children.delete(child);
+  rmSync(join(ROOT, list), { force: true });
+  return files.filter((file) => !reported.has(file));
 }
 
 /**
  * Runs all of these files. tap gives up on the files after one that timed out, so those left over get another tap
  * process, as long as each gets a result for at least one file.
  */
-async function runAll(files: readonly string[], jobs: number): Promise<void> {
+async function runLane(files: readonly string[], stage: Stage, lane: number): Promise<void> {
   let waiting = files;
-  while (waiting.length > 0) {
-    const left = await runTap(waiting, jobs);
+  while (waiting.length > 0 && !interrupted) {
+    const left = await runTap(waiting, stage, lane);
     if (left.length === waiting.length) break;
     waiting = left;
   }
@@ -90,6 +142,28 @@ async function runAll(files: readonly string[], jobs: number): Promise<void> {
     const failure = { file, test: 'the test runner ended before this file had a result', detail: [] };
     onFile({ file, ok: false, passed: 0, failed: 1, skipped: new Map(), seconds: 0, failures: [failure] });
   }
+}
+
+function secondsOf(file: string): number {
+  return LONG[file.replace(/^build\/test\/|\.test\.js$/g, '')] ?? SHORT;
+}
+
+/** The longest file first, each to the lane that has least to do. */
+function lanesOf(files: readonly string[], count: number): readonly (readonly string[])[] {
+  const lanes = Array.from({ length: count }, () => ({ seconds: 0, files: [] as string[] }));
+  for (const file of [...files].sort((one, other) => secondsOf(other) - secondsOf(one))) {
+    const lane = lanes.reduce((least, one) => (one.seconds < least.seconds ? one : least));
+    lane.seconds += secondsOf(file);
+    lane.files.push(file);
+  }
+  return lanes.map((lane) => lane.files);
+}
+
+async function runStage(stage: Stage, all: readonly string[]): Promise<void> {
+  const named = [BESIDE, ...STAGES].flatMap(({ files }) => files ?? []);
+  const own = stage.files;
+  const files = all.filter((file) => own?.test(file) ?? !named.some((pattern) => pattern.test(file)));
+  await Promise.all(lanesOf(files, stage.lanes).map((lane, index) => runLane(lane, stage, index)));
 }
 
 function prepare(): void {
@@ -103,15 +177,17 @@ function prepare(): void {
   }
 }
 
-const wanted = process.argv.slice(2);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    interrupted = true;
+    for (const child of children) child.kill('SIGTERM');
+  });
+}
 prepare();
-const files = testFiles(wanted);
-const isSerial = (file: string): boolean => SERIAL_FOLDERS.some((folder) => file.startsWith(folder));
-await runAll(
-  files.filter((file) => !isSerial(file)),
-  Math.max(2, availableParallelism()),
-);
-await runAll(files.filter(isSerial), 1);
+const files = testFiles(process.argv.slice(2));
+const beside = runStage(BESIDE, files);
+for (const stage of STAGES) await runStage(stage, files);
+await beside;
 
 let skippedTotal = 0;
 for (const [reason, count] of totals.skipped) {
