@@ -5,7 +5,7 @@
 import type { Lease } from '../lease/lease.js';
 import type { FailoverHost } from './host.js';
 
-/** Addresses looked at in one go, some ten milliseconds of work. */
+/** Records looked at in one go, some ten milliseconds of work. */
 const SLICE = 2_048;
 
 export class Forgetting {
@@ -43,26 +43,25 @@ export class Forgetting {
     this.done = false;
   }
 
-  /** Forget in so many addresses from `first` on; returns where to go on, null = that was all. */
-  private slice(first: number, addresses: number): number | null {
+  /** Forget in so many records, of addresses from `first` on; returns where to go on, null = that was all. */
+  private slice(first: number, records: number): number | null {
     const { table } = this.host;
     const scopes = this.host.scopes().map(({ scope }) => scope);
     const leases: Lease[] = [];
-    let left = addresses;
+    let left = records;
+    let next: number | null = null;
     for (const { network, broadcast } of scopes.sort((one, other) => one.network - other.network)) {
-      const from = Math.max(first, network);
-      const to = Math.min(broadcast, from + left - 1);
-      if (from > broadcast) continue;
-      table.forEachInRange(from, to, (address) => {
+      const addresses = table.sortedAddresses(Math.max(first, network), broadcast, left);
+      for (const address of addresses) {
         const lease = table.get(address);
         if (lease && lease.ackedRevision > 0) leases.push({ ...lease, ackedRevision: 0, ackedPetAt: 0 });
-      });
-      left -= to - from + 1;
+      }
+      left -= addresses.length;
       if (left > 0) continue;
-      this.commit(leases);
-      return to + 1;
+      next = addresses.at(-1)! + 1;
+      break;
     }
-    this.commit(leases);
-    return null;
+    if (leases.length > 0) this.commit(leases);
+    return next;
   }
 }
