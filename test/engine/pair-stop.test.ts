@@ -8,6 +8,8 @@ import { ip, quad } from './world.js';
 const mac = (n: number) => `02:00:00:00:03:${n.toString(16).padStart(2, '0')}`;
 const DAY_MS = 86_400_000;
 
+t.setTimeout(120_000);
+
 /** Who answered what. */
 const heard = (replies: readonly { readonly type: number; readonly server: Server }[]) =>
   replies.map(({ type, server }) => `${type} from ${server.name}`);
@@ -156,4 +158,12 @@ t.test('many records are forgotten by slices, before the partner that lost its s
   t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
   t.same([a.view.unacked, b.view.unacked], [0, 0]);
   t.equal(a.view.pools[0]?.freeOnPartner, b.view.pools[0]?.freeOnThisServer);
+
+  pair.kill(b);
+  pair.pass(5_000);
+  t.ok(pair.bind('02:00:00:00:00:02'), 'one record of thousands to be asked for');
+  pair.start(b);
+  pair.pass(2_000);
+  t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
+  t.same([a.view.unacked, b.view.unacked], [0, 0]);
 });
