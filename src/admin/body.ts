@@ -80,11 +80,36 @@ function checkMediaType(request: IncomingMessage, accepted: readonly string[]): 
 }
 
 function parseJson(text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new ApiError('malformed-body', `The body is not JSON: ${(error as SyntaxError).message}.`);
   }
+  const doubled = doubledKey(text);
+  if (doubled === undefined) return value;
+  throw new ApiError('malformed-body', 'A key is given twice in one object: which of the two is meant?', {
+    parameter: doubled,
+  });
+}
+
+/** The first key that stands twice in one object of a text that is JSON; which of the two JSON.parse takes is luck. */
+function doubledKey(text: string): string | undefined {
+  const open: (Set<string> | null)[] = []; // null: a list
+  const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g;
+  for (let found = tokens.exec(text); found !== null; found = tokens.exec(text)) {
+    const [token, colon] = found;
+    if (token === '{') open.push(new Set());
+    else if (token === '[') open.push(null);
+    else if (token === '}' || token === ']') open.pop();
+    else if (colon !== undefined) {
+      const key = JSON.parse(token.slice(0, -colon.length)) as string;
+      const keys = open.at(-1);
+      if (keys?.has(key)) return key;
+      keys?.add(key);
+    }
+  }
+  return undefined;
 }
 
 /** Walks the value without recursion: what is checked later may recurse and take time in proportion. */

@@ -82,7 +82,7 @@ export class Commands {
       this.answer(id, outcome);
       return;
     }
-    const against = engine.replication.objection(outcome.changes, force);
+    const against = engine.replication.objection(outcome.changes);
     if (against) {
       this.answer(id, refusal(against.code, against.message));
       return;

@@ -34,12 +34,13 @@ export class Replication {
   // ---- edits here
 
   /** What speaks against these edits because scopes are shared. */
-  objection(changes: readonly Change[], force: boolean): Objection | null {
+  objection(changes: readonly Change[]): Objection | null {
     for (const change of changes) {
       if (change.kind !== 'scope' || change.before === null) continue;
       const { scopeId, before, after } = change;
       const sharing = this.engine.partners.ofScope(scopeId);
-      if (sharing && after === null && !force) {
+      // Not even by force: the partner would go on with its part of the addresses.
+      if (sharing && after === null) {
         const message = `scope ${scopeId} is in relationship ${sharing.name}: \`tandem failover remove-scope ${sharing.name} ${scopeId}\` comes first`;
         return { code: 'scope-already-in-relationship', message };
       }

@@ -6,12 +6,11 @@ import type { Check, CheckReport } from '../admin/relationship-desk.js';
 import { CHECK_CODES, type CheckCode } from '../config/check-codes.js';
 import type { Engine } from '../engine/engine.js';
 import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
-import { parseAddress } from '../wire/address.js';
 import { changingAddress } from './interfaces-netlink.js';
 import { type Answered, probe } from './manage-line.js';
 import type { ManageKey } from './manage-psk.js';
 import type { Managing } from './managing.js';
-import { addressesOf, DEFAULT_PORT, isOwnAddress, splitPartner } from './partner-place.js';
+import { addressesOf, DEFAULT_PORT, isBrokenAddress, splitPartner, wrongAddress } from './partner-place.js';
 
 export interface CheckOrder {
   /** Absent: the relationship exists, and takes more scopes. */
@@ -56,6 +55,10 @@ export async function runChecks(room: CheckRoom, order: CheckOrder): Promise<Che
   return checks.outcome();
 }
 
+/** All checks together, with what comes before and after them, take no more than 5 s (product: an answer within 5 s). */
+const WHOLE_MS = 4_700;
+const LEAST_MS = 500;
+
 class Checks {
   private readonly found = new Map<CheckCode, Check>();
   private address = '';
@@ -63,6 +66,7 @@ class Checks {
   private ownAddress: string;
   private answered: Answered | null = null;
   private name = '';
+  private readonly endAt = performance.now() + WHOLE_MS;
 
   constructor(
     private readonly room: CheckRoom,
@@ -90,6 +94,11 @@ class Checks {
       partnerName: this.answered?.reply.serverName ?? this.order.partner,
       key: this.answered?.key ?? null,
     };
+  }
+
+  /** Whoever does not answer holds nobody up for longer than is promised. */
+  private get leftMs(): number {
+    return Math.max(LEAST_MS, this.endAt - performance.now());
   }
 
   /** The name it was called by, when that is not the address. */
@@ -153,6 +162,8 @@ class Checks {
       );
     this.port = place.port;
     if (isIP(place.host) === 6) return this.isIpv6(place.host);
+    if (isBrokenAddress(place.host))
+      return this.put('partner-address-invalid', false, `${place.host} is no IPv4 address`, place.host);
     if (isIP(place.host) === 0) {
       const found = await addressesOf(place.host);
       const four = found.find(({ family }) => family === 4);
@@ -181,11 +192,8 @@ class Checks {
 
   private isAddress(): boolean {
     const { address } = this;
-    const number = parseAddress(address);
-    const unicast = number !== undefined && number >>> 24 !== 0 && number >>> 24 < 224;
-    const bad = (why: string) => this.put('partner-address-invalid', false, `${address} ${why}`, address);
-    if (!unicast) return bad('is no unicast address');
-    if (isOwnAddress(address) || address === this.room.address) return bad("is this server's own");
+    const wrong = wrongAddress(address, this.room.address);
+    if (wrong !== null) return this.put('partner-address-invalid', false, `${address} ${wrong}`, address);
     return this.put(
       'partner-address-invalid',
       true,
@@ -198,7 +206,7 @@ class Checks {
   private async reach(): Promise<boolean> {
     const { managing, listen, address } = this.room;
     const where = `${this.address}:${this.port}`;
-    const dead = await probe({ host: this.address, port: this.port });
+    const dead = await probe({ host: this.address, port: this.port }, this.leftMs);
     if (dead) {
       if (dead.code === 'partner-not-running')
         this.put('partner-unreachable', true, `there is a route to ${this.address}`);
@@ -213,7 +221,8 @@ class Checks {
       port: listen?.port ?? null,
       ...(address === null ? {} : { address }),
     };
-    const result = await managing.ask({ host: this.address, port: this.port }, 'check', document);
+    const target = { host: this.address, port: this.port };
+    const result = await managing.ask(target, 'check', document, undefined, this.leftMs);
     if (!result.ok) {
       if (result.code === 'partner-unreachable') {
         // It takes connections, as was just seen.

@@ -38,7 +38,7 @@ import { changedTerms, orderedTerms, type Terms } from './desk-terms.js';
 import { readToken, writeToken } from './desk-token.js';
 import { manageKey } from './manage-psk.js';
 import { isSecret } from './managing.js';
-import { addressesOf, splitPartner } from './partner-place.js';
+import { addressesOf, isBrokenAddress, splitPartner, wrongAddress } from './partner-place.js';
 import { INVITATION_MS } from './secret-book.js';
 
 export class Desk implements RelationshipDesk {
@@ -128,7 +128,7 @@ export class Desk implements RelationshipDesk {
         'invalid',
         `the secret of ${name} is in the file that the config names: rotate it there`,
       );
-    const found = await placeOf(change.partner);
+    const found = await placeOf(change.partner, this.room.address);
     if (!found.ok) return found;
     const { moved } = found;
     const reached = await this.partner.reach(name, moved);
@@ -247,6 +247,9 @@ export class Desk implements RelationshipDesk {
     { actor, dryRun }: OrderOptions,
   ): Promise<OrderResult<OrderValue>> {
     return this.inTurn(async () => {
+      const { management } = this.room.engine;
+      if (management.inDoubt(name) === null && !management.adoption.knows(name))
+        return refusal('not-in-doubt', `no change of ${name} is in doubt on this server`);
       const plan = this.settlement(name, decision);
       if (dryRun) return { ok: true, value: { plan } };
       const result = await this.room.command(actor, { kind: 'settle', relationship: name, decision });
@@ -334,6 +337,7 @@ interface Place {
 /** Where a partner is that is called so; nowhere new where nobody says so. */
 async function placeOf(
   partner: string | undefined,
+  own: string | null,
 ): Promise<{ readonly ok: true; readonly moved?: Place } | Failure> {
   if (partner === undefined) return { ok: true };
   const place = splitPartner(partner);
@@ -342,8 +346,11 @@ async function placeOf(
   const { host, port } = place;
   if (isIP(host) === 6)
     return refusal('ipv6-not-supported', `${host} is an IPv6 address: partners reach each other over IPv4`);
-  if (isIP(host) === 4) return { ok: true, moved: { address: host, port } };
-  const found = (await addressesOf(host)).find(({ family }) => family === 4);
-  if (!found) return refusal('partner-name-unresolved', `the name ${host} does not resolve`);
-  return { ok: true, moved: { address: found.address, port, host } };
+  if (isBrokenAddress(host)) return refusal('partner-address-invalid', `${host} is no IPv4 address`);
+  const named = isIP(host) === 0;
+  const address = named ? (await addressesOf(host)).find(({ family }) => family === 4)?.address : host;
+  if (address === undefined) return refusal('partner-name-unresolved', `the name ${host} does not resolve`);
+  const wrong = wrongAddress(address, own);
+  if (wrong !== null) return refusal('partner-address-invalid', `${address} ${wrong}`);
+  return { ok: true, moved: { address, port, ...(named ? { host } : {}) } };
 }

@@ -71,8 +71,9 @@ export class Managing {
     operation: string,
     document: object,
     server?: string,
+    limitMs?: number,
   ): Promise<Answered | Unanswered> {
-    return this.askWith(this.options.book.manageKeys(server), target, operation, document);
+    return this.askWith(this.options.book.manageKeys(server), target, operation, document, limitMs);
   }
 
   /** The same with these secrets. */
@@ -81,11 +82,12 @@ export class Managing {
     target: ManageTarget,
     operation: string,
     document: object,
+    limitMs?: number,
   ): Promise<Answered | Unanswered> {
     const { speaker, localAddress } = this.options;
     const from = localAddress === null ? {} : { localAddress };
     const question = { operation, document: JSON.stringify(document) };
-    return ask({ ...from, ...target }, keys, speaker, question);
+    return ask({ ...from, ...target }, keys, speaker, question, limitMs);
   }
 
   carryOut(effect: Call | Reply): void {

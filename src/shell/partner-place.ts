@@ -6,6 +6,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
+import { parseAddress } from '../wire/address.js';
 
 export const DEFAULT_PORT = 647;
 
@@ -19,7 +20,12 @@ export function splitPartner(text: string): { readonly host: string; readonly po
 }
 
 /** A name service that does not answer must not hold up an answer. */
-const NAMES_MS = 4_500;
+const NAMES_MS = 3_000;
+
+/** Meant as an address, and none: the resolver would make one of `10.77` or `0x0a.77`, but hardly the one meant. */
+export function isBrokenAddress(host: string): boolean {
+  return isIP(host) === 0 && /^(0x[0-9a-f]*|\d+)(\.(0x[0-9a-f]*|\d+))*\.?$/i.test(host);
+}
 
 /** What a name stands for; nothing when it does not resolve in time. */
 export async function addressesOf(host: string): Promise<readonly LookupAddress[]> {
@@ -29,6 +35,14 @@ export async function addressesOf(host: string): Promise<readonly LookupAddress[
   return Promise.race([found, nothing]).finally(() => late.abort());
 }
 
-export function isOwnAddress(address: string): boolean {
+/** Why no partner can be at this address; null: one can. `own`: by which partners know this server. */
+export function wrongAddress(address: string, own: string | null): string | null {
+  const number = parseAddress(address);
+  const unicast = number !== undefined && number >>> 24 !== 0 && number >>> 24 < 224;
+  if (!unicast) return 'is no unicast address';
+  return isOwnAddress(address) || address === own ? "is this server's own" : null;
+}
+
+function isOwnAddress(address: string): boolean {
   return Object.values(networkInterfaces()).some((all) => all?.some((one) => one.address === address));
 }

@@ -373,6 +373,19 @@ t.test(
   },
 );
 
+t.test('a key that is given twice is refused, wherever it stands, and however it is written', async (t) => {
+  const desk = await openDesk();
+  for (const [body, parameter] of [
+    ['{"mode":"loadBalance","mode":"hotStandby"}', 'mode'],
+    ['{"a":[{"x":1},{"x":1,"\\u0078":2}]}', 'x'],
+    ['{"a":{"b":"}\\"{","c":1},"b":1,"a" : 2}', 'a'],
+  ] as const) {
+    const headers = { 'Content-Type': 'application/json' };
+    t.match(await bad(t, 'malformed-body', 'POST', FAILOVER, { body, headers }), { parameter }, body);
+  }
+  t.same(desk.orders, []);
+});
+
 t.test('orders that contradict themselves are refused before the desk hears of them', async (t) => {
   const desk = await openDesk();
   await call(house, 'POST', FAILOVER, { body: { name: 'x', partnerServer: 'p', scopeId: '10.77.0.0' } });

@@ -457,3 +457,46 @@ t.test('a change in doubt: since when, which, and what is waited for', async (t)
   );
   t.equal((pair.a.view.loadBalancePercent ?? 0) + (pair.b.view.loadBalancePercent ?? 0), 100);
 });
+
+t.test(
+  'an edit of a shared scope that would strand leases says which, on either server, and needs force',
+  async (t) => {
+    for (const from of ['a', 'b'] as const) {
+      const pair = new Pair();
+      pair.settle();
+      const bound = [1, 2, 3].map((n) => pair.bind(mac(n))?.address ?? '');
+      pair.pass(1_000);
+      const server = pair[from];
+      const now = () => server.world.engine.view.scope(SCOPE)!;
+      const { scopeId: _, relationship: __, revision: ___, ...settings } = now();
+      const shrunk = { ...settings, ranges: ['10.77.0.198-10.77.0.199'] };
+      const gone = bound.filter((address) => !['10.77.0.198', '10.77.0.199'].includes(address));
+      const refused = server.world.edit([{ kind: 'scope-set', scope: shrunk }]);
+      t.match(refused, { ok: false, code: 'would-strand-leases' }, from);
+      const faults = refused?.ok === false ? refused.faults.map(({ message }) => message).sort() : [];
+      t.same(faults, gone.map((address) => `${address} is leased`).sort());
+      const reservation = { address: bound[0]!, hardwareAddress: mac(99), options: {} };
+      const other = server.world.edit([{ kind: 'reservation-add', scopeId: SCOPE, reservation }]);
+      t.match(other, {
+        ok: false,
+        code: 'would-strand-leases',
+        faults: [{ message: `${bound[0]} is leased` }],
+      });
+      t.match(server.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }]), {
+        ok: false,
+        code: 'would-strand-leases',
+      });
+      t.match(server.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force: true }), {
+        ok: false,
+        code: 'scope-already-in-relationship',
+      });
+      pair.pass(1_000);
+      for (const one of pair.servers)
+        t.same(one.world.engine.view.scope(SCOPE)?.ranges, settings.ranges, 'unchanged');
+      t.match(server.world.edit([{ kind: 'scope-set', scope: shrunk }], { force: true }), { ok: true });
+      pair.pass(1_000);
+      for (const one of pair.servers) t.same(one.world.engine.view.scope(SCOPE)?.ranges, shrunk.ranges);
+      t.ok(pair.renew(mac(1), bound[0]!), 'a present holder keeps its address');
+    }
+  },
+);
