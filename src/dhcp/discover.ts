@@ -41,7 +41,10 @@ export function discover(ctx: DhcpContext, query: Query): void {
 export function answersNew(ctx: DhcpContext, query: Query): boolean {
   const served = query.link.find(({ scope }) => scope.settings.active);
   const answer = served?.authority.answersNew(query.facts, query.message.secs) ?? 'answer';
-  if (answer === 'partner') ctx.drop('partner-answers');
+  if (answer === 'partner') {
+    ctx.memory.left.note(query, ctx.at);
+    ctx.drop('partner-answers');
+  }
   if (answer === 'nobody') ctx.drop('not-serving');
   return answer === 'answer';
 }

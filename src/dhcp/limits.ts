@@ -12,6 +12,9 @@ export const DHCP_LIMITS = {
   rateRefillMs: 10_000,
   /** DISCOVERs waiting for the answer to an address probe. */
   parked: 8_192,
+  /** DISCOVERs left to the partner that are remembered, and for how long: until their clients ask again. */
+  left: 1_024,
+  leftMs: 4_000,
   /** Addresses tried for one DISCOVER when each probe finds somebody using it. */
   probeAttempts: 3,
   /** Addresses that one client may decline within `declineWindowMs`: more would let it empty a pool. */

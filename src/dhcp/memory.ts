@@ -1,7 +1,8 @@
-// What the dialogue remembers between packets, none of it durable: outstanding offers, DISCOVERs waiting for a probe,
-// how much each client sent. All bounded (limits.ts) and on engine time: lru-cache is given the engine's clock.
+// What the dialogue remembers between packets, none of it durable: outstanding offers, DISCOVERs waiting for a probe or
+// left to the partner, how much each client sent. All bounded (limits.ts) and on engine time: lru-cache is given the engine's clock.
 
 import { LRUCache } from 'lru-cache';
+import { LeftQueries } from './left.js';
 import { DHCP_LIMITS } from './limits.js';
 import { type Offer, OfferBook } from './offers.js';
 import type { Query } from './query.js';
@@ -30,6 +31,7 @@ export class Memory {
   private readonly rates: LRUCache<string, Budget>;
   private readonly declines: LRUCache<string, Budget>;
   private nextToken = 1;
+  readonly left = new LeftQueries();
 
   constructor(giveBack: GiveBack) {
     const perf = { now: () => this.now };

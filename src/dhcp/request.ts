@@ -66,7 +66,9 @@ export function request(ctx: DhcpContext, query: Query): void {
     ctx.drop('malformed-option');
     return;
   }
-  switch (requestKind(serverIdentifier, requested, query.message.ciaddr)) {
+  const kind = requestKind(serverIdentifier, requested, query.message.ciaddr);
+  if (kind !== 'init-reboot') ctx.memory.left.answered(query.client);
+  switch (kind) {
     case 'selecting':
       selecting(ctx, query, serverIdentifier ?? 0, requested ?? 0);
       return;

@@ -71,3 +71,11 @@ export function serve(
   }
   handler(ctx, query);
 }
+
+/** The partner is gone: what was left to it in these scopes is answered as if it had come now. */
+export function serveLeft(ctx: DhcpContext, scopeIds: ReadonlySet<string>): void {
+  const left = ctx.memory.left.take(ctx.at, ({ link }) =>
+    link.some(({ scope }) => scope.settings.active && scopeIds.has(scope.scopeId)),
+  );
+  for (const query of left) serve(ctx, query.message, query.interface, query.from, query.fromPort);
+}

@@ -1,6 +1,7 @@
 // The engine as one relationship sees it: what the failover room may ask and have done (failover/host.ts). Passes on, and
 // decides nothing.
 
+import { serveLeft } from '../dhcp/server.js';
 import type {
   FailoverCommit,
   FailoverHost,
@@ -116,6 +117,8 @@ export class EngineHost implements FailoverHost {
       engine.memory.removeOffer(client);
       served.pools.giveBack(address);
     }
+    const answersAll = relationship?.service.answers === 'all' && !engine.paused && !engine.clockHeld;
+    if (answersAll) serveLeft(engine.context, shared);
   }
 
   scopesChanged(): void {

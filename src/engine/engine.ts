@@ -68,7 +68,7 @@ export class Engine {
   interfaces: readonly NetworkInterface[] = [];
   at = 0;
 
-  private readonly context: DhcpContext;
+  readonly context: DhcpContext;
   readonly partners: Partners;
   readonly management: Management;
   readonly replication: Replication;

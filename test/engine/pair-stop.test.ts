@@ -32,7 +32,11 @@ t.test(
       });
     const offers = [1, 2].map((n) => pair.say({ type: 1, mac: mac(n), xid: n })[0]?.message.yiaddr ?? 0);
     a.world.feed({ kind: 'stopping' });
-    t.same(heard(take(1, offers[0] ?? 0)), ['5 from dhcp1'], 'the first takes its offer');
+    t.same(
+      heard(take(1, offers[0] ?? 0)),
+      ['5 from dhcp1', '2 from dhcp2'],
+      'the first takes its offer, the second has not been heard of since',
+    );
     t.match(b.view.state, 'communications-interrupted');
     t.same(
       heard(pair.say({ type: 1, mac: mac(3), xid: 3 })),
@@ -167,3 +171,35 @@ t.test('many records are forgotten by slices, before the partner that lost its s
   t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
   t.same([a.view.unacked, b.view.unacked], [0, 0]);
 });
+
+t.test(
+  'what was left to a partner that is gone is answered when that is noticed, once, while clients wait',
+  async (t) => {
+    const pair = new Pair({ relationship: { mode: 'hotStandby', standbyRole: 'active' } });
+    pair.settle();
+    const { a, b } = pair;
+    const offersOf = (n: number) =>
+      b.world.sent.filter(({ type, message }) => type === 2 && message.xid === n).length;
+    const ask = (n: number) => pair.say({ type: 1, mac: mac(n), xid: n }, [b]);
+    for (const n of [1, 2, 3]) t.same(ask(n), [], 'the active server answers');
+    const selecting = [
+      [OptionCode.dhcpRequestedAddress, quad(ip('10.77.0.20'))],
+      [OptionCode.dhcpServerIdentifier, quad(ip(a.address))],
+    ] as const;
+    pair.say({ type: 3, mac: mac(2), xid: 2, options: selecting }, [b]);
+    pair.pass(2_000);
+    ask(4);
+    pair.pass(2_500);
+    ask(5);
+    pair.kill(a);
+    pair.pass(10);
+    t.equal(b.view.state, 'communications-interrupted');
+    t.same([1, 2, 3, 4, 5].map(offersOf), [0, 0, 0, 1, 1], 'too old, taken up, too old; left; left just now');
+    pair.start(a);
+    pair.settle();
+    t.equal(`${a.view.state} ${b.view.state}`, 'normal normal');
+    pair.kill(a);
+    pair.pass(10);
+    t.same([1, 2, 3, 4, 5].map(offersOf), [0, 0, 0, 1, 1], 'and not once more');
+  },
+);
