@@ -75,11 +75,9 @@ t.test(
   { buffered: true, skip: labUnavailable() },
   async (t) => {
     await withLab(async (lab) => {
-      const scope = { leaseTime: 3600 };
-      const ranges = (net: number) => [`10.${net}.4.0-10.${net}.5.255`];
       const pair = new PairLab(lab, {
         managed: true,
-        shares: [1, 2].map((net) => ({ net, scope: { ...scope, ranges: ranges(net) } })),
+        shares: [1, 2].map((net) => ({ net, scope: { leaseTime: 3600 } })),
       });
       const promises = new Promises();
       await pair.start();
@@ -208,6 +206,11 @@ t.test(
       await known.served(40, LIMIT_MS);
       t.equal(known.acksBy.size, 2, 'both serve the first network');
       t.match(await askedBy(pair, promises, 2, 31), /^s1/, 'the active the second');
+      const agree = async (): Promise<void> => {
+        known.tell({ renew: 0 }); // or the databases change all the time
+        await pair.agree();
+        known.tell({ renew: 20 });
+      };
       known.tell({ renew: 20 });
 
       t.match(
@@ -216,7 +219,7 @@ t.test(
       );
       t.equal(await askedBy(pair, promises, 1, 31), 's1', 'between the two this server serves alone');
       await done(t, pair, 0, 'failover add-scope pair2 10.1.0.0');
-      await pair.agree();
+      await agree();
       for (const side of [0, 1] as const) {
         const listed = await done(t, pair, side, 'failover list');
         t.match(listed, /^pair .*load balance 50% +normal .* 0 +0 +0 +0$/m, 'the empty one stays');
@@ -228,7 +231,7 @@ t.test(
 
       await done(t, pair, 1, 'failover remove-scope pair2 10.1.0.0 --yes');
       await done(t, pair, 1, 'failover add-scope pair 10.1.0.0');
-      await pair.agree();
+      await agree();
       t.equal(await askedBy(pair, promises, 1, 34), 's1 s2', 'back, from the other server, both serve it');
 
       await done(t, pair, 1, 'scope deactivate 10.2.0.0');
@@ -247,8 +250,8 @@ t.test(
         await done(t, pair, 0, 'failover remove pair2 --yes'),
         /remove scope 10\.2\.0\.0 and its leases/,
       );
-      await agreeOn('pair', pair.daemons);
       known.tell({ renew: 0 });
+      await agreeOn('pair', pair.daemons);
       t.same([moved(known), known.seen.ends, known.seen.naks], [0, 0, 0], 'known clients kept their address');
       t.ok(known.seen.renewals > 40, `${known.seen.renewals} renewals meanwhile`);
       t.same(promises.faults(), [], 'no address promised twice');

@@ -42,6 +42,7 @@ for (const [what, keys] of Object.entries(SECRETS)) {
       await pair.reach('normal normal');
       crowd.tell({ rate: 100, count: 40, renew: 10 });
       await crowd.served(80, LIMIT_MS);
+      crowd.tell({ renew: 0 });
       await pair.agree();
 
       const look = async () => {
