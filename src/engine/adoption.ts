@@ -131,7 +131,7 @@ export class Adoption {
       return;
     }
     const { id, name } = standing;
-    if (engine.partners.named(name) !== undefined) {
+    if (engine.partners.all.some(({ record }) => record.id === id || record.settings.name === name)) {
       engine.push(management.replyOf(call, { known: true }));
       return;
     }

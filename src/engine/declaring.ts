@@ -34,6 +34,11 @@ export class Declaring {
   declare(id: number, actor: string, { settings, force = false, dryRun = false }: Declare): void {
     const { engine } = this;
     const relationship = engine.partners.named(settings.name);
+    const taken = dryRun ? null : this.takenScope(settings);
+    if (taken !== null) {
+      this.refuse(id, 'scope-already-in-relationship', taken);
+      return;
+    }
     if (!relationship) {
       if (dryRun) this.answer(id, { left: true });
       else this.make(id, actor, settings);
@@ -44,6 +49,15 @@ export class Declaring {
       this.answer(id, { left: next.kind !== 'nothing' });
     } else if (next.kind === 'own') this.setOwn(id, actor, relationship, next.settings);
     else this.onBoth(id, actor, relationship, next.change, { force, dryRun });
+  }
+
+  /** One of its scopes is in another relationship, which has to let go of it first. */
+  private takenScope({ name, scopes }: RelationshipSettings): string | null {
+    for (const scopeId of scopes) {
+      const sharing = this.engine.partners.ofScope(scopeId)?.name ?? name;
+      if (sharing !== name) return `scope ${scopeId} of ${name} is in relationship ${sharing}`;
+    }
+    return null;
   }
 
   private make(id: number, actor: string, settings: RelationshipSettings): void {

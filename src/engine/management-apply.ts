@@ -104,7 +104,7 @@ class Application implements Applied {
     return this.part === 'coordinator' ? terms : mirrored(terms);
   }
 
-  private make({ terms, timers, scopes }: Extract<Change, { kind: 'make' }>): void {
+  private make({ terms, timers, scopes, server }: Extract<Change, { kind: 'make' }>): void {
     const { engine, proposal, part } = this;
     const own = this.own(terms);
     const { address, port } = part === 'coordinator' ? proposal.participant : proposal.coordinator;
@@ -122,6 +122,11 @@ class Application implements Applied {
       side: part === 'coordinator' ? 1 : 2,
       joining: this.joining(settings.scopes),
     };
+    if (part === 'participant') {
+      const { writes, events } = engine.sharing.take(server, proposal.name, this.actor);
+      this.writes.push(...writes);
+      this.events.push(...events);
+    }
     this.takeScopes(scopes);
     this.write(record);
     this.event('relationship-added', {

@@ -59,7 +59,7 @@ export function partnerObjection(engine: Engine, proposal: Proposal): Objection 
     return (
       nameObjection(engine, name, 'the partner') ??
       countObjection(engine, 'the partner') ??
-      scopesObjection(engine, change.scopes)
+      scopesObjection(engine, change.scopes, engine.sharing.withNewcomer(change.server))
     );
   }
   const relationship = engine.partners.named(name);
@@ -129,14 +129,22 @@ function shareObjection(engine: Engine, scope: ScopeSettings): Objection | null 
 }
 
 /** The first fault that the scope has among the settings of this server. */
-function faultObjection(engine: Engine, scope: ScopeSettings): Objection | null {
-  const [fault] = checkScope(scope, engine.index.settings.server);
+function faultObjection(
+  engine: Engine,
+  scope: ScopeSettings,
+  server = engine.index.settings.server,
+): Objection | null {
+  const [fault] = checkScope(scope, server);
   if (!fault) return null;
   const message = `the partner cannot serve ${scope.subnet}: ${fault.path}: ${fault.message}`;
   return { code: 'invalid', message };
 }
 
-function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Objection | null {
+function scopesObjection(
+  engine: Engine,
+  scopes: readonly ScopeSettings[],
+  server = engine.index.settings.server,
+): Objection | null {
   const overlapping = overlappingScopes(
     engine,
     scopes.map(({ subnet }) => subnet),
@@ -148,7 +156,7 @@ function scopesObjection(engine: Engine, scopes: readonly ScopeSettings[]): Obje
     };
   }
   for (const scope of scopes) {
-    const objection = faultObjection(engine, scope);
+    const objection = faultObjection(engine, scope, server);
     if (objection) return objection;
   }
   return null;

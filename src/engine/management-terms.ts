@@ -3,6 +3,7 @@
 import { type Change, type SharedTerms, sharedTermsOf } from '../failover/management.js';
 import { TIMER_DEFAULTS } from '../failover/terms.js';
 import type { ScopeSettings } from '../lease/settings.js';
+import type { SharedServer } from '../lease/shared-server.js';
 
 export type { Change, SharedTerms } from '../failover/management.js';
 export { MOST_RELATIONSHIPS } from '../failover/management.js';
@@ -10,8 +11,12 @@ export { isName } from '../failover/management-document.js';
 export { sharedTermsOf };
 
 /** A relationship that is made at run time takes the usual timers. */
-export function makeChange(terms: SharedTerms, scopes: readonly ScopeSettings[]): Change {
-  return { kind: 'make', terms, timers: TIMER_DEFAULTS, scopes };
+export function makeChange(
+  terms: SharedTerms,
+  scopes: readonly ScopeSettings[],
+  server: SharedServer,
+): Change {
+  return { kind: 'make', terms, timers: TIMER_DEFAULTS, scopes, server };
 }
 
 /** Settings of shared scopes for both servers, by an operator's word; `own`: what this one has now. */

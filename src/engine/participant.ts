@@ -63,6 +63,10 @@ export class Participant {
       return;
     }
     const tx = isId(document['tx']) ? document['tx'] : '';
+    if (over !== null && !this.isOf(over, operation, tx, document)) {
+      this.reply(call, { code: 'permission-denied', message: `that is not for the connection of ${over}` });
+      return;
+    }
     switch (operation) {
       case 'prepare':
         this.prepare(call, from, over, readProposal(document));
@@ -90,6 +94,25 @@ export class Participant {
         return;
       default:
         this.reply(call, { code: 'malformed', message: `${JSON.stringify(operation)} is no operation here` });
+    }
+  }
+
+  /** On the connection of a relationship, whose secret may be none, only that relationship is spoken of. */
+  private isOf(over: string, operation: string, tx: string, document: Document): boolean {
+    const { partners } = this.engine;
+    switch (operation) {
+      case 'prepare':
+        return true; // looks for itself
+      case 'commit':
+      case 'abort':
+      case 'decision':
+        return (this.management.transactions.get(tx)?.proposal.name ?? over) === over;
+      case 'scopes':
+        return document['relationship'] === over;
+      case 'ended':
+        return partners.named(over)?.record.id === document['id'];
+      default:
+        return false;
     }
   }
 

@@ -72,6 +72,30 @@ export class Sharing {
     return sharedOf(this.own, this.marks(this.entryOf(relationship)));
   }
 
+  /** What a partner that is not met yet is given, or, with what it gives, what both have from then on. */
+  ofNewcomer(theirs: SharedServer | null): SharedServer {
+    const own = sharedOf(this.own, this.local);
+    return theirs ? mergeServers(NOTHING_SHARED, own, sharedOf(theirs, this.local)).settings : own;
+  }
+
+  /** This server's settings with what a new partner gives; what both have differently stays, and is a conflict later. */
+  withNewcomer(theirs: SharedServer | undefined): ServerSettings {
+    if (!theirs) return this.own;
+    const server = withShared(this.own, this.ofNewcomer(theirs), this.local);
+    return sameSettings(server, this.own) ? this.own : server;
+  }
+
+  /** Take what a new partner gives. */
+  take(theirs: SharedServer | undefined, relationship: string, actor: string) {
+    const { engine } = this;
+    const server = this.withNewcomer(theirs);
+    if (server === this.own) return { writes: [], events: [] };
+    const data = { relationship, ...difference(this.own, server) };
+    engine.index = engine.indexOf({ ...engine.index.settings, server }, engine.index);
+    const writes: Write[] = [{ table: 'settings', key: 'server', value: server }];
+    return { writes, events: [engine.makeEvent('server-changed', data, actor)] };
+  }
+
   /** Entries that both edited differently. */
   conflictsWith(relationship: Relationship): readonly string[] {
     const { agreed, theirs } = this.entryOf(relationship);

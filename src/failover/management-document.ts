@@ -66,7 +66,12 @@ function isPlace(value: Loose): boolean {
 function isChange(change: Loose): boolean {
   switch (change['kind'] as Change['kind']) {
     case 'make':
-      return isTerms(change['terms']) && isTimers(change['timers']) && areScopes(change['scopes']);
+      return (
+        isTerms(change['terms']) &&
+        isTimers(change['timers']) &&
+        areScopes(change['scopes']) &&
+        (change['server'] === undefined || isSharedShape(change['server']))
+      );
     case 'set':
       return isTerms(change['terms']);
     case 'add-scopes':

@@ -36,6 +36,8 @@ export type Change =
       readonly terms: SharedTerms;
       readonly timers: RelationshipTimers;
       readonly scopes: readonly ScopeSettings[];
+      /** What applies to all scopes of the coordinator, for policies name its classes; absent in earlier versions. */
+      readonly server?: SharedServer;
     }
   | { readonly kind: 'set'; readonly terms: SharedTerms }
   | { readonly kind: 'swap-roles' }

@@ -89,7 +89,8 @@ export class Desk implements RelationshipDesk {
     const refused = await this.partner.shareSecret(id, checked, sharedSecret, options.actor);
     if (refused) return { report, result: refused };
     const { coordinator, participant } = checked;
-    const change = makeChange(terms.terms, this.partner.settingsOf(scopes));
+    const { sharing } = this.room.engine;
+    const change = makeChange(terms.terms, this.partner.settingsOf(scopes), sharing.ofNewcomer(null));
     const done = await this.partner.decide(options.actor, {
       kind: 'propose',
       name,

@@ -109,16 +109,21 @@ export class SettingsFile {
       some.length === 0
         ? []
         : [{ relationship: '', late: isLate, command: { kind: 'edit', edits: some, force, dryRun: false } }];
+    // What ends or shrinks before what grows: a scope is in one relationship at a time.
+    const sizes = new Map(this.relationships().map(({ name, scopes }) => [name, scopes.length]));
+    const growth = ({ name, scopes }: RunningRelationship) => scopes.length - (sizes.get(name) ?? 0);
     return [
       ...editing(first, false),
-      ...changed.map((settings): Step => {
-        const command = { kind: 'declare-relationship', settings, force } as const;
-        return { relationship: settings.name, late: false, command };
-      }),
       ...ended.map((relationship): Step => {
         const command = { kind: 'undeclare-relationship', relationship, force } as const;
         return { relationship, late: false, command };
       }),
+      ...[...changed]
+        .sort((one, other) => growth(one) - growth(other))
+        .map((settings): Step => {
+          const command = { kind: 'declare-relationship', settings, force } as const;
+          return { relationship: settings.name, late: false, command };
+        }),
       ...editing(late, true),
     ];
   }

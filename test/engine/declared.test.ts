@@ -4,7 +4,8 @@
 
 import t from 'tap';
 import type { Command, CommandResult } from '../../src/engine/command.js';
-import type { RelationshipSettings } from '../../src/failover/terms.js';
+import { sharedTermsOf, TERM_DEFAULTS } from '../../src/engine/management-terms.js';
+import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import type { ScopeSettings } from '../../src/lease/settings.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 import { ip, scope } from './world.js';
@@ -500,3 +501,138 @@ t.test(
     }
   },
 );
+
+t.test('a scope goes to a new partner with the classes that its policies name', async (t) => {
+  const pair = new Pair({ declared: false });
+  const { engine } = pair.a.world;
+  const classes = [{ name: 'voip', match: { vendorClass: ['phone*'] }, options: {} }];
+  pair.a.world.edit([{ kind: 'server', settings: { ...engine.view.server(), classes } }]);
+  const policies = [{ name: 'phones', class: 'voip', ranges: [], options: {} }];
+  pair.a.world.edit([{ kind: 'scope-set', scope: scope({ policies }) }]);
+  const server = engine.sharing.ofNewcomer(null);
+  const make = {
+    kind: 'make',
+    terms: TERM_DEFAULTS,
+    timers: TIMER_DEFAULTS,
+    scopes: [scope({ policies })],
+  } as const;
+  const propose = {
+    kind: 'propose',
+    name: RELATIONSHIP,
+    id: 'c0'.repeat(16),
+    coordinator: { address: pair.a.address, port: 647 },
+    participant: { address: pair.b.address, port: 647 },
+  } as const;
+  t.match(order(pair, pair.a, { ...propose, change: make }), { ok: false, code: 'invalid', message: /voip/ });
+  t.match(order(pair, pair.a, { ...propose, change: { ...make, server } }), { ok: true });
+  pair.settle();
+  t.equal(states(pair), 'normal normal');
+  t.same(pair.b.world.engine.view.server().classes, classes);
+  t.same(pair.b.world.engine.view.scope(SCOPE)?.policies, policies);
+});
+
+t.test('a scope is in one relationship at a time, whatever files say', async (t) => {
+  const pair = new Pair();
+  pair.settle();
+  const settings = { ...settingsOf(pair.a), name: 'another' };
+  t.match(order(pair, pair.a, { kind: 'declare-relationship', settings }), {
+    ok: false,
+    code: 'scope-already-in-relationship',
+    message: /10\.77\.0\.0 of another is in relationship dhcp1-dhcp2/,
+  });
+  t.same(
+    pair.a.world.engine.partners.all.map(({ name }) => name),
+    [RELATIONSHIP],
+  );
+});
+
+t.test('both operators at once: each is answered, and both servers end alike', async (t) => {
+  for (let apartMs = 0; apartMs < 6; apartMs++) {
+    const pair = new Pair();
+    pair.settle();
+    const set = (server: Server, loadBalancePercent: number, apart: number) => {
+      const place = (one: Server) => ({ address: one.address, port: 647 });
+      const id = server.world.post({
+        kind: 'propose',
+        name: RELATIONSHIP,
+        id: server.world.engine.partners.named(RELATIONSHIP)!.record.id,
+        coordinator: place(server),
+        participant: place(pair.other(server)),
+        change: { kind: 'set', terms: { ...sharedTermsOf(settingsOf(server)), loadBalancePercent } },
+        ifRevision: 1,
+      });
+      pair.pass(apart);
+      return () => server.world.replies.get(id);
+    };
+    const [one, two] = [set(pair.a, 10, apartMs), set(pair.b, 20, 0)];
+    pair.pass(12_000);
+    const results = [one(), two()];
+    t.ok(
+      results.every((result) => result !== undefined),
+      `${apartMs} ms apart: each is answered`,
+    );
+    t.ok(results.filter((result) => result?.ok).length <= 1, 'one at most has its way');
+    const percents = pair.servers.map(({ view }) => view.loadBalancePercent ?? 0);
+    t.equal(percents[0]! + percents[1]!, 100);
+    t.match(order(pair, pair.b, { kind: 'declare-relationship', settings: settingsOf(pair.b) }), {
+      ok: true,
+    });
+    for (const { world } of pair.servers)
+      t.same(
+        [...world.settings.keys()].filter((key) => key.startsWith('manage/')),
+        [],
+      );
+  }
+});
+
+t.test(
+  'on the connection of one relationship nothing is said of another, nor what needs the partner secret',
+  async (t) => {
+    const pair = new Pair();
+    pair.settle();
+    const { world } = pair.b;
+    const relationship = world.engine.partners.named(RELATIONSHIP)!;
+    const from = pair.a.storeId;
+    const answers: string[] = [];
+    world.happenings = {
+      push: (happening) =>
+        happening.kind === 'link-send' ? answers.push(textOf(happening.bytes)) : undefined,
+    };
+    const { link } = relationship;
+    const say = (operation: string, document: object) => {
+      answers.length = 0;
+      const greeting = {
+        protocolLow: 1,
+        protocolHigh: 1,
+        serverId: from,
+        serverName: 'dhcp1',
+        t1At: world.at,
+      };
+      const message = {
+        kind: 'manage-request',
+        ...greeting,
+        operation,
+        document: JSON.stringify(document),
+      } as const;
+      world.engine.management.overLink(link ?? -1, 77, relationship, message);
+      world.feed({ kind: 'deadline' });
+      return answers.join();
+    };
+    const id = relationship.record.id;
+    const place = { serverId: from, serverName: 'dhcp1', address: '10.77.0.2', port: 647 };
+    const proposal = { tx: 'ab'.repeat(16), name: RELATIONSHIP, id, coordinator: place, participant: place };
+    const remove = { ...proposal, overLink: true, change: { kind: 'remove', keep: false } };
+    t.match(say('prepare', remove), /malformed/, 'what would delete leases');
+    t.match(say('prepare', { ...remove, overLink: false, change: { kind: 'swap-roles' } }), /malformed/);
+    t.match(say('prepare', { ...remove, name: 'other' }), /malformed/);
+    t.match(say('ended', { id: 'cd'.repeat(16) }), /permission-denied/);
+    t.match(say('scopes', { relationship: 'other' }), /permission-denied/);
+    t.match(say('standing', { id }), /permission-denied/);
+    t.match(say('check', {}), /permission-denied/);
+    t.ok(known(pair.b));
+  },
+);
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder('latin1').decode(bytes);
+}

@@ -254,6 +254,26 @@ t.test(
         sharedSecret: 'sEcReT',
         maxClientLeadTime: 1,
       };
+      const lives = (time: string) =>
+        one.host.run([
+          'ip',
+          'address',
+          'change',
+          '10.1.0.2/24',
+          'dev',
+          'eth0',
+          'valid_lft',
+          time,
+          'preferred_lft',
+          time,
+        ]);
+      t.equal(lives('900').status, 0);
+      const planned = await one.order('POST', '/failover?dryRun=true', order);
+      t.match(planned.json['warnings'], [
+        { code: 'address-not-static', message: /^10\.1\.0\.2 on eth0 of this server is not permanent/ },
+        { code: 'secret-short' },
+      ]);
+      t.equal(lives('forever').status, 0);
       const made = await one.order('POST', '/failover', order);
       t.equal(made.status, 201, JSON.stringify(made.json));
       t.match(made.json['warnings'], [{ code: 'secret-short' }]);
