@@ -2,13 +2,13 @@
 // partners on different networks with a router and a relay between; a cluster that moves from one node to another.
 
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { startUdhcpc } from './clients.js';
 import { Crowd } from './crowd-side.js';
 import type { Daemon, ScopeOrder } from './daemon.js';
 import { type Host, type Lab, type Lan, labUnavailable, textIn, until, withLab } from './namespace.js';
 import { Promises } from './promise.js';
-import { agreeOn, Site } from './site.js';
+import { agreeOn, done, Site } from './site.js';
 
 const LIMIT_MS = 60_000;
 const SERVED_MS = 60_000;
@@ -19,13 +19,6 @@ t.setTimeout(290_000);
 function scope(network: string, more: Partial<ScopeOrder> = {}): ScopeOrder {
   const ranges = [`${network}.20-${network}.219`];
   return { subnet: `${network}.0/24`, ranges, leaseTime: 600, conflictDetection: false, ...more };
-}
-
-/** What a command line printed; it must have been carried out. */
-async function done(t: Test, daemon: Daemon, ...words: readonly string[]): Promise<string> {
-  const { code, text } = await daemon.tandem(...words);
-  t.equal(code, 0, `${words.join(' ')}\n${text}`);
-  return text;
 }
 
 // ---- a hub and two partners

@@ -3,6 +3,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Test } from 'tap';
 import { Daemon, type ScopeOrder } from './daemon.js';
 import { type Host, type Lab, until } from './namespace.js';
 import type { Keys, PoolJson } from './pair-lab.js';
@@ -79,4 +80,15 @@ function viewOf({ relationships, scopes }: StatusJson, name: string): string | n
   const digests = ids.map((scopeId) => scopes.find((scope) => scope.scopeId === scopeId)?.digest);
   if (digests.some((digest) => typeof digest !== 'string')) return null;
   return ids.map((scopeId, index) => `${scopeId} ${digests[index]}`).join(', ');
+}
+
+/** What a command line printed that was carried out, if need be when it was tried again, as it may ask for. */
+export async function done(t: Test, daemon: Daemon, ...words: readonly string[]): Promise<string> {
+  const line = words.join(' ');
+  const { code, text } = await until(line, LIMIT_MS, async () => {
+    const told = await daemon.tandem(...words);
+    return !/: try again\n/.test(told.text) && told;
+  });
+  t.equal(code, 0, `${daemon.host.name}: ${line}\n${text}`);
+  return text;
 }
