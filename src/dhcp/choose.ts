@@ -44,9 +44,14 @@ export function mayHave(ctx: DhcpContext, query: Query, served: ServedScope, add
   return isBinding(lease, served) && isHolder(lease, query, served);
 }
 
-/** Is the record a binding that its client may go on with: active, or ended without the partner knowing. */
-export function isBinding(lease: Lease, { authority }: ServedScope): boolean {
-  return lease.state === 'active' ? authority.renews(lease) : authority.revives(lease);
+/**
+ * Is the record a binding that its client may go on with: active, wherever the address lies, or ended without the partner
+ * knowing, where it still has a place.
+ */
+export function isBinding(lease: Lease, { authority, scope }: ServedScope): boolean {
+  if (lease.state === 'active') return authority.renews(lease);
+  const placed = scope.poolIndexOf(lease.address) >= 0 || scope.reservationAt(lease.address) !== undefined;
+  return placed && authority.revives(lease);
 }
 
 function goesOn(ctx: DhcpContext, served: ServedScope, address: number): boolean {

@@ -93,8 +93,9 @@ export function probed(ctx: DhcpContext, token: number, inUse: boolean, by: stri
   const { query, address } = parked;
   const served = ctx.scopeAt(address);
   if (!served) return;
-  // Bound or given to another while we asked: whoever answered may be the rightful holder.
-  if (!mayHave(ctx, query, served, address) || ctx.table.stateOf(address) === 'active') {
+  // Bound or given to another while we asked: whoever answered may be the rightful holder. Or the scope was given up.
+  const answers = served.scope.settings.active && served.authority.answersKnown;
+  if (!answers || !mayHave(ctx, query, served, address) || ctx.table.stateOf(address) === 'active') {
     served.pools.giveBack(address);
     return;
   }

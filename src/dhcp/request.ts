@@ -76,7 +76,9 @@ export function request(ctx: DhcpContext, query: Query): void {
       if (answersNew(ctx, query)) known(ctx, query, requested ?? 0);
       return;
     case 'renewing-or-rebinding':
-      known(ctx, query, query.message.ciaddr);
+      // By unicast it may come from any network: of one that has no scope here nothing is known.
+      if (query.message.giaddr === 0 && !ctx.scopeAt(query.message.ciaddr)) ctx.drop('no-scope');
+      else known(ctx, query, query.message.ciaddr);
       return;
     case undefined:
       ctx.drop('incomplete-request');
