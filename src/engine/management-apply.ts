@@ -178,6 +178,7 @@ class Application implements Applied {
     const renew = before.settings.authenticated !== record.settings.authenticated;
     this.after = () => {
       if (renew) relationship.contact.hangUp('link-renewed', 'authentication is on or off from now');
+      relationship.contact.begin(); // out of contact it may be this server now that dials
       relationship.duties.rebalance('round');
     };
   }
