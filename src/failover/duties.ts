@@ -46,7 +46,7 @@ export class Duties {
     private readonly host: FailoverHost,
     private readonly relationship: Relationship,
   ) {
-    this.forgetting = new Forgetting(host, (leases) => this.commitAndTell(leases));
+    this.forgetting = new Forgetting(host, relationship, (leases) => this.commitAndTell(leases));
   }
 
   linkLost(): void {

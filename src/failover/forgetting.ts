@@ -1,9 +1,16 @@
 // The partner has lost its store: nothing that it acknowledged counts any more (failover.md §3 "Lost or rolled-back
-// store"). Where there are many records it goes by slices, between which clients are answered, and the connection waits:
+// store"), and what it may have told clients holds their addresses, for nobody remembers it. Where there are many records it goes by slices, between which clients are answered, and the connection waits:
 // until it is over, the partner is as unknown as it was before it called.
 
 import type { Lease } from '../lease/lease.js';
+import { later, promisedUntilAt } from '../lease/lifetime.js';
 import type { FailoverHost } from './host.js';
+
+/** What it has to know of the relationship. */
+interface View {
+  readonly mcltMs: number;
+  marginMs(leaseMs: number): number;
+}
 
 /** Records looked at in one go, some ten milliseconds of work. */
 const SLICE = 2_048;
@@ -12,15 +19,19 @@ export class Forgetting {
   /** Where the next slice begins; null: nothing is under way. */
   private next: number | null = null;
   private done = false;
+  /** The loss is no news: the partner has been met since. */
+  private known = false;
 
   /** `commit` makes the records durable, and has the partner told of each. */
   constructor(
     private readonly host: FailoverHost,
+    private readonly view: View,
     private readonly commit: (leases: readonly Lease[]) => void,
   ) {}
 
   /** May the partner be met now? If not, the slices have begun, and it is to come again. */
-  get ready(): boolean {
+  isReady(known: boolean): boolean {
+    this.known = known;
     if (this.done || this.host.table.size <= SLICE) return true;
     this.next ??= 0;
     return false;
@@ -43,6 +54,25 @@ export class Forgetting {
     this.done = false;
   }
 
+  /**
+   * What a partner that has forgotten may have told the client of a binding it knew: nobody else has the address before
+   * that is over. Its word that a lease has ended says nothing now of what it had told.
+   */
+  private held(lease: Lease): Lease {
+    const over = lease.state === 'expired' || lease.state === 'released';
+    const open = lease.state === 'active' || (over && lease.ackedRevision < lease.revision);
+    if (this.known || !open) return lease;
+    const { at, longestLeaseSeconds } = this.host;
+    const { mcltMs } = this.view;
+    const marginMs = this.view.marginMs(Math.max(longestLeaseSeconds * 1000, mcltMs));
+    const promisedAt = later(promisedUntilAt(lease, at, longestLeaseSeconds, mcltMs), marginMs);
+    const endPartnerAt = Math.max(lease.endPartnerAt, promisedAt);
+    const sentPetAt = Math.max(lease.sentPetAt, endPartnerAt);
+    const stateSinceAt = over ? at : lease.stateSinceAt;
+    const revision = lease.revision + 1;
+    return { ...lease, state: 'active', stateSinceAt, endPartnerAt, sentPetAt, revision };
+  }
+
   /** Forget in so many records, of addresses from `first` on; returns where to go on, null = that was all. */
   private slice(first: number, records: number): number | null {
     const { table } = this.host;
@@ -54,7 +84,9 @@ export class Forgetting {
       const addresses = table.sortedAddresses(Math.max(first, network), broadcast, left);
       for (const address of addresses) {
         const lease = table.get(address);
-        if (lease && lease.ackedRevision > 0) leases.push({ ...lease, ackedRevision: 0, ackedPetAt: 0 });
+        const held = lease && this.held(lease);
+        if (held && (held !== lease || held.ackedRevision > 0))
+          leases.push({ ...held, ackedRevision: 0, ackedPetAt: 0 });
       }
       left -= addresses.length;
       if (left > 0) continue;

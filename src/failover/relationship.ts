@@ -190,7 +190,7 @@ export class Relationship implements Greeter, ExchangeView {
   met(hello: PartnerHello): void {
     const { host } = this;
     const { record, takesScopes, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
-    if (partnerStoreLost && !this.duties.forgetting.ready) {
+    if (partnerStoreLost && !this.duties.forgetting.isReady(record.stored.partnerStoreLost)) {
       this.contact.hangUp('link-renewed', 'what the lost store had acknowledged is being forgotten');
       return;
     }

@@ -276,10 +276,13 @@ export function receivedIsNewer({ mine, received, context, toleranceMs }: Case):
   return context.role === 'secondary';
 }
 
-/** failover.md §4: taken only from the owner and with a higher number, or in RECOVER; whatever the grid says. */
+/**
+ * failover.md §4: the later handover counts, whatever the grid says. Only an owner hands over, so a higher number is the
+ * word of a server that was, or of one that remembers what this one has forgotten; a lower one, of one that forgot.
+ */
 function takesOwnerOf({ mine, received, context }: Case): boolean {
   if (mine.owner === received.owner && mine.handover === received.handover) return false;
-  return context.inRecover || (mine.owner !== context.side && received.handover > mine.handover);
+  return received.handover > mine.handover || (context.inRecover && received.handover === mine.handover);
 }
 
 function isTransactionLater({ mine, received, toleranceMs }: Case): boolean {

@@ -177,6 +177,22 @@ export function fromPartner(at: number, clock: PartnerClock, rounding: 'nearest'
   return Math.min(Math.max(rounded, 1), INFINITE_AT - 1);
 }
 
+/**
+ * The latest end that a partner which has forgotten it may have told a client by `at` (rule A): no later than the longest
+ * lease from then, nor than MCLT after all that either had acknowledged or told of the binding.
+ */
+export function promisedUntilAt(
+  { sentPetAt, ackedPetAt, receivedPetAt }: BindingEnds,
+  at: number,
+  longestLeaseSeconds: number,
+  mcltMs: number,
+): number {
+  const byRuleA = later(Math.max(at, sentPetAt, ackedPetAt, receivedPetAt), mcltMs);
+  return longestLeaseSeconds >= INFINITE_SECONDS
+    ? byRuleA
+    : Math.min(byRuleA, later(at, longestLeaseSeconds * 1000));
+}
+
 /** What the partner surely knows: what it acknowledged, by my clock, and what it said, rounded down. */
 function knownPetAt({ ackedPetAt, receivedPetAt, uncertaintyMs }: ClientEndQuestion): number {
   const received = receivedPetAt >= INFINITE_AT ? INFINITE_AT : Math.max(0, receivedPetAt - uncertaintyMs);

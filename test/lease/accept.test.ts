@@ -365,10 +365,11 @@ t.test('the owner is judged apart', async (t) => {
     ['handed to me by its owner',            2, 3, 1, 4, {},                  true],
     ['an older handover',                    2, 3, 1, 2, {},                  false],
     ['the same number',                      2, 3, 1, 3, {},                  false],
-    ['I am the owner',                       1, 3, 2, 4, {},                  false],
+    ['handed over, which I have forgotten',  1, 3, 2, 4, {},                  true],
     ['I am the owner, older number',         1, 3, 2, 2, {},                  false],
     ['in RECOVER',                           1, 3, 2, 4, { inRecover: true }, true],
-    ['in RECOVER, whatever the number',      1, 3, 2, 2, { inRecover: true }, true],
+    ['in RECOVER, by one that forgot',       1, 3, 2, 2, { inRecover: true }, false],
+    ['in RECOVER, the same number',          1, 3, 2, 3, { inRecover: true }, true],
     ['handed to me as side 2',               1, 0, 2, 1, { side: 2 },         true],
     ['nothing new',                          1, 0, 1, 0, { inRecover: true }, false],
   ];
