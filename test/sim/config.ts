@@ -6,12 +6,13 @@ import { formatAddress } from '../../src/wire/address.js';
 import { GOOD_HABITS, type Habits } from './client.js';
 import type { Link, Manners } from './datagrams.js';
 import type { DiskManners } from './disk.js';
+import { type ManagedConfig, managedConfigOf, managedFaults } from './managed.js';
 import { type PairConfig, pairConfigOf } from './pair.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 
-/** Servers of a world, and what they have to do with each other. */
-export type Setting = 'one' | 'two-apart' | 'pair';
+/** Servers of a world, and what they have to do with each other. Managed: a pair whose operators never rest. */
+export type Setting = 'one' | 'two-apart' | 'pair' | 'managed';
 
 /** One server's part of one link. */
 export interface Share {
@@ -38,10 +39,12 @@ export type FaultKind =
   | 'partition'
   | 'declared down'
   | 'store lost'
-  | 'store rolled back';
+  | 'store rolled back'
+  | 'shut down'
+  | 'cloned';
 
 /** How much of everything a seed gets. */
-interface Scale {
+export interface Scale {
   readonly links: readonly number[];
   readonly addresses: readonly [number, number]; // of each link
   readonly leaseSeconds: readonly [number, number];
@@ -93,6 +96,7 @@ export interface WorldConfig {
   readonly scale: ScaleName;
   readonly setting: Setting;
   readonly pair: PairConfig | null;
+  readonly managed: ManagedConfig | null;
   readonly faultyUs: number; // how long faults go on
   readonly links: readonly Link[];
   readonly shares: readonly Share[];
@@ -107,6 +111,9 @@ export interface WorldConfig {
   readonly worstOffsetMs: number;
   readonly outage: number; // how long outages last
 }
+
+/** Scopes come and go in a managed world, so that there are mostly two. */
+const MANAGED_LINKS = [1, 2, 2];
 
 const NETWORK = 0x0a4d_0000; // 10.77.0.0
 
@@ -130,7 +137,8 @@ export function configOf(
   const drawn = rng.float();
   const setting = wanted ?? (drawn < 0.6 ? 'pair' : drawn < 0.9 ? 'one' : 'two-apart');
   const nodes = setting === 'one' ? 1 : 2;
-  const linkCount = rng.pick(scale.links);
+  const paired = setting === 'pair' || setting === 'managed';
+  const linkCount = rng.pick(setting === 'managed' ? MANAGED_LINKS : scale.links);
   const links = Array.from({ length: linkCount }, (_, i) => ({
     name: `link${i}`,
     giaddr: i === 0 ? 0 : linkNetwork(i) + 1,
@@ -138,18 +146,25 @@ export function configOf(
   const leaseSeconds = rng.chance(0.02) ? INFINITE_SECONDS : Math.round(rng.spread(...scale.leaseSeconds));
   const declineSeconds = Math.round(rng.spread(...scale.declineSeconds));
   const size = Math.round(rng.spread(...scale.addresses));
-  const shares = sharesOf(setting, nodes, linkCount, size);
+  const shares = sharesOf(paired, nodes, linkCount, size);
   const common = commonSettings(rng, leaseSeconds, declineSeconds);
-  const pair = setting === 'pair' ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds, name) : null;
-  const chosen = (drawn: Map<FaultKind, number>): Map<FaultKind, number> =>
-    pair === null || name === 'long'
-      ? drawn
-      : pairFaults(rng.fork('pair faults'), pair, scale.faultSeconds, drawn);
+  const pair = paired ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds, name) : null;
+  const managed = setting === 'managed' ? managedConfigOf(rng.fork('managed'), scale) : null;
+  const chosen = (drawn: Map<FaultKind, number>): Map<FaultKind, number> => {
+    const shorter =
+      pair === null || name === 'long'
+        ? drawn
+        : pairFaults(rng.fork('pair faults'), pair, scale.faultSeconds, drawn);
+    return managed === null
+      ? shorter
+      : managedFaults(rng.fork('managed faults'), managed, scale.faultSeconds, shorter);
+  };
   return {
     seed,
     scale: name,
     setting,
     pair,
+    managed,
     faultyUs:
       hours === null ? rng.between(...scale.faultySeconds) * SECOND : Math.round(hours * 3600 * SECOND),
     links,
@@ -160,7 +175,7 @@ export function configOf(
     declineSeconds,
     manners: networkManners(rng),
     disk: diskManners(rng),
-    faults: chosen(faultsOf(rng, setting, scale.faultSeconds)),
+    faults: chosen(faultsOf(rng, paired, scale.faultSeconds)),
     operatorUs: rng.chance(0.4) ? Number.POSITIVE_INFINITY : rng.spread(...scale.operatorSeconds) * SECOND,
     worstOffsetMs: rng.chance(0.5) ? 0 : rng.spread(10, 600_000),
     outage: scale.outage,
@@ -173,10 +188,10 @@ function clientsOf(rng: Rng, addresses: number): number {
 }
 
 /** Servers apart have ranges apart; a pair shares them. */
-function sharesOf(setting: Setting, nodes: number, links: number, size: number): Share[] {
+function sharesOf(paired: boolean, nodes: number, links: number, size: number): Share[] {
   const shares: Share[] = [];
   for (let link = 0; link < links; link++) {
-    const apart = setting === 'pair' ? 0 : 1;
+    const apart = paired ? 0 : 1;
     const each = Math.max(2, Math.floor(size / (apart === 0 ? 1 : nodes)));
     for (let node = 0; node < nodes; node++) {
       const first = linkNetwork(link) + 20 + node * each * apart;
@@ -269,12 +284,12 @@ function pairFaults(
   return faults;
 }
 
-function faultsOf(rng: Rng, setting: Setting, seconds: readonly [number, number]): Map<FaultKind, number> {
+function faultsOf(rng: Rng, paired: boolean, seconds: readonly [number, number]): Map<FaultKind, number> {
   const often = rng.spread(0.3, 3);
-  const chosen = (setting === 'pair' ? PAIR_FAULTS : FAULTS).filter(() => rng.chance(0.45));
+  const chosen = (paired ? PAIR_FAULTS : FAULTS).filter(() => rng.chance(0.45));
   const faults = new Map(chosen.map((kind) => [kind, (rng.spread(...seconds) * SECOND) / often]));
   // Whose transaction is later cannot be told any more: outside the promise of a pair (failover.md §1).
-  if (setting === 'pair') faults.delete('clock set back while off');
+  if (paired) faults.delete('clock set back while off');
   return faults;
 }
 

@@ -79,7 +79,7 @@ const STRIKES = {
     const busy = faults.world.config.scale === 'short' && rng.chance(0.5);
     if (busy) faults.slowDisk(node, rng.spread(200, 3000) * MS, 4 * SECOND);
     faults.world.scheduler.after(busy ? rng.range(0, SECOND) : 0, () =>
-      faults.world.streams.reset(a!.name, b!.name),
+      faults.world.resetLinks(a!.name, b!.name),
     );
   },
   'link stall': (faults, node, rng) => {
@@ -105,9 +105,10 @@ const STRIKES = {
     node.powerOff();
     const partner = faults.partnerOf(node);
     const back = 4 * SECOND + rng.wait(300 * faults.outage);
+    const force = faults.world.config.managed === null || rng.chance(0.5);
     faults.world.scheduler.after(rng.range(0, back), () => {
       if (node.process === null && !node.powered && !faults.world.quiet)
-        faults.world.operator.declarePartnerDown(partner);
+        faults.world.operator.declarePartnerDown(partner, force);
     });
     faults.later(back, () => faults.powerOn(node));
   },
@@ -126,6 +127,16 @@ const STRIKES = {
   'store rolled back': (faults, node, rng) => {
     if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return false;
     faults.rollBack(node, node.disk.snapshot(), rng.spread(2, 60) * SECOND);
+    return true;
+  },
+  'shut down': (faults, node, rng) => {
+    faults.world.operator.shutDown(node);
+    faults.later(rng.wait(60 * faults.outage), () => faults.world.operator.resume(node));
+  },
+  cloned: (faults, node, rng) => {
+    if (faults.world.nodes.some(({ process }) => stateOf(process) !== 'normal')) return false;
+    if (faults.world.network.cuts) return false;
+    faults.clone(node, rng.spread(1, 60) * SECOND);
     return true;
   },
 } satisfies Record<FaultKind, Strike>;
@@ -194,8 +205,17 @@ export class Faults {
     });
   }
 
-  /** Nothing else happens until a roll-back has been seen: it would be two faults at once, and hide it. */
+  /** While a clone runs the original is not cut off: which of the two is the clone nobody could tell (failover.md §1). */
+  clone(node: Node, us: number): void {
+    const clone = this.world.clone(node);
+    this.later(us, () => this.world.forgetClone(clone));
+  }
+
+  /**
+   * Nothing else happens until a roll-back has been seen, or a clone is gone: it would be two faults at once, and hide it.
+   */
   #sees(): boolean {
+    if (this.world.clones.size > 0) return true;
     const seeing = this.#seeing;
     if (seeing !== null && stateOf(seeing.process) !== 'startup') this.#seeing = null;
     return this.#seeing !== null;

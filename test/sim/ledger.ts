@@ -1,15 +1,17 @@
 // What the two servers of a pair have said, to whom and when, noted from outside by true time: the ground on which the
 // rules of failover.md §2 and §3 are judged. Notes only; it finds no fault.
 
-import type { Write } from '../../src/engine/effect.js';
+import type { SendDatagram, Write } from '../../src/engine/effect.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
 import { type SavedState, type State, savedFrom } from '../../src/failover/states.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import type { LeaseState } from '../../src/lease/lease.js';
+import { MessageType } from '../../src/wire/message.js';
 import type { ReceivedFrame } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Node, Process } from './node.js';
-import { PAIR_NAME } from './pair.js';
+import { giaddrOf, typeOf, yiaddrOf } from './packets.js';
+import { PAIR_NAME, sharingFully } from './pair.js';
 import { MS, SECOND } from './scheduler.js';
 import type { Change, Checker, Step } from './watch.js';
 import type { World } from './world.js';
@@ -42,6 +44,8 @@ export class Account {
   readonly refused = new Map<number, number>();
 }
 
+/** A relationship that is no more, as one that has not begun. */
+const BEGINNING = { state: 'recover' } as const;
 const RECOVERING: ReadonlySet<State> = new Set<State>(['recover', 'recover-wait', 'recover-done']);
 const OPERATING: ReadonlySet<State> = new Set<State>([
   'normal',
@@ -55,8 +59,8 @@ export class Ledger implements Checker {
   readonly name = 'ledger';
   readonly section = 'failover.md §8';
   readonly says = 'nothing: it keeps count for the others';
-  /** Has either server ever been in NORMAL? */
-  everNormal = false;
+  /** Ids of relationships in which either server has ever been in NORMAL, by its disk. */
+  readonly #normal = new Set<string>();
   readonly #accounts = new Map<Node, Account>();
   /** Own updates that the partner's has replaced in this step: settled once all have looked at it. */
   #settled: { readonly account: Account; readonly address: number }[] = [];
@@ -70,6 +74,10 @@ export class Ledger implements Checker {
       this.#accounts.set(node, account);
     }
     return account;
+  }
+
+  reachedNormal(id: string | undefined): boolean {
+    return id !== undefined && this.#normal.has(id);
   }
 
   /** Started long after the partner was last heard, and not heard it since. */
@@ -122,9 +130,12 @@ export class Ledger implements Checker {
   }
 
   #moved(process: Process, before: State | undefined, after: State | undefined): void {
-    if (after === undefined) return;
+    if (after === undefined) {
+      this.#ended(process.node);
+      return;
+    }
     const account = this.of(process.node);
-    if (after === 'normal') this.everNormal = true;
+
     const unmet = account.replacedUs > Number.NEGATIVE_INFINITY;
     if (OPERATING.has(after)) account.replacedUs = Number.NEGATIVE_INFINITY;
     const saved = savedFrom(after);
@@ -138,8 +149,25 @@ export class Ledger implements Checker {
     } else if (saved !== null) account.downUs = Number.POSITIVE_INFINITY;
   }
 
-  onWire({ node }: Process): void {
-    this.of(node).servedUs = this.world.scheduler.now;
+  /** The relationship is over: what comes next begins anew, but for when clients were answered. */
+  #ended(node: Node): void {
+    const { servedUs } = this.of(node);
+    this.#accounts.set(node, Object.assign(new Account(), { servedUs }));
+  }
+
+  /** A server that its partner may have declared down gave out an address before it was in contact (failover.md §1). */
+  leftPromise = false;
+
+  onWire(process: Process, { bytes }: SendDatagram): void {
+    if (typeOf(bytes) === MessageType.OFFER && this.#isDeclaredDown(process)) this.leftPromise = true;
+    const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
+    if (sharingFully(process, about) !== undefined) this.of(process.node).servedUs = this.world.scheduler.now;
+  }
+
+  #isDeclaredDown(process: Process): boolean {
+    const partner = this.world.nodes.find((node) => node !== process.node);
+    if (partner === undefined || this.of(process.node).heardBy === process) return false;
+    return this.of(partner).downUs < Number.POSITIVE_INFINITY;
   }
 
   onFrames({ node }: Process, _link: number, frames: readonly ReceivedFrame[]): void {
@@ -157,8 +185,10 @@ export class Ledger implements Checker {
   onFlushed(node: Node, writes: readonly Write[]): void {
     for (const write of writes) {
       if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
-      const { state } = (write.value as RelationshipRecord).stored;
       const account = this.of(node);
+      const record = write.value as RelationshipRecord | undefined;
+      const { state } = record?.stored ?? BEGINNING;
+      if (state === 'normal' && record !== undefined) this.#normal.add(record.id);
       const left = savedFrom(account.stateOnDisk);
       account.savedOnDisk = savedFrom(state) ?? left ?? account.savedOnDisk;
       account.stateOnDisk = state;

@@ -1,7 +1,7 @@
 // `node build/test/sim/main.js --seed N [--seeds M] [--hours H] [--trace]`: runs seeds N to N+M-1. One line a seed;
 // a seed that breaks the contract is run again and tells its story, one line an event. Exit code 1 on a violation.
 // `--long`: leases of an hour and long outages instead of short ones and many faults.
-// `--setting one|two-apart|pair` chooses the servers, `--only promise,rule-A` the checkers (`--checkers` lists them),
+// `--setting one|two-apart|pair|managed` chooses the servers, `--only promise,rule-A` the checkers (`--checkers` lists them),
 // `--mutant NAME` puts a fault in on purpose, `--quiet` prints violations only.
 
 import { parseArgs } from 'node:util';
@@ -13,7 +13,7 @@ import { type Outcome, type RunOptions, runSeed, World } from './world.js';
 /** The end of a story that is printed unless `--trace` asks for all of it. */
 const STORY_LINES = 300;
 
-const SETTINGS: readonly Setting[] = ['one', 'two-apart', 'pair'];
+const SETTINGS: readonly Setting[] = ['one', 'two-apart', 'pair', 'managed'];
 
 const { values } = parseArgs({
   options: {

@@ -6,6 +6,7 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { Input } from '../../src/engine/input.js';
 import { MessageType } from '../../src/wire/message.js';
 import { WORLD_BEGINS_MS } from './machine.js';
+import { MANAGED_MUTANTS } from './managed-mutants.js';
 import { isMessage, type Mutation, refuse } from './mutant.js';
 import { ciaddrOf, requestedOf, typeOf, withLeaseSeconds, withMac, yiaddrOf } from './packets.js';
 import { PAIR_MUTANTS } from './pair-mutants.js';
@@ -237,7 +238,7 @@ export const MUTANTS: readonly Mutation[] = [
 ];
 
 export function mutantOf(name: string): Mutation {
-  const all = [...MUTANTS, ...PAIR_MUTANTS];
+  const all = [...MUTANTS, ...PAIR_MUTANTS, ...MANAGED_MUTANTS];
   const found = all.find((mutant) => mutant.name === name);
   if (found === undefined)
     throw new Error(`no mutant "${name}"; there are: ${all.map((m) => m.name).join(', ')}`);

@@ -13,6 +13,7 @@ import { FrameReader } from '../../src/wire/partner.js';
 import type { Datagrams, Station } from './datagrams.js';
 import { Disk, type DiskManners, type Image } from './disk.js';
 import { Machine } from './machine.js';
+import { type ManageLines, traceOfManage } from './manage-lines.js';
 import { bend, type Mutation } from './mutant.js';
 import { describe } from './packets.js';
 import type { Rng } from './rng.js';
@@ -23,6 +24,7 @@ import { Records, type Watch } from './watch.js';
 
 type Commit = Extract<Effect, { kind: 'commit' }>;
 type Probe = Extract<Effect, { kind: 'probe' }>;
+type Manage = Extract<Input, { kind: 'manage-request' | 'manage-answer' }>;
 
 /** Datagrams that a socket keeps for a process that does not read. */
 const SOCKET_QUEUE = 256;
@@ -35,6 +37,7 @@ export interface NodeWorld {
   readonly trace: Trace;
   readonly network: Datagrams;
   readonly streams: Streams;
+  readonly lines: ManageLines;
   readonly watch: Watch;
   readonly mutation: Mutation | null;
   /** Does a host on the servers' links answer for the address? */
@@ -44,7 +47,8 @@ export interface NodeWorld {
 }
 
 export interface NodeSettings {
-  readonly name: string;
+  readonly name: string; // of the machine
+  readonly serverName: string;
   readonly number: number;
   readonly address: number;
   readonly prefixLength: number;
@@ -81,7 +85,7 @@ export class Node implements Station, Actor {
   }
 
   start(): void {
-    if (this.process !== null) return;
+    if (this.process !== null || !this.powered) return;
     const image = this.disk.open();
     this.note('start', image.startCounter, image.leases.size, () => `${image.leases.size} leases on disk`);
     this.process = new Process(this, image);
@@ -202,7 +206,7 @@ export class Process implements Endpoint {
     );
     this.clock.stop(); // its poll is called from #everySecond
     this.options = {
-      name: node.name,
+      name: node.settings.serverName,
       storeId: image.storeId,
       startCounter: image.startCounter,
       lastOperationAt: image.mark?.at ?? 0,
@@ -282,6 +286,15 @@ export class Process implements Endpoint {
 
   dialFailed(relationship: string, reason: string): void {
     this.#awake(() => this.feed({ kind: 'dial-failed', relationship, reason }));
+  }
+
+  /** A management connection brings a question, or the answer to one. */
+  manage(input: Manage): void {
+    this.#awake(() => {
+      const said = input.kind === 'manage-request' ? input.document : JSON.stringify(input.answer);
+      this.node.note('recv', traceOfManage(said), input.call, () => `${input.kind} ${said.slice(0, 700)}`);
+      this.feed(input);
+    });
   }
 
   get frozen(): boolean {
@@ -395,6 +408,18 @@ export class Process implements Endpoint {
         case 'hang-up':
           this.node.note('cut', effect.link, 0, () => `hangs up link ${effect.link}: ${effect.reason}`);
           world.streams.hangUp(this, effect.link);
+          break;
+        case 'manage-call':
+          this.node.note('send', traceOfManage(effect.document), effect.call, () => {
+            return `manage-call ${effect.operation} ${effect.document.slice(0, 700)}`;
+          });
+          world.lines.ask(this, effect);
+          break;
+        case 'manage-reply':
+          this.node.note('send', effect.call, 0, () => {
+            return `manage-reply ${effect.refusal} ${effect.message} ${JSON.stringify(effect.document).slice(0, 500)}`;
+          });
+          world.lines.answer(this, effect);
           break;
         case 'accept-clock':
           this.clock.accept();

@@ -7,7 +7,7 @@ import { formatAddress } from '../../src/wire/address.js';
 import { formatHardware } from '../../src/wire/bytes.js';
 import type { Share } from './config.js';
 import type { Node } from './node.js';
-import { PAIR_NAME, relationshipSettings } from './pair.js';
+import { PAIR_NAME, relationshipOf, relationshipSettings } from './pair.js';
 import type { Rng } from './rng.js';
 import { SECOND } from './scheduler.js';
 import type { World } from './world.js';
@@ -16,26 +16,56 @@ interface Action {
   readonly name: string;
   readonly weight: number;
   readonly pair: boolean; // may be done to one server of a pair
+  readonly edit?: boolean; // changes a scope, which a managed pair has told to both
   readonly run: (operator: Operator, node: Node) => void;
 }
 
 const ACTIONS: readonly Action[] = [
-  { name: 'lease time', weight: 3, pair: false, run: (operator, node) => operator.changeLeaseTime(node) },
-  { name: 'shrink', weight: 3, pair: false, run: (operator, node) => operator.shrink(node) },
-  { name: 'restore ranges', weight: 3, pair: false, run: (operator, node) => operator.restoreRanges(node) },
-  { name: 'reserve', weight: 4, pair: false, run: (operator, node) => operator.reserve(node) },
-  { name: 'unreserve', weight: 2, pair: false, run: (operator, node) => operator.unreserve(node) },
-  { name: 'activate', weight: 1, pair: false, run: (operator, node) => operator.toggleActive(node) },
+  {
+    edit: true,
+    name: 'lease time',
+    weight: 3,
+    pair: false,
+    run: (operator, node) => operator.changeLeaseTime(node),
+  },
+  { edit: true, name: 'shrink', weight: 3, pair: false, run: (operator, node) => operator.shrink(node) },
+  {
+    edit: true,
+    name: 'restore ranges',
+    weight: 3,
+    pair: false,
+    run: (operator, node) => operator.restoreRanges(node),
+  },
+  { edit: true, name: 'reserve', weight: 4, pair: false, run: (operator, node) => operator.reserve(node) },
+  {
+    edit: true,
+    name: 'unreserve',
+    weight: 2,
+    pair: false,
+    run: (operator, node) => operator.unreserve(node),
+  },
+  {
+    edit: true,
+    name: 'activate',
+    weight: 1,
+    pair: false,
+    run: (operator, node) => operator.toggleActive(node),
+  },
   { name: 'pause', weight: 2, pair: true, run: (operator, node) => operator.pauseAndResume(node) },
   { name: 'release', weight: 2, pair: true, run: (operator, node) => operator.releaseGone(node) },
   { name: 'remove scope', weight: 1, pair: false, run: (operator, node) => operator.removeAndAdd(node) },
 ];
 const WEIGHTS = ACTIONS.flatMap((action) => Array.from({ length: action.weight }, () => action));
 
+const LEASE_SECONDS = [20, 3600] as const;
+const EDITS = WEIGHTS.filter(({ edit }) => edit);
+
 /** A client that has not been heard for so long, and holds nothing, is gone. */
 const GONE_MS = 60_000;
 
 export class Operator {
+  readonly edits = EDITS;
+
   constructor(
     private readonly world: World,
     private readonly rng: Rng,
@@ -43,13 +73,15 @@ export class Operator {
 
   /** Set up a server that has never run. */
   install(node: Node): void {
+    const { pair, managed } = this.world.config;
+    const declared = managed?.declared ?? true;
+    if (!declared && node.number > 0) return;
     const scopes = this.world.config.scopes[node.number] ?? [];
-    this.#edit(
+    this.edit(
       node,
       scopes.map((scope) => ({ kind: 'scope-add', scope })),
     );
-    const { pair } = this.world.config;
-    if (pair === null) return;
+    if (pair === null || !declared) return;
     const partner = this.world.nodes.find((other) => other !== node)!;
     const settings = relationshipSettings(pair, node.number, partner.address, scopes.map(scopeIdOf));
     this.#command(node, { kind: 'declare-relationship', settings });
@@ -75,20 +107,43 @@ export class Operator {
   /** Everything as at the beginning, whatever it takes. */
   restore(node: Node): void {
     this.#command(node, { kind: 'resume', acceptClock: true });
-    if (this.world.config.pair !== null) return;
+    if (this.world.config.pair !== null) {
+      if (this.#isBlank(node)) this.install(node);
+      return;
+    }
     for (const scope of this.world.config.scopes[node.number] ?? []) {
       const present = node.process?.engine.view.scope(scopeIdOf(scope)) !== undefined;
-      this.#edit(node, [{ kind: present ? 'scope-set' : 'scope-add', scope }]);
+      this.edit(node, [{ kind: present ? 'scope-set' : 'scope-add', scope }]);
     }
   }
 
+  /** It crashed before its file was first on disk; each start applies the file. */
+  #isBlank(node: Node): boolean {
+    if (relationshipOf(node.process) !== undefined) return false;
+    // What operators have ended since is not to be declared again.
+    const { managed } = this.world.config;
+    const other = this.world.nodes.find((each) => each !== node);
+    const record = relationshipOf(other?.process ?? null)?.record;
+    return managed === null || (managed.declared && record !== undefined && record.partner === null);
+  }
+
   /** It is true: the partner is down, and stays so until this has been done. */
-  declarePartnerDown(node: Node): void {
-    this.#command(node, { kind: 'partner-down', relationship: PAIR_NAME, force: true });
+  declarePartnerDown(node: Node, force: boolean): void {
+    this.#command(node, { kind: 'partner-down', relationship: PAIR_NAME, force });
+  }
+
+  /** For long; `resume`, or the next start, ends it. */
+  shutDown(node: Node): void {
+    this.#command(node, { kind: 'shutdown', relationship: PAIR_NAME });
+  }
+
+  resume(node: Node): void {
+    this.#command(node, { kind: 'resume', acceptClock: false });
   }
 
   changeLeaseTime(node: Node): void {
-    const leaseTime = Math.round(this.rng.spread(20, 3600));
+    const { managed } = this.world.config;
+    const leaseTime = Math.round(this.rng.spread(...(managed?.leaseSeconds ?? LEASE_SECONDS)));
     this.#change(node, (scope) => ({ ...scope, leaseTime }));
   }
 
@@ -119,14 +174,14 @@ export class Operator {
       options: {},
     };
     const scopeId = scopeIdOf(this.#baseOf(node, share.link));
-    this.#edit(node, [{ kind: 'reservation-add', scopeId, reservation }]);
+    this.edit(node, [{ kind: 'reservation-add', scopeId, reservation }]);
   }
 
   unreserve(node: Node): void {
     const scope = this.#present(node, this.#shareOf(node).link);
     if (scope === undefined || scope.reservations.length === 0) return;
     const { address } = this.rng.pick(scope.reservations);
-    this.#edit(node, [{ kind: 'reservation-remove', scopeId: scopeIdOf(scope), address }]);
+    this.edit(node, [{ kind: 'reservation-remove', scopeId: scopeIdOf(scope), address }]);
   }
 
   toggleActive(node: Node): void {
@@ -158,9 +213,9 @@ export class Operator {
   /** Without force a scope with active leases stays. */
   removeAndAdd(node: Node): void {
     const base = this.#baseOf(node, this.#shareOf(node).link);
-    this.#edit(node, [{ kind: 'scope-remove', scopeId: scopeIdOf(base) }], false);
+    this.edit(node, [{ kind: 'scope-remove', scopeId: scopeIdOf(base) }], false);
     this.world.scheduler.after(this.rng.wait(10 * SECOND), () => {
-      this.#edit(node, [{ kind: 'scope-add', scope: base }], false);
+      this.edit(node, [{ kind: 'scope-add', scope: base }], false);
     });
   }
 
@@ -170,10 +225,10 @@ export class Operator {
     link: number = this.#shareOf(node).link,
   ): void {
     const scope = this.#present(node, link);
-    if (scope !== undefined) this.#edit(node, [{ kind: 'scope-set', scope: change(scope) }]);
+    if (scope !== undefined) this.edit(node, [{ kind: 'scope-set', scope: change(scope) }]);
   }
 
-  #edit(node: Node, edits: readonly Edit[], force = true): void {
+  edit(node: Node, edits: readonly Edit[], force = true): void {
     this.#command(node, { kind: 'edit', edits, force, dryRun: false });
   }
 

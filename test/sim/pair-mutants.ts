@@ -17,7 +17,7 @@ import { isMessage, refuse } from './mutant.js';
 import { PAIR_NAME } from './pair.js';
 
 /** Bend the relationship of an engine and what it allows, from its making on. */
-function bentPair(change: (relationship: Relationship, authority: Authority, engine: Engine) => void) {
+export function bentPair(change: (relationship: Relationship, authority: Authority, engine: Engine) => void) {
   return (engine: Engine): void => {
     const { partners } = engine;
     const load = partners.load.bind(partners);

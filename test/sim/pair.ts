@@ -1,5 +1,6 @@
 // The pair of a simulation: its settings, and what its two servers say of themselves to whoever looks on.
 
+import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { Relationship } from '../../src/failover/relationship.js';
 import type { State } from '../../src/failover/state-words.js';
 import { type RelationshipSettings, TIMER_DEFAULTS } from '../../src/failover/terms.js';
@@ -62,6 +63,33 @@ export function relationshipSettings(
 
 export function relationshipOf(process: Process | null): Relationship | undefined {
   return process?.engine.partners.all[0];
+}
+
+/** The relationship that shares this address on the server; undefined: it serves the scope alone, or not at all. */
+export function sharing(process: Process | null, address: number): Relationship | undefined {
+  const relationship = relationshipOf(process);
+  const scope = process?.engine.index.at(address)?.scope;
+  return scope && relationship?.record.settings.scopes.includes(scope.scopeId) ? relationship : undefined;
+}
+
+/** The same where the server does not, for the time being, go on alone as before. */
+export function sharingFully(process: Process | null, address: number): Relationship | undefined {
+  const relationship = sharing(process, address);
+  const scopeId = process?.engine.index.at(address)?.scope.scopeId ?? '';
+  return relationship?.joining.stepOf(scopeId) === undefined ? relationship : undefined;
+}
+
+/** The shortest lead time that either server goes by: while a change of it is under way, leases go by that. */
+export function leastMcltSeconds(nodes: readonly Node[]): number {
+  const records = nodes.map(
+    ({ disk }) => disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined,
+  );
+  return Math.min(
+    ...records.map((record) => record?.settings.mcltSeconds ?? Number.POSITIVE_INFINITY),
+    ...nodes.map(
+      ({ process }) => relationshipOf(process)?.record.settings.mcltSeconds ?? Number.POSITIVE_INFINITY,
+    ),
+  );
 }
 
 export function stateOf(process: Process | null): State | undefined {

@@ -8,6 +8,7 @@ import t from 'tap';
 import type { ScaleName, Setting } from './config.js';
 import { type Job, runAll } from './crew.js';
 import { Disk, type DiskManners } from './disk.js';
+import { MANAGED_MUTANTS } from './managed-mutants.js';
 import { MUTANTS } from './mutants.js';
 import { PAIR_MUTANTS } from './pair-mutants.js';
 import { Rng } from './rng.js';
@@ -19,7 +20,8 @@ const ROOT = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 t.setTimeout(1_200_000); // a minute and a half of two cores; in `npm test` others come first
 
 const SEEDS = [
-  { setting: 'pair', first: 1, count: 440 },
+  { setting: 'pair', first: 1, count: 360 },
+  { setting: 'managed', first: 1, count: 80 },
   { setting: 'one', first: 1, count: 50 },
   { setting: 'two-apart', first: 1, count: 20 },
 ] as const;
@@ -40,6 +42,14 @@ const FAULTS_SEEN = [
   'declared down',
   'store lost',
   'rolled back',
+  'shut down',
+  'cloned',
+  'edit: reserve',
+  'edit: shrink',
+  'change: make',
+  'change: set',
+  'change: swap-roles',
+  'change: remove',
 ];
 const WORKERS = 2;
 /** A mutant that survives so many seeds has survived. */
@@ -102,6 +112,7 @@ t.test('every mutant is found by a checker that is meant to', async (t) => {
   const all = [
     ...MUTANTS.map((mutation) => ({ mutation, setting: mutation.setting ?? ('one' as const) })),
     ...PAIR_MUTANTS.map((mutation) => ({ mutation, setting: 'pair' as const })),
+    ...MANAGED_MUTANTS.map((mutation) => ({ mutation, setting: mutation.setting ?? ('managed' as const) })),
   ];
   t.ok(all.length >= 40, `${all.length} mutants`);
   let left = all;

@@ -30,6 +30,8 @@ export interface Step {
 export interface Change {
   readonly before: Lease | undefined;
   readonly after: Lease;
+  /** State of the relationship when the change was committed: one step may pass through several. */
+  readonly during: State | undefined;
 }
 
 export interface Checker {
@@ -134,22 +136,28 @@ export class Watch {
     const before = this.#before;
     const step = { process, at, input, frames: this.#frames, effects, before, after: stateOf(process) };
     for (const checker of this.#by.onStep) checker.onStep?.(step);
+    let during = before;
     for (const effect of effects) {
       if (effect.kind !== 'commit') continue;
       for (const write of effect.writes) {
-        if (write.table === 'lease') this.#lease(step, write);
+        if (write.table === 'lease') this.#lease(step, write, during);
         else if (write.table === 'lease-range') process.records.forgetRange(write.first, write.last);
+        else during = movedTo(write) ?? during;
       }
     }
   }
 
-  #lease(step: Step, { address, record }: Extract<Write, { readonly table: 'lease' }>): void {
+  #lease(
+    step: Step,
+    { address, record }: Extract<Write, { readonly table: 'lease' }>,
+    during: State | undefined,
+  ): void {
     const { records } = step.process;
     if (record === null) {
       records.forget(address);
       return;
     }
-    const change = { before: records.get(address), after: decodeRecord(address, record) };
+    const change = { before: records.get(address), after: decodeRecord(address, record), during };
     records.put(change.after);
     for (const checker of this.#by.onChange) checker.onChange?.(step, change);
   }
@@ -194,6 +202,13 @@ export class Watch {
 }
 
 const NO_FRAMES: readonly ReceivedFrame[] = [];
+
+/** The state to which the relationship went, if this is the journal's line about that. */
+function movedTo(write: Write): State | undefined {
+  if (write.table !== 'journal') return undefined;
+  const move = write.events.findLast(({ type }) => type === 'failover-state');
+  return move?.data['to'] as State | undefined;
+}
 
 function framesOf(reader: FrameReader, bytes: Uint8Array): ReceivedFrame[] {
   reader.push(bytes);

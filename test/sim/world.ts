@@ -2,6 +2,7 @@
 // and the checkers watch throughout. Nothing here reads a clock of the machine it runs on.
 
 import { DHCP_LIMITS } from '../../src/dhcp/limits.js';
+import { parseAddress } from '../../src/wire/address.js';
 import { bytesKey } from '../../src/wire/bytes.js';
 import { MessageType } from '../../src/wire/message.js';
 import { allCheckers } from './checks/list.js';
@@ -19,6 +20,8 @@ import {
 import { Datagrams } from './datagrams.js';
 import { Faults } from './faults.js';
 import { Ledger } from './ledger.js';
+import { ManageLines } from './manage-lines.js';
+import { Manager } from './manager.js';
 import type { Mutation } from './mutant.js';
 import { Node, type NodeWorld } from './node.js';
 import { Operator } from './operator.js';
@@ -40,6 +43,9 @@ const LIVES_ON = 8;
 /** Transactions of a client that are remembered. */
 const XIDS_KEPT = 32;
 const LONGEST_LEASE_SECONDS = 3600;
+
+/** What two clients on one address break; outside the promise of failover.md §1 that may be. */
+const PROMISES: ReadonlySet<string> = new Set(['promise', 'offer', 'one-owner', 'no-nak', 'grid']);
 
 /** Limits small enough to be met now and then; a cache of a size also costs its size at each start. */
 const SMALL_LIMITS = { offers: 48, rateClients: 64, parked: 8 };
@@ -78,12 +84,16 @@ export class World implements NodeWorld, ClientWorld, Actor {
   readonly replays: boolean;
   readonly network: Datagrams;
   readonly streams: Streams;
+  readonly lines: ManageLines;
   readonly watch: Watch;
   readonly holders: Holders;
   readonly ledger: Ledger;
   readonly nodes: readonly Node[];
+  /** Machines that run a copy of a server's store. */
+  readonly clones = new Map<Node, Node>(); // clone → original
   readonly clients: readonly Client[];
   readonly operator: Operator;
+  readonly manager: Manager;
   readonly squatters = new Set<number>();
   readonly faultCounts = new Map<string, number>();
   /** Faults have stopped. */
@@ -117,6 +127,8 @@ export class World implements NodeWorld, ClientWorld, Actor {
       this.count(fault),
     );
     this.streams = new Streams(this.scheduler, rng.fork('streams'), this.#paths());
+    const addressOf = (text: string): number => parseAddress(text) ?? 0;
+    this.lines = new ManageLines(this.scheduler, rng.fork('lines'), this.#paths(), addressOf);
     this.holders = new Holders(this);
     this.ledger = new Ledger(this);
     const wanted = allCheckers(this).filter(({ name }) => only?.includes(name) ?? true);
@@ -124,6 +136,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
     this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
     this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
     this.operator = new Operator(this, rng.fork('operator'));
+    this.manager = new Manager(this, rng.fork('manager'));
     this.#faults = new Faults(this, rng.fork('faults'));
   }
 
@@ -131,20 +144,52 @@ export class World implements NodeWorld, ClientWorld, Actor {
     return {
       isCut: (from, to) => this.network.isCut(from, to),
       listenerAt: (address) => {
-        const node = this.nodes.find((candidate) => candidate.address === address);
+        const node = this.machines.find((candidate) => candidate.address === address);
         return node?.powered ? (node.process ?? 'refused') : 'unreachable';
       },
-      powered: (place) => this.nodes.some(({ name, powered }) => name === place && powered),
+      powered: (place) => this.machines.some(({ name, powered }) => name === place && powered),
       delayUs: this.config.manners.delayUs,
       count: (fault) => this.count(fault),
     };
   }
 
+  /** Servers and clones. */
+  get machines(): readonly Node[] {
+    return this.clones.size === 0 ? this.nodes : [...this.nodes, ...this.clones.keys()];
+  }
+
   #makeNode(number: number): Node {
-    const { disk, worstOffsetMs } = this.config;
     const name = NODE_NAMES[number]!;
-    const settings = { name, number, address: nodeAddress(number), prefixLength: 24, disk, worstOffsetMs };
+    return this.#machine(name, name, number);
+  }
+
+  #machine(name: string, serverName: string, number: number): Node {
+    const { disk, worstOffsetMs } = this.config;
+    const address = nodeAddress(number);
+    const settings = { name, serverName, number, address, prefixLength: 24, disk, worstOffsetMs };
     return new Node(this, settings, this.#rng.fork(`node ${name}`));
+  }
+
+  /** Another machine starts with a copy of the server's store, and an address of its own. */
+  clone(original: Node): Node {
+    const clone = this.#machine(`${original.name}2`, original.settings.serverName, original.number + 2);
+    clone.disk.restore(original.disk.snapshot());
+    this.clones.set(clone, original);
+    clone.start();
+    return clone;
+  }
+
+  /** Something between them resets every connection of two servers. */
+  resetLinks(a: string, b: string): void {
+    this.streams.reset(a, b);
+    this.lines.reset(a, b);
+  }
+
+  /** The clone is gone. */
+  forgetClone(clone: Node): void {
+    clone.powerOff();
+    this.clones.delete(clone);
+    this.network.stations.splice(this.network.stations.indexOf(clone), 1);
   }
 
   #makeClient(number: number): Client {
@@ -235,7 +280,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
 
   died(node: Node): void {
     this.count('commit failed');
-    this.#faults.later(SECOND, () => node.start());
+    if (!this.clones.has(node)) this.#faults.later(SECOND, () => node.start());
   }
 
   run(): Outcome {
@@ -243,10 +288,11 @@ export class World implements NodeWorld, ClientWorld, Actor {
     try {
       this.#runFaulty();
       this.#runQuiet();
-      for (const { process } of this.nodes) if (process !== null) this.watch.end(process);
+      for (const { process } of this.machines) if (process !== null) this.watch.end(process);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
-      violation = error;
+      if (this.ledger.leftPromise && PROMISES.has(error.checker)) this.count('left the promise');
+      else violation = error;
       const { message } = error;
       this.trace.add(this.scheduler.now, this, 'violation', 0, 0, () => message);
     }
@@ -270,6 +316,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
     for (const client of this.clients)
       this.scheduler.after(this.#rng.wait(20 * SECOND), () => client.start());
     this.operator.actLater();
+    this.manager.begin();
     this.#faults.begin();
     this.#tickLater();
     this.scheduler.runUntil(this.config.faultyUs);
@@ -293,6 +340,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
       node.start();
       this.operator.restore(node);
     }
+    this.manager.restore();
     this.#sendSurplusAway();
     for (const client of this.clients) client.behave();
     this.#runUntilWell(this.scheduler.now + this.#boundUs());
@@ -317,12 +365,13 @@ export class World implements NodeWorld, ClientWorld, Actor {
 
   /** Longest lease, its margin, quarantine, an offer's life, and two rounds of back-off. */
   #boundUs(): number {
-    const { declineSeconds, leaseSeconds, pair } = this.config;
+    const { declineSeconds, leaseSeconds, pair, managed } = this.config;
     // Operators change the lease times of servers that stand alone.
     const changing = pair === null && this.config.operatorUs < Number.POSITIVE_INFINITY;
     const longest = changing ? LONGEST_LEASE_SECONDS : Math.min(leaseSeconds, LONGEST_LEASE_SECONDS);
-    const mclt = pair?.mcltSeconds ?? 0;
-    return (longest * 1.01 + 3 * mclt + declineSeconds + 60 + 300) * SECOND;
+    const mclt = Math.max(pair?.mcltSeconds ?? 0, managed?.mcltSeconds[1] ?? 0);
+    const edited = Math.max(longest, managed?.leaseSeconds[1] ?? 0);
+    return (edited * 1.01 + 3 * mclt + declineSeconds + 60 + 300) * SECOND;
   }
 
   /** As many clients stay on each link as there are addresses, those that hold one first; the rest stay away. */

@@ -11,6 +11,7 @@ import type { Process } from '../node.js';
 import { ciaddrOf, giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
+import { changesScopes } from './state.js';
 
 /** What the effects will put on the wire, now or when a commit is done. */
 export function* sends(effects: readonly Effect[]): Generator<SendDatagram> {
@@ -86,7 +87,7 @@ export class Silent implements Checker {
 const OFFER_LASTS_US = 61_000_000;
 
 /** What the settings say of one address. */
-interface Rule {
+export interface Rule {
   readonly allocatable: boolean;
   readonly reservedFor: string | null; // hardware address
 }
@@ -101,13 +102,8 @@ export class Allowed implements Checker {
 
   constructor(private readonly world: World) {}
 
-  onInput(process: Process, _at: number, input: Input): void {
-    if (input.kind === 'command' && input.command.kind === 'edit') {
-      this.#editedUs.set(process, this.world.scheduler.now);
-    }
-  }
-
   onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
+    if (changesScopes(effects)) this.#editedUs.set(process, this.world.scheduler.now);
     if (input.kind !== 'datagram' && input.kind !== 'probed') return;
     for (const effect of effects) {
       if (effect.kind === 'send')
@@ -157,13 +153,13 @@ export class Allowed implements Checker {
   }
 }
 
-function bindsAnew(commit: Extract<Effect, { kind: 'commit' }>): boolean {
+export function bindsAnew(commit: Extract<Effect, { kind: 'commit' }>): boolean {
   return commit.writes.some(
     (write) => write.table === 'journal' && write.events.some(({ type }) => type === 'lease-bound'),
   );
 }
 
-function addRules(rules: Map<number, Rule>, scope: ScopeSettings): void {
+export function addRules(rules: Map<number, Rule>, scope: ScopeSettings): void {
   const each = (ranges: readonly string[], visit: (address: number) => void): void => {
     for (const text of ranges) {
       const range = parseRange(text);

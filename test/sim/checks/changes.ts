@@ -1,6 +1,7 @@
 // Each change of a lease record in a pair has a cause that failover.md §2 to §4 and §7 allow: what the client did, what
 // time did, what the partner said. Looked at change by change, in memory, with what the two have told each other.
 
+import type { Effect, Write } from '../../../src/engine/effect.js';
 import { receivedBinding } from '../../../src/failover/exchange.js';
 import { clientKey } from '../../../src/lease/client.js';
 import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
@@ -13,7 +14,7 @@ import type { Binding, BindingResult } from '../../../src/wire/partner-message.j
 import { ACCEPTED } from '../../../src/wire/partner-values.js';
 import type { Process } from '../node.js';
 import { leaseSecondsOf, typeOf, yiaddrOf } from '../packets.js';
-import { relationshipOf } from '../pair.js';
+import { relationshipOf, sharing } from '../pair.js';
 import { type Change, type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { sends } from './answers.js';
@@ -47,12 +48,23 @@ function answerOf({ frames }: Step, address: number, revision: number): BindingR
 
 const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
 
-/** In RECOVER or on the way back there, where more is believed; one read may bring it and an update. */
-function recovers(world: World, { process, before, after }: Step): boolean {
-  if (before === 'recover' || after === 'recover') return true;
+/** In RECOVER or on the way back there when the change was made: more is believed there. */
+function recovers(world: World, { process }: Step, { during }: Change): boolean {
+  if (during === 'recover') return true;
   // A pause during which the partner was in PARTNER-DOWN leads to RECOVER, too.
-  if (before === 'paused') return relationshipOf(process)?.record.stored.savedState === 'recover';
-  return before === 'startup' && world.ledger.of(process.node).saved === 'recover';
+  if (during === 'paused' || during === 'shutdown')
+    return relationshipOf(process)?.record.stored.savedState === 'recover';
+  return during === 'startup' && world.ledger.of(process.node).saved === 'recover';
+}
+
+/** The partner's store is another since, or an older one: what it had told its clients is to be guessed (failover.md §3). */
+function hasForgotten(world: World, process: Process): boolean {
+  const partner = world.nodes.find((node) => node !== process.node);
+  if (partner === undefined) return false;
+  const { replacedUs, downUnmet } = world.ledger.of(partner);
+  // Where a clone had the server's place for a while, it finds itself forgetful, too.
+  const says = world.clones.size > 0 || relationshipOf(process)?.record.stored.partnerStoreLost === true;
+  return replacedUs > Number.NEGATIVE_INFINITY || downUnmet || (world.config.managed !== null && says);
 }
 
 /** Rule C: how an address becomes free, and that nobody has it again while the partner may give it away. */
@@ -66,6 +78,7 @@ export class Freed implements Checker {
 
   onChange(step: Step, { before, after }: Change): void {
     if (before === undefined || before.state === 'free') return;
+    if (sharing(step.process, after.address) === undefined) return;
     if (after.state === 'free') this.#freed(step, before, after);
     else if (after.state === 'active' && OVER.has(before.state)) this.#revived(step, before);
   }
@@ -93,7 +106,7 @@ export class Freed implements Checker {
 
   #revived(step: Step, before: Lease): void {
     const { address } = before;
-    if (updateOf(step, address) !== undefined) return;
+    if (updateOf(step, address) !== undefined || hasForgotten(this.world, step.process)) return;
     const sent = this.world.ledger.of(step.process.node).unanswered.get(address);
     if (sent === undefined || !OVER.has(sent.state)) return;
     if (step.before === 'partner-down' && ruleEOf(this.world, step).otherClientWaitMs(before) <= 0) return;
@@ -113,6 +126,14 @@ export class Freed implements Checker {
   }
 }
 
+/** Ranges of addresses of which all records go: their scope leaves this server. */
+function* dropped(effects: readonly Effect[]): Generator<Extract<Write, { readonly table: 'lease-range' }>> {
+  for (const effect of effects) {
+    if (effect.kind !== 'commit') continue;
+    for (const write of effect.writes) if (write.table === 'lease-range') yield write;
+  }
+}
+
 interface Told {
   readonly lease: Lease;
   readonly endAt: number;
@@ -128,6 +149,8 @@ export class RuleD implements Checker {
   /** By address: the client that was told an end by an ACK of this process, or by an earlier one, and that end. */
   readonly #told = new WeakMap<Process, Map<number, Told>>();
 
+  constructor(private readonly world: World) {}
+
   onBoot(process: Process): void {
     const told = new Map<number, Told>();
     for (const [address, record] of process.loaded.leases) {
@@ -139,6 +162,10 @@ export class RuleD implements Checker {
 
   onStep({ process, effects }: Step): void {
     const told = this.#told.get(process);
+    for (const { first, last } of dropped(effects)) {
+      for (const address of [...(told?.keys() ?? [])])
+        if (address >= first && address <= last) told?.delete(address);
+    }
     for (const { bytes } of sends(effects)) {
       const lease = process.engine.table.get(yiaddrOf(bytes));
       if (typeOf(bytes) !== MessageType.ACK || lease?.state !== 'active') continue;
@@ -154,6 +181,8 @@ export class RuleD implements Checker {
   }
 
   onChange(step: Step, { before, after }: Change): void {
+    // Without a partner it is the server's own: marks of one that is gone mean nothing.
+    if (sharing(step.process, after.address) === undefined) return;
     const known = this.#told.get(step.process)?.get(after.address);
     // A lease that another client has in between is another binding: whether it may have it is the grid's matter.
     const told = known !== undefined && sameClient(after, known.lease) ? known : undefined;
@@ -170,7 +199,8 @@ export class RuleD implements Checker {
     if (before?.state !== 'active' || !sameClient(before, after)) return;
     if (after.receivedPetAt < before.receivedPetAt) this.#fail(step, after, 'lets receivedPet fall');
     if (after.sentPetAt < before.sentPetAt) this.#fail(step, after, 'lets sentPet fall');
-    if (update === undefined && after.endPartnerAt !== before.endPartnerAt)
+    const guessed = after.endPartnerAt > before.endPartnerAt && hasForgotten(this.world, step.process);
+    if (update === undefined && after.endPartnerAt !== before.endPartnerAt && !guessed)
       this.#fail(step, after, "changes the partner's part of the end by itself");
     if (after.startAt !== before.startAt && update === undefined)
       this.#fail(step, after, 'begins the binding anew');
@@ -205,14 +235,6 @@ export class RuleD implements Checker {
   }
 }
 
-/** One read may bring the word that leads to NORMAL and the word that leads out of it. */
-function passedNormal({ frames }: Step): boolean {
-  const states = frames.flatMap(({ message }) => (message.kind === 'state' ? [message.state] : []));
-  return (
-    states.length > 1 && states.some((state) => state === 'normal' || state === 'communications-interrupted')
-  );
-}
-
 /** §4: an owner gives away what is free and its own, and only in NORMAL; nobody else changes owners. */
 export class Handovers implements Checker {
   readonly name = 'handovers';
@@ -222,22 +244,23 @@ export class Handovers implements Checker {
 
   constructor(private readonly world: World) {}
 
-  onChange(step: Step, { before, after }: Change): void {
-    const relationship = relationshipOf(step.process);
-    if (relationship === undefined) return;
+  onChange(step: Step, change: Change): void {
+    const { before, after, during } = change;
     const { address } = after;
+    const relationship = sharing(step.process, address);
+    if (relationship === undefined) return;
+    const recovering = recovers(this.world, step, change);
     const owner = before?.owner ?? 1;
     const handover = before?.handover ?? 0;
     if (after.owner === owner && after.handover === handover) return;
     const given =
-      !recovers(this.world, step) &&
-      owner === relationship.side &&
-      after.owner !== owner &&
-      after.handover === handover + 1;
+      !recovering && owner === relationship.side && after.owner !== owner && after.handover === handover + 1;
     const update = updateOf(step, address);
     if (update !== undefined && !given) {
-      if (recovers(this.world, step)) return;
-      const partners = owner !== relationship.side && update.handover > handover;
+      // A store that was lost and went to PARTNER-DOWN without its records knows less than its partner, too.
+      const forgetful = recovering || this.world.ledger.of(step.process.node).downUnmet;
+      const later = update.handover > handover || (recovering && update.handover === handover);
+      const partners = (owner !== relationship.side || forgetful) && later;
       if (partners && update.owner === after.owner && update.handover === after.handover) return;
       this.#fail(
         step,
@@ -248,8 +271,7 @@ export class Handovers implements Checker {
     if (!given) this.#fail(step, address, 'changes the owner of what is not its own');
     if ((before?.state ?? 'free') !== 'free')
       this.#fail(step, address, `gives away what is ${before?.state}`);
-    if (step.before !== 'normal' && step.after !== 'normal' && !passedNormal(step))
-      this.#fail(step, address, `gives away in ${step.after}`);
+    if (during !== 'normal') this.#fail(step, address, `gives away in ${during}`);
     if (step.process.engine.memory.offeredTo(address) !== undefined)
       this.#fail(step, address, 'gives away what it has offered');
   }
@@ -272,11 +294,12 @@ export class Grid implements Checker {
 
   constructor(private readonly world: World) {}
 
-  onChange(step: Step, { before, after }: Change): void {
+  onChange(step: Step, change: Change): void {
+    const { before, after } = change;
     const update = updateOf(step, after.address);
-    if (update === undefined || before === undefined || recovers(this.world, step)) return;
+    if (update === undefined || before === undefined || recovers(this.world, step, change)) return;
     if (before.state === after.state && (after.state !== 'active' || sameClient(before, after))) return;
-    const relationship = relationshipOf(step.process);
+    const relationship = sharing(step.process, after.address);
     if (relationship === undefined) return;
     const { clock } = relationship;
     const tolerance = EQUAL_MS + clock.uncertaintyMs;

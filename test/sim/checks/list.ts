@@ -5,6 +5,7 @@ import type { World } from '../world.js';
 import { Allowed, NoNak, Silent } from './answers.js';
 import { Forgotten, Freed, Grid, Handovers, RuleD } from './changes.js';
 import { Durable, SameOnDisk } from './durable.js';
+import { Agreed, BothVersions, ClonesSilent, OneServer } from './managed.js';
 import { Moves, Refusals, SilentStates } from './moves.js';
 import { Offered, Promised } from './promise.js';
 import { RuleE } from './rule-e.js';
@@ -25,8 +26,13 @@ export function allCheckers(world: World): readonly Checker[] {
     new Recount(world),
     new Served(world),
     ...(world.config.pair === null ? [] : pairCheckers(world)),
+    ...(world.config.managed === null ? [] : managedCheckers(world)),
   ];
   return world.replays ? [...always, new Replay()] : always;
+}
+
+function managedCheckers(world: World): readonly Checker[] {
+  return [new BothVersions(world), new OneServer(world), new ClonesSilent(world), new Agreed(world)];
 }
 
 function pairCheckers(world: World): readonly Checker[] {
@@ -34,7 +40,7 @@ function pairCheckers(world: World): readonly Checker[] {
     new RuleA(world),
     new RuleB(),
     new RuleC(),
-    new RuleD(),
+    new RuleD(world),
     new RuleE(world),
     new Freed(world),
     new Handovers(world),

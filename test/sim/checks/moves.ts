@@ -6,8 +6,10 @@ import { type Cell, isChoice } from '../../../src/failover/state-words.js';
 import { EVENTS, type Event, ROWS, type SavedState, type State } from '../../../src/failover/states.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { MessageType } from '../../../src/wire/message.js';
+import { ACCEPTED } from '../../../src/wire/partner-values.js';
 import type { Process } from '../node.js';
-import { giaddrOf, macOf, requestedOf, typeOf } from '../packets.js';
+import { giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
+import { relationshipOf, sharingFully } from '../pair.js';
 import { MS } from '../scheduler.js';
 import { type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
@@ -52,6 +54,8 @@ function eventsOf({ input, frames }: Step, told: State | undefined): Set<Event> 
       events.add(`partner:${message.state}`);
       if (message.startup) events.add('partner:startup');
     } else if (message.kind === 'upd-done') events.add('update-done');
+    else if (message.kind === 'connect-ack' && message.rejectReason !== ACCEPTED)
+      events.add('taken-for-clone');
     else if (['connect', 'connect-ack', 'contact'].includes(message.kind)) {
       for (const event of ['own-store-lost', 'partner-store-lost'] as const) events.add(event);
     }
@@ -75,6 +79,7 @@ export class Moves implements Checker {
     for (const { message } of frames) {
       if (message.kind === 'state') this.#told.set(process, message.startup ? 'startup' : message.state);
     }
+    if (after === undefined) this.#told.delete(process);
     if (after === undefined || after === before) return;
     const { trace, scheduler } = this.world;
     trace.add(scheduler.now, process.node, 'state', 0, 0, () => `${before ?? '(start)'} → ${after}`);
@@ -87,7 +92,7 @@ export class Moves implements Checker {
     if (
       before === 'recover' &&
       after === 'recover-done' &&
-      this.world.ledger.everNormal &&
+      this.world.ledger.reachedNormal(relationshipOf(process)?.record.id) &&
       !events.has('wait-over')
     )
       this.#fail(`${name} leaves RECOVER without RECOVER-WAIT, although the two have been in NORMAL`);
@@ -102,9 +107,10 @@ export class Moves implements Checker {
     this.#saved.set(process, this.world.ledger.of(process.node).saved);
   }
 
-  #waited({ node }: Process): void {
+  #waited(process: Process): void {
+    const { node } = process;
     const { servedUs, replacedUs } = this.world.ledger.of(node);
-    const mcltMs = (this.world.config.pair?.mcltSeconds ?? 0) * 1000 * (1 - 400e-6);
+    const mcltMs = (relationshipOf(process)?.record.settings.mcltSeconds ?? 0) * 1000 * (1 - 400e-6);
     const from = Math.max(servedUs, replacedUs);
     const short = mcltMs - (this.world.scheduler.now - from) / MS;
     if (short <= 0) return;
@@ -157,6 +163,8 @@ export class SilentStates implements Checker {
     const leaving = before === 'paused' && now - (this.#pausedUs.get(process) ?? 0) < OWN_OFFERS_US;
     for (const { bytes } of sends(effects)) {
       const type = typeOf(bytes);
+      const about = yiaddrOf(bytes) || requestedOf(input.bytes);
+      if (sharingFully(process, about) === undefined) continue;
       const silent = SILENT.has(before) || (before === 'paused' && !(leaving && type === MessageType.ACK));
       if (!silent && !(RENEWING.has(before) && type === MessageType.OFFER)) continue;
       const what = `${process.node.name} answers with message type ${type} in ${before}`;
@@ -182,7 +190,7 @@ export class Refusals implements Checker {
       const giaddr = giaddrOf(input.bytes);
       // Where the packet came from: its relay's network, or the servers' own.
       const here = giaddr === 0 ? (this.world.nodes[0]?.address ?? 0) : giaddr;
-      if (requested >>> 8 !== here >>> 8) continue;
+      if (requested >>> 8 !== here >>> 8 || sharingFully(process, requested) === undefined) continue;
       const name = this.world.clientOf(macOf(input.bytes))?.name;
       const what = `${process.node.name} refuses ${formatAddress(requested)} to ${name} in ${before}`;
       throw new Violation(this.name, this.section, what);

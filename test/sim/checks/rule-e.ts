@@ -5,7 +5,7 @@ import { endAt, type Lease } from '../../../src/lease/lease.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { MessageType } from '../../../src/wire/message.js';
 import { macOf, typeOf, yiaddrOf } from '../packets.js';
-import { relationshipOf } from '../pair.js';
+import { relationshipOf, sharingFully } from '../pair.js';
 import { MS } from '../scheduler.js';
 import { type Change, type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
@@ -64,8 +64,10 @@ export class RuleE implements Checker {
 
   #look(step: Step, address: number, lease: Lease | undefined, mac: Uint8Array): void {
     const { process, before } = step;
-    const relationship = relationshipOf(process);
+    const relationship = sharingFully(process, address);
     if (relationship === undefined || before === undefined) return;
+    // What is reserved is outside the split; whether both have agreed on that is looked at elsewhere.
+    if (process.engine.index.at(address)?.scope.reservationAt(address) !== undefined) return;
     const { name } = process.node;
     const gives = `${name} gives ${formatAddress(address)} to ${this.world.clientOf(mac)?.name} in ${before}`;
     const own = (lease?.owner ?? 1) === relationship.side;

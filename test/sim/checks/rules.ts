@@ -12,7 +12,7 @@ import type { Binding, ReceivedFrame } from '../../../src/wire/partner-message.j
 import { ACCEPTED } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
 import { leaseSecondsOf, macOf, typeOf, yiaddrOf } from '../packets.js';
-import { relationshipOf } from '../pair.js';
+import { leastMcltSeconds, relationshipOf, sharing, sharingFully } from '../pair.js';
 import { type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { sends } from './answers.js';
@@ -35,18 +35,19 @@ export class RuleA implements Checker {
 
   /** When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. */
   onStep({ process, at, effects, before, after }: Step): void {
-    const relationship = relationshipOf(process);
-    if (relationship === undefined) return;
+    if (relationshipOf(process) === undefined) return;
     for (const { bytes } of sends(effects)) {
       const address = yiaddrOf(bytes);
+      if (sharing(process, address) === undefined) continue;
       const lease = process.engine.table.get(address);
       if (typeOf(bytes) !== MessageType.ACK || address === 0 || lease?.state !== 'active') continue;
-      const now = before === 'recover-done' && after === before ? 0 : Math.min(at, lease.lastTransactionAt);
+      const renewing = before === 'recover-done' && after === before && sharingFully(process, address);
+      const now = renewing ? 0 : Math.min(at, lease.lastTransactionAt);
       const known = Math.max(now, lease.ackedPetAt, lease.receivedPetAt);
       const seconds = leaseSecondsOf(bytes);
       if (seconds === INFINITE_SECONDS && known >= INFINITE_AT) continue;
       const end = lease.lastTransactionAt + seconds * 1000;
-      const most = known + relationship.record.settings.mcltSeconds * 1000;
+      const most = known + leastMcltSeconds(this.world.nodes) * 1000;
       if (end <= most + SLACK_MS) continue;
       const name = this.world.clientOf(macOf(bytes))?.name;
       const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
@@ -68,12 +69,25 @@ interface Promised {
   readonly petAt: number;
 }
 
+/** Scopes of a relationship as they are now: a binding that leaves it and comes back is told as a new one. */
+function termOf(process: Process): string {
+  const record = relationshipOf(process)?.record;
+  return record === undefined ? '' : `${record.id} ${record.settings.scopes.join(' ')}`;
+}
+
 export class RuleB implements Checker {
   readonly name = 'rule-B';
   readonly section = 'failover.md §2 B';
   readonly says =
     'a potential expiration sent is never before the end that a client was told, nor before one sent of that binding';
   readonly #sent = new WeakMap<Process, Map<number, Promised>>();
+  readonly #terms = new WeakMap<Process, string>();
+
+  onStep({ process }: Step): void {
+    const term = termOf(process);
+    if (this.#terms.get(process) !== term) this.#sent.delete(process);
+    this.#terms.set(process, term);
+  }
 
   onFrames(process: Process, _link: number, frames: readonly ReceivedFrame[]): void {
     for (const { message } of frames) {
@@ -107,7 +121,7 @@ export class RuleC implements Checker {
 
   onFlushed(node: Node, writes: readonly Write[]): void {
     for (const write of writes) {
-      if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
+      if (write.table !== 'settings' || !write.key.startsWith('failover/') || !write.value) continue;
       const { stored } = write.value as RelationshipRecord;
       const known = this.#stored.get(node) ?? new Set<string>();
       this.#stored.set(node, known.add(stored.state));

@@ -11,6 +11,15 @@ import { statesOf } from '../pair.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 
+/** Is there an edit of scopes in this, from here or from the partner? */
+export function changesScopes(effects: readonly Effect[]): boolean {
+  return effects.some(
+    (effect) =>
+      effect.kind === 'commit' &&
+      effect.writes.some((write) => write.table === 'settings' && write.key.startsWith('scope/')),
+  );
+}
+
 export class Recount implements Checker {
   readonly name = 'recount';
   readonly section = 'product.md "Watch"';
@@ -26,10 +35,9 @@ export class Recount implements Checker {
   }
 
   onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
-    // An edit that is carried out forgets the probes under way, and so does a pause.
+    // An edit that is carried out forgets the probes under way, whoever made it, and so does a pause.
     const paused = input.kind === 'command' && input.command.kind === 'pause';
-    const edited = input.kind === 'command' && input.command.kind === 'edit' && effects[0]?.kind === 'commit';
-    if (edited || paused) this.#probing.delete(process);
+    if (paused || changesScopes(effects)) this.#probing.delete(process);
     for (const effect of effects) {
       if (effect.kind !== 'probe') continue;
       const probing = this.#probing.get(process) ?? new Map<number, number>();

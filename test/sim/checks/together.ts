@@ -7,8 +7,8 @@ import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
 import { decodeRecord } from '../../../src/lease/record.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import type { Node } from '../node.js';
-import { relationshipOf, stateOf } from '../pair.js';
-import { MS } from '../scheduler.js';
+import { relationshipOf, sharingFully, stateOf } from '../pair.js';
+import { MS, SECOND } from '../scheduler.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
 
@@ -35,27 +35,35 @@ export class OneOwner implements Checker {
   onTick(): void {
     const [a, b] = this.world.nodes;
     if (a === undefined || b === undefined) return;
-    const sides = [a, b].map(({ process }) => relationshipOf(process)?.side);
-    if (![a, b].every(({ process }) => ALLOCATING.has(stateOf(process) ?? ''))) return;
-    // What a store that has lost its records does not say is nobody's: rule E holds it back.
-    if (
-      [a, b].some((node) => stateOf(node.process) === 'partner-down' && this.world.ledger.of(node).downUnmet)
-    )
-      return;
+    if (this.#isUnmet(a, b) || this.#isUnmet(b, a)) return;
     for (const { first, last } of this.world.config.shares) {
       for (let address = first; address <= last; address++) {
-        const owners = [a, b].map((node) => freeOwner(onDisk(node, address)));
-        if (owners[0] !== sides[0] || owners[1] !== sides[1]) continue;
+        if (!this.#gives(a, address) || !this.#gives(b, address)) continue;
         throw new Violation(this.name, this.section, `both servers own ${formatAddress(address)}`);
       }
     }
   }
-}
 
-/** Who may give the address away, 0 = nobody: it is not free. */
-function freeOwner(lease: Lease | undefined): number {
-  if (lease === undefined) return 1;
-  return lease.state === 'free' ? lease.owner : 0;
+  /** Started while its partner had declared it down, and not in contact since: outside the promise (failover.md §1). */
+  #isUnmet(node: Node, partner: Node): boolean {
+    const { process } = node;
+    if (process === null || stateOf(partner.process) !== 'partner-down') return false;
+    return this.world.ledger.of(node).heardBy !== process;
+  }
+
+  /** Is the address free, and this server's to give now, by what its own disk says? */
+  #gives(node: Node, address: number): boolean {
+    const relationship = sharingFully(node.process, address);
+    const state = stateOf(node.process) ?? '';
+    const lease = onDisk(node, address);
+    if (relationship === undefined || !ALLOCATING.has(state)) return false;
+    if ((lease?.state ?? 'free') !== 'free' || (lease?.owner ?? 1) !== relationship.side) return false;
+    const { downUs, downBlind, downUnmet } = this.world.ledger.of(node);
+    if (state !== 'partner-down' || !(downBlind || downUnmet)) return true;
+    // Rule E holds back even what is its own by its records, if it may have lost some.
+    const mcltUs = relationship.record.settings.mcltSeconds * SECOND;
+    return this.world.scheduler.now - downUs >= mcltUs;
+  }
 }
 
 /** What both databases must say alike when nothing has happened for long. */
@@ -68,6 +76,13 @@ function essence(lease: Lease | undefined): string {
   );
   const client = state === 'active' ? `${told.join(' ')} ${hostname}` : '';
   return state === 'free' ? `free of side ${owner}` : `${state} of side ${owner} ${client}`;
+}
+
+/** A record that says no more than what is true of an address without one need not be told. */
+function isUnacknowledged(lease: Lease | undefined): boolean {
+  if (lease === undefined || lease.ackedRevision >= lease.revision) return false;
+  const { state, owner, handover, lastTransactionAt } = lease;
+  return !(state === 'free' && owner === 1 && handover === 0 && lastTransactionAt === 0);
 }
 
 /** Offset uncertainty and rounding. */
@@ -91,15 +106,22 @@ export class Converged implements Checker {
       const state = stateOf(process);
       if (state !== 'normal') this.#fail(`${name} is ${state ?? 'down'}`);
     }
+    for (const { first } of this.world.config.shares) this.#shared(a, b, first);
     for (const { first, last } of this.world.config.shares) {
       for (let address = first; address <= last; address++) this.#compare(a, b, address);
     }
     for (const node of [a, b]) this.#shares(node);
   }
 
+  #shared(a: Node, b: Node, address: number): void {
+    for (const { name, process } of [a, b])
+      if (sharingFully(process, address) === undefined)
+        this.#fail(`${name} does not share the scope of ${formatAddress(address)}`);
+  }
+
   #compare(a: Node, b: Node, address: number): void {
     const [mine, theirs] = [a, b].map((node) => node.process?.engine.table.get(address));
-    const busy = [mine, theirs].some((lease) => lease !== undefined && lease.ackedRevision < lease.revision);
+    const busy = [mine, theirs].some(isUnacknowledged);
     // Each server's instants are on its own clock.
     const quietFor = (node: Node, lease: Lease | undefined): number =>
       (node.process?.now() ?? 0) - Math.max(lease?.lastTransactionAt ?? 0, lease?.stateSinceAt ?? 0);

@@ -1,0 +1,165 @@
+// Faults put in on purpose into a pair whose operators never rest: edits, changes that both carry out, shutdown, clones,
+// and what a partner that has forgotten may be believed (failover.md §3 to §6), broken one by one.
+
+import type { Write } from '../../src/engine/effect.js';
+import type { Engine } from '../../src/engine/engine.js';
+import type { Input } from '../../src/engine/input.js';
+import type { ScopeEntry, Settings } from '../../src/engine/scopes.js';
+import type { Transaction } from '../../src/failover/management.js';
+import type { Mutation } from './mutant.js';
+import { bentPair } from './pair-mutants.js';
+
+/** Serve scopes by other entries than those that are known. */
+function serveBy(engine: Engine, change: (entry: ScopeEntry) => ScopeEntry): void {
+  const indexOf = engine.indexOf.bind(engine);
+  engine.indexOf = (settings, before) => {
+    const scopes = new Map([...settings.scopes].map(([scopeId, entry]) => [scopeId, change(entry)]));
+    const index = indexOf({ ...settings, scopes }, before);
+    return Object.defineProperty(index, 'settings', { value: settings satisfies Settings });
+  };
+}
+
+type Answer = Extract<Input, { kind: 'manage-answer' }>;
+
+/** What comes of no answer, when this server has asked about a change in that phase. */
+function answerSilence(engine: Engine, input: Input, said: (engine: Engine) => object | null): Input {
+  if (input.kind !== 'manage-answer' || input.answer.ok || input.answer.heard) return input;
+  const document = said(engine);
+  if (document === null) return input;
+  return { ...input, answer: { ok: true, document: JSON.stringify(document) } } satisfies Answer;
+}
+
+function transactions({ management }: Engine): readonly Transaction[] {
+  return [...management.transactions.values()];
+}
+
+function isDecision(write: Write): boolean {
+  if (write.table !== 'settings' || !write.key.startsWith('manage/')) return false;
+  return (write.value as Transaction | undefined)?.phase === 'committed';
+}
+
+export const MANAGED_MUTANTS: readonly Mutation[] = [
+  {
+    name: 'use an edit before the partner has it',
+    caughtBy: ['both-versions', 'promise', 'offer', 'allowed'],
+    engine: (engine) => serveBy(engine, ({ settings, revision }) => ({ settings, revision })),
+  },
+  {
+    name: 'keep an edit to oneself',
+    caughtBy: ['agreed', 'both-versions'],
+    engine: ({ replication }) => {
+      replication.noted = (plan) => plan;
+    },
+  },
+  {
+    name: 'go on serving what is being given up',
+    caughtBy: ['one-server', 'promise', 'offer'],
+    engine: ({ management }) => {
+      management.isGivenUp = () => false;
+    },
+  },
+  {
+    name: 'decide without a record of it',
+    caughtBy: ['agreed', 'one-server', 'converged', 'promise', 'offer', 'served'],
+    writes: (writes) => writes.filter((write) => !isDecision(write)),
+  },
+  {
+    name: 'take silence for a promise',
+    caughtBy: ['one-server', 'agreed', 'converged', 'promise', 'offer', 'served'],
+    input: (engine, input) =>
+      answerSilence(engine, input, () => (transactions(engine).length === 0 ? {} : null)),
+  },
+  {
+    name: 'take silence for a change that was given up',
+    caughtBy: ['one-server', 'agreed', 'converged', 'promise', 'offer', 'served'],
+    input: (engine, input) =>
+      answerSilence(engine, input, () => {
+        const doubt = transactions(engine).find(({ phase }) => phase === 'prepared');
+        return doubt ? { decision: 'aborted', serverId: doubt.proposal.coordinator.serverId } : null;
+      }),
+  },
+  {
+    name: 'go on though taken for a clone',
+    caughtBy: ['clones-silent', 'promise', 'offer'],
+    engine: bentPair((relationship) => {
+      relationship.takenForClone = () => undefined;
+    }),
+  },
+  {
+    name: 'answer in SHUTDOWN',
+    caughtBy: ['silent-states'],
+    engine: bentPair((relationship) => {
+      const service = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(relationship), 'service')!;
+      const usual = service.get!.bind(relationship);
+      Object.defineProperty(relationship, 'service', {
+        get: () =>
+          relationship.state === 'shutdown' ? { answers: 'all', allocates: 'own', probes: false } : usual(),
+      });
+    }),
+  },
+  {
+    name: 'come back from SHUTDOWN as from a pause',
+    caughtBy: ['moves', 'promise', 'offer', 'one-owner', 'converged'],
+    engine: bentPair((relationship) => {
+      const take = relationship.take.bind(relationship);
+      relationship.take = (event) => {
+        take(event);
+        const { record, state } = relationship;
+        if (state !== 'shutdown') return;
+        const stored = {
+          ...record.stored,
+          savedState: 'communications-interrupted',
+          beforeShutdown: null,
+          shutdownAt: 0,
+        } as const;
+        relationship.record = { ...record, stored };
+      };
+    }),
+  },
+  {
+    name: 'grant by a new lead time at once',
+    caughtBy: ['rule-A'],
+    engine: bentPair((relationship) => {
+      Object.defineProperty(relationship, 'grantMcltSeconds', {
+        get: () => relationship.record.settings.mcltSeconds,
+      });
+    }),
+  },
+  {
+    name: 'leave dialling to whoever dialled before',
+    caughtBy: ['served', 'converged'],
+    engine: bentPair(({ contact }) => {
+      const begin = contact.begin.bind(contact);
+      contact.begin = () => {
+        contact.begin = () => undefined;
+        begin();
+      };
+    }),
+  },
+  {
+    name: 'believe a partner that has forgotten',
+    caughtBy: ['promise', 'offer', 'no-nak'],
+    setting: 'pair',
+    seed: 102_972,
+    engine: bentPair(({ duties: { forgetting } }) => {
+      const isReady = forgetting.isReady.bind(forgetting);
+      forgetting.isReady = () => isReady(true);
+    }),
+  },
+  {
+    name: 'believe any update about the owner',
+    caughtBy: ['handovers', 'one-owner', 'promise', 'offer'],
+    engine: bentPair(({ exchange }, _, { table }) => {
+      const received = exchange.received.bind(exchange);
+      exchange.received = (link, xid, bindings) => {
+        const believed = bindings.map((binding) => {
+          const mine = table.get(binding.address);
+          const known = mine?.handover ?? 0;
+          const other = binding.owner !== (mine?.owner ?? 1) && binding.handover <= known;
+          return other ? { ...binding, handover: known + 1 } : binding;
+        });
+        received(link, xid, believed);
+      };
+    }),
+  },
+];
