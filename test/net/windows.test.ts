@@ -143,6 +143,23 @@ t.test('the documented examples', { skip: labUnavailable() }, (t) =>
       return /^LoadBalancePercent +: 30$/m.test(text);
     });
 
+    // The word that Microsoft's pages put in the place of a secret; authentication goes on, and off again.
+    done('Set-DhcpServerv4Failover –Name “dhcp1-dc1 load balance” –SharedSecret sEcReT -Force');
+    const ofThis = `${list} –Name “dhcp1-dc1 load balance”`;
+    for (const machine of [dc1, dhcp1])
+      await shows(
+        machine,
+        ofThis,
+        (text) => /^State +: Normal$/m.test(text) && /^EnableAuth +: True$/m.test(text),
+      );
+    t.notMatch(dc1.daemon.process.output + dhcp1.daemon.process.output, /sEcReT/);
+    done(`Set-DhcpServerv4Failover –Name “dhcp1-dc1 load balance” –SharedSecret '' -Force`);
+    await shows(
+      dc1,
+      ofThis,
+      (text) => /^State +: Normal$/m.test(text) && /^EnableAuth +: False$/m.test(text),
+    );
+
     const name = 'dhcp1.contoso.com-dhcp2-dns1.contoso.com';
     done(`Add-DhcpServerv4Failover ${name} 192.168.10.0 dhcp2-dns1.contoso.com`);
     const asked = dc1.shell(`Remove-DhcpServerv4Failover –Name ${name}`);
