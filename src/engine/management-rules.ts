@@ -129,7 +129,7 @@ function shareObjection(engine: Engine, scope: ScopeSettings): Objection | null 
 }
 
 /** The first fault that the scope has among the settings of this server. */
-function faultObjection(
+export function faultObjection(
   engine: Engine,
   scope: ScopeSettings,
   server = engine.index.settings.server,

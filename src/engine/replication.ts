@@ -12,7 +12,7 @@ import type { Change, Plan } from './edits.js';
 import type { Write } from './effect.js';
 import type { Engine } from './engine.js';
 import { keepOffers } from './keep-offers.js';
-import { type Objection, scopeIdOf } from './management-rules.js';
+import { faultObjection, type Objection, scopeIdOf } from './management-rules.js';
 import { type ScopeEntry, servedSettings } from './scopes.js';
 import type { Share } from './sharing.js';
 
@@ -165,8 +165,10 @@ export class Replication {
       const base = change.bases.find(({ subnet }) => subnet === proposed.subnet) ?? proposed;
       if (!entry) continue;
       const merged = mergeScopes(entry.agreed ?? base, entry.settings, proposed);
+      // Each edit may be right, and both together no scope: two reservations for one client.
+      const fits = merged.conflicts.length === 0 && !faultObjection(this.engine, merged.settings);
       if (change.force) here.push(proposed);
-      else if (merged.conflicts.length > 0) conflicts.push(proposed);
+      else if (!fits) conflicts.push(proposed);
       else here.push(merged.settings);
       // What the two never had alike is not this edit's to change over there.
       there.push(entry.agreed && !change.force ? merged.settings : proposed);
@@ -238,7 +240,14 @@ function withBase(before: ScopeEntry, after: ScopeEntry): ScopeEntry {
   return { settings, revision, agreed, ...theirs };
 }
 
-/** Keys of a scope that both servers edited differently; none: there is no conflict. */
+/**
+ * Keys of a scope that both servers edited differently, or all that differ where the edits make no scope together; none:
+ * there is no conflict.
+ */
 export function conflictKeys({ settings, agreed, theirs }: ScopeEntry): readonly string[] {
-  return theirs ? mergeScopes(agreed ?? settings, settings, theirs).conflicts : [];
+  if (!theirs) return [];
+  const { conflicts } = mergeScopes(agreed ?? settings, settings, theirs);
+  if (conflicts.length > 0) return conflicts;
+  const other: Readonly<Record<string, unknown>> = { ...theirs };
+  return Object.entries(settings).flatMap(([key, value]) => (sameSettings(value, other[key]) ? [] : [key]));
 }
