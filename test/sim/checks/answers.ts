@@ -125,7 +125,7 @@ export class Allowed implements Checker {
     const mac = macOf(bytes);
     const name = this.world.clientOf(mac)?.name;
     if (rule?.reservedFor) {
-      if (rule.reservedFor === formatHardware(mac)) return;
+      if (rule.reservedFor === formatHardware(mac) || this.#holds(process, address, mac)) return;
       this.#fail(process, `${formatAddress(address)} to ${name}, reserved for ${rule.reservedFor}`);
     }
     if (rule?.allocatable || this.#holds(process, address, mac)) return;

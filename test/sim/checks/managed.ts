@@ -48,10 +48,12 @@ export class BothVersions implements Checker {
       this.#note(process.node, scopeId, entry);
   }
 
-  #note(node: Node, scopeId: string, { settings }: ScopeEntry): void {
+  #note(node: Node, scopeId: string, { settings, proposed }: ScopeEntry): void {
     if (this.world.clones.has(node)) return;
     const history = this.#historyOf(node, scopeId);
     if (history.at(-1) !== settings) history.push(settings);
+    // A promise puts the partner's version in force, before it is carried out.
+    if (proposed !== undefined && !history.includes(proposed)) history.push(proposed);
     const other = this.world.nodes.find((each) => each !== node)!;
     const theirs = entryOf(other, scopeId)?.settings;
     if (theirs === undefined || !sameSettings(theirs, settings)) return;

@@ -8,7 +8,7 @@ import { formatAddress } from '../../../src/wire/address.js';
 import { MessageType } from '../../../src/wire/message.js';
 import { ACCEPTED } from '../../../src/wire/partner-values.js';
 import type { Process } from '../node.js';
-import { giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
+import { ciaddrOf, giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
 import { relationshipOf, sharingFully } from '../pair.js';
 import { MS } from '../scheduler.js';
 import { type Checker, type Step, Violation } from '../watch.js';
@@ -163,7 +163,9 @@ export class SilentStates implements Checker {
     const leaving = before === 'paused' && now - (this.#pausedUs.get(process) ?? 0) < OWN_OFFERS_US;
     for (const { bytes } of sends(effects)) {
       const type = typeOf(bytes);
-      const about = yiaddrOf(bytes) || requestedOf(input.bytes);
+      // A refusal is the word of whoever serves the link that the client asks from.
+      const link = giaddrOf(input.bytes) || ciaddrOf(input.bytes) || process.node.address;
+      const about = yiaddrOf(bytes) || link;
       if (sharingFully(process, about) === undefined) continue;
       const silent = SILENT.has(before) || (before === 'paused' && !(leaving && type === MessageType.ACK));
       if (!silent && !(RENEWING.has(before) && type === MessageType.OFFER)) continue;
