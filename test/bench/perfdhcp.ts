@@ -1,7 +1,9 @@
 // One bounded run of perfdhcp and what it printed, as numbers. Every client is new (`-R` far above the count, a MAC
 // base of its own), so no server may answer from a lease it has given before. perfdhcp acts as a relay agent.
 
-import type { Host } from '../net/namespace.js';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Host, Running } from '../net/namespace.js';
 
 export interface LoadOrder {
   readonly rate: number; // DISCOVERs a second
@@ -56,12 +58,36 @@ function freshMacBase(): string {
   return `02:${high}:${low}:00:00:00`;
 }
 
+/** Octets of what a socket opened from now on may have waiting; the same for every network namespace. */
+const RECEIVE_ROOM = '/proc/sys/net/core/rmem_default';
+const GENERATOR_ROOM = 8 * 1024 * 1024;
+const OPENING_MS = 1000;
+
+/**
+ * Start the generator with a receive buffer in which nothing is lost while its own thread waits for a processor. With
+ * the default of 208 KiB what it lost was counted as the server's loss, and decided every rate: on a quiet machine
+ * none of 252,000 answers was missing at 7,000 DORA/s with the larger one, up to 5 % at 2,500 with the default. The
+ * servers keep what they ask for themselves.
+ */
+async function startWithRoom(host: Host, argv: readonly string[]): Promise<Running> {
+  const before = readFileSync(RECEIVE_ROOM, 'utf8');
+  writeFileSync(RECEIVE_ROOM, String(GENERATOR_ROOM));
+  try {
+    const program = host.start(argv);
+    const until = Date.now() + OPENING_MS;
+    while (Date.now() < until && !/:0043 /.test(host.run(['cat', '/proc/net/udp']).stdout)) await sleep(10);
+    return program;
+  } finally {
+    writeFileSync(RECEIVE_ROOM, before);
+  }
+}
+
 export async function runLoad(host: Host, order: LoadOrder): Promise<LoadResult> {
   const base = freshMacBase();
   const args = ['-4', '-r', String(order.rate), '-R', '10000000', '-p', String(order.seconds)];
   args.push('-W', String(LATE_ANSWERS_US), '-s', String(1000 + runs), '-b', `mac=${base}`);
   if (order.withTimes) args.push('-x', 't');
-  const program = host.start([
+  const program = await startWithRoom(host, [
     'nice',
     '-n',
     '-15',
