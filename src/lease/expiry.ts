@@ -1,6 +1,7 @@
 // When leases end, as a heap of (instant, row) in chunks. A renewal leaves its entry where it is: an entry may be too
 // early, never too late, and is put right when it comes to the top. So renewing is O(1), and a million leases cost
-// nothing while none of them ends. Nothing here decides what an end means.
+// nothing while none of them ends. Rows due at one instant come by their number, or the order would depend on how often
+// somebody had asked, and a replay would differ. Nothing here decides what an end means.
 
 import { type Rows, SHAPE_SCHEDULED, Word } from './rows.js';
 
@@ -40,7 +41,7 @@ export class Expiry {
     if (place === last) return;
     const key = this.#key(last);
     const moved = this.#entry(last);
-    if (place > 0 && key < this.#key((place - 1) >> 2)) this.#up(place, key, moved);
+    if (place > 0 && this.#isBefore(key, moved, (place - 1) >> 2)) this.#up(place, key, moved);
     else this.#down(place, key, moved);
   }
 
@@ -96,14 +97,18 @@ export class Expiry {
     this.#rows.set(row, Word.linkA, place);
   }
 
+  #isBefore(key: number, row: number, place: number): boolean {
+    const there = this.#key(place);
+    return key < there || (key === there && row < this.#entry(place));
+  }
+
   // Four children a node: half as many steps through cold memory as with two.
   #up(from: number, key: number, row: number): void {
     let place = from;
     while (place > 0) {
       const parent = (place - 1) >> 2;
-      const parentKey = this.#key(parent);
-      if (parentKey <= key) break;
-      this.#write(place, parentKey, this.#entry(parent));
+      if (!this.#isBefore(key, row, parent)) break;
+      this.#write(place, this.#key(parent), this.#entry(parent));
       place = parent;
     }
     this.#write(place, key, row);
@@ -119,12 +124,12 @@ export class Expiry {
       const end = Math.min(firstChild + 4, this.#size);
       for (let other = firstChild + 1; other < end; other++) {
         const otherKey = this.#key(other);
-        if (otherKey < childKey) {
-          child = other;
-          childKey = otherKey;
-        }
+        if (otherKey > childKey) continue;
+        if (otherKey === childKey && this.#entry(other) > this.#entry(child)) continue;
+        child = other;
+        childKey = otherKey;
       }
-      if (childKey >= key) break;
+      if (key < childKey || (key === childKey && row < this.#entry(child))) break;
       this.#write(place, childKey, this.#entry(child));
       place = child;
     }
