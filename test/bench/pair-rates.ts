@@ -37,8 +37,8 @@ export interface PairRateFigures {
 
 /** Where the climb begins, and the rate at which CPU is compared, whatever is lost. */
 const KINDS: readonly KindOrder[] = [
-  { kind: tandemPair('load-balance'), start: 2800, fixed: 2000 },
-  { kind: tandemPair('hot-standby'), start: 2800, fixed: 2000 },
+  { kind: tandemPair('load-balance'), start: 4000, fixed: 2000 },
+  { kind: tandemPair('hot-standby'), start: 4000, fixed: 2000 },
   { kind: keaPair('load-balance'), start: 1600, fixed: 2000 },
   { kind: keaPair('hot-standby'), start: 1600, fixed: 2000 },
   { kind: ISC_PAIR, start: 500, fixed: 400 },
@@ -86,40 +86,59 @@ interface Climb {
 
 const STEP = 1.12;
 const HIGHEST_RATE = 20_000;
+const MAX_PAIRS = 10;
+/** Clients of a fresh pair once it is warm. */
+const FRESH = MAX_CLIENTS - WARM_UP.rate * WARM_UP.seconds;
 
-/**
- * Rate after rate on one pair, from `start` up, until one is not sustained when it is tried again; a new pair goes on
- * from there when the pool is used up.
- */
+/** Which rate comes next: up until one is missed twice; down from the first, if that one was missed. */
+class Ascent {
+  rate: number;
+  best: PairRun | null = null;
+  ended = false;
+  private missed = false;
+  private descending = false;
+
+  constructor(private readonly start: number) {
+    this.rate = start;
+  }
+
+  note(run: PairRun): void {
+    if (run.sustained) this.best = run;
+    else if (!this.missed) {
+      this.missed = true;
+      return;
+    }
+    this.missed = false;
+    this.descending ||= !run.sustained && this.best === null;
+    this.ended = run.sustained === this.descending || this.rate < this.start / 4;
+    this.rate = rounded(this.descending ? this.rate / STEP : this.rate * STEP);
+    this.ended ||= this.rate > HIGHEST_RATE;
+  }
+}
+
+/** The fixed rate, then rate after rate on one pair; a new pair goes on from there when the pool is used up. */
 async function climb({ kind, start, fixed }: KindOrder, seconds: number, say: Say): Promise<Climb> {
   let atFixed: PairRun | null = null;
-  let best: PairRun | null = null;
-  let rate = start;
-  let failed = false;
+  const ascent = new Ascent(start);
   const once = async (bench: PairBench, pair: Pair): Promise<void> => {
     await warmUp(bench, pair);
-    let clients = WARM_UP.rate * WARM_UP.seconds;
-    const drive = async (at: number): Promise<PairRun> => {
-      clients += at * seconds;
-      const run = await drivePair(bench, pair, at, seconds);
-      say(`  ${at}/s: ${runText(run)}`);
+    let left = FRESH;
+    const secondsAt = (rate: number): number => Math.min(seconds, Math.floor(FRESH / rate));
+    const drive = async (rate: number): Promise<PairRun> => {
+      left -= rate * secondsAt(rate);
+      const run = await drivePair(bench, pair, rate, secondsAt(rate));
+      say(`  ${rate}/s: ${runText(run)}`);
       return run;
     };
     atFixed ??= await drive(fixed);
-    while (rate <= HIGHEST_RATE && clients + rate * seconds <= MAX_CLIENTS) {
-      let run = await drive(rate);
-      if (!run.sustained && clients + rate * seconds <= MAX_CLIENTS) run = await drive(rate);
-      failed = !run.sustained;
-      if (failed) return;
-      best = run;
-      rate = rounded(rate * STEP);
-    }
+    while (!ascent.ended && ascent.rate * secondsAt(ascent.rate) <= left)
+      ascent.note(await drive(ascent.rate));
   };
-  for (let pairs = 0; pairs < 6 && !failed && rate <= HIGHEST_RATE; pairs += 1) {
+  for (let pairs = 0; pairs < MAX_PAIRS && !ascent.ended; pairs += 1) {
     await withPairBench(async (bench) => withPair(bench, kind, {}, (pair) => once(bench, pair)));
   }
   if (atFixed === null) throw new Error(`${kind.name} was not measured`);
-  return { atFixed, best };
+  return { atFixed, best: ascent.best };
 }
 
 function runText({ served, cpuMicros, cpuEach, busy, sustained, loss }: PairRun): string {
