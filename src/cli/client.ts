@@ -4,7 +4,7 @@
 
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { connect } from 'node:net';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import type { FeedFrame, Page, Problem } from '../admin/api.js';
 import { Refusal, UsageError } from './command.js';
 
@@ -103,7 +103,7 @@ export class AdminClient {
 
   /** Frames of the live feed as they come; ends only with a Refusal (the daemon went away) or when the caller stops. */
   async *follow(): AsyncGenerator<FeedFrame> {
-    const feed = new Feed(this.openFeed(), this.address);
+    const feed = new Feed(await this.openFeed(), this.address);
     try {
       for (;;) yield await feed.next();
     } finally {
@@ -111,7 +111,8 @@ export class AdminClient {
     }
   }
 
-  private openFeed(): WebSocket {
+  private async openFeed(): Promise<WebSocket> {
+    const { WebSocket } = await import('ws'); // only `events --follow` has to load it
     const { address } = this;
     const headers = this.token === undefined ? {} : { authorization: `Bearer ${this.token}` };
     const host = address.kind === 'unix' ? 'localhost' : `${bracketed(address.host)}:${address.port}`;
