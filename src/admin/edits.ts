@@ -36,7 +36,8 @@ const RESERVATION_PREFIX = /^reservations\[\d+\](\.|$)/;
 function inBodyTerms(error: ApiError, isReservation: boolean): ApiError {
   const faults = error.extras.faults?.map(({ path, message }) => {
     const inside = path.replace(SETTINGS_PREFIX, '');
-    return { path: isReservation ? inside.replace(RESERVATION_PREFIX, '') : inside, message };
+    if (!isReservation) return { path: inside, message };
+    return { path: inside === 'reservations' ? 'address' : inside.replace(RESERVATION_PREFIX, ''), message };
   });
   return new ApiError(error.code, error.message, { ...error.extras, ...(faults ? { faults } : {}) });
 }

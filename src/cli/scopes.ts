@@ -59,7 +59,8 @@ export async function scopeRemove(call: Call): Promise<undefined> {
   const { flags, terminal } = call;
   const scopeId = scopeIdOf(call.arg('SCOPE')!);
   let force = flags.on('yes') || flags.on('force');
-  if (!force) {
+  // One that is shared is refused whatever is said, so nobody is asked.
+  if (!force && (await call.client.get<ScopeView>(pathOf(call))).relationship === null) {
     const count = await leasesOf(call, scopeId);
     if (count !== null) {
       const sure = await call.confirm(

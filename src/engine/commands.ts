@@ -16,6 +16,7 @@ import { objection, partnerDownPlan } from './partner-down.js';
 import { relationshipView } from './relationship-view.js';
 import type { ScopeEntry } from './scopes.js';
 import { shutDownObjection, shutDownPlan } from './shut-down.js';
+import { strandingOf } from './stranding.js';
 import type { RelationshipPool, RelationshipView } from './view.js';
 
 export class Commands {
@@ -77,14 +78,20 @@ export class Commands {
 
   private edit(id: number, actor: string, edits: readonly Edit[], force: boolean, dryRun: boolean): void {
     const { engine } = this;
-    const outcome = planEdits(engine.index.settings, edits, engine.table, force);
+    const outcome = planEdits(engine.index.settings, edits);
     if (!isPlan(outcome)) {
       this.answer(id, outcome);
       return;
     }
+    // What no force helps against is said first.
     const against = engine.replication.objection(outcome.changes);
     if (against) {
       this.answer(id, refusal(against.code, against.message));
+      return;
+    }
+    const stranding = force ? null : strandingOf(engine.index.settings, outcome, engine.table);
+    if (stranding) {
+      this.answer(id, stranding);
       return;
     }
     const plan = describeChanges(outcome.changes);

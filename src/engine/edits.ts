@@ -1,9 +1,8 @@
 // Edits of settings: from what is, by what an operator wants, to what shall be, with every fault found before anything
 // changes. Works on values only; the engine commits the outcome and puts it to work.
 
-import { checkScope, checkScopes, checkServer, compileScope, compileServer } from '../lease/scope.js';
+import { checkScope, checkScopes, checkServer } from '../lease/scope.js';
 import type { Fault, ReservationSettings, ScopeSettings, ServerSettings } from '../lease/settings.js';
-import type { LeaseTable } from '../lease/table.js';
 import { formatAddress, parseSubnet } from '../wire/address.js';
 import { equalBytes } from '../wire/bytes.js';
 import type { CommandResult, Edit, RefusalCode } from './command.js';
@@ -24,10 +23,7 @@ export interface Plan {
   readonly changes: readonly Change[];
 }
 
-type Refusal = Extract<CommandResult, { ok: false }>;
-
-/** How many stranded leases a refusal names; the count is always whole. */
-const NAMED = 20;
+export type Refusal = Extract<CommandResult, { ok: false }>;
 
 class Refused extends Error {
   constructor(readonly refusal: Refusal) {
@@ -40,18 +36,11 @@ function refuse(code: RefusalCode, message: string, faults: readonly Fault[] = [
 }
 
 /** What these edits come to, or why they are refused. Nothing is changed here. */
-export function planEdits(
-  current: Settings,
-  edits: readonly Edit[],
-  table: LeaseTable,
-  force: boolean,
-): Plan | Refusal {
+export function planEdits(current: Settings, edits: readonly Edit[]): Plan | Refusal {
   try {
     const next = edits.reduce(applyEdit, current);
     check(current, next);
-    const changes = changesBetween(current, next);
-    if (!force) refuseStranding(current, next, changes, table);
-    return { next, changes };
+    return { next, changes: changesBetween(current, next) };
   } catch (error) {
     if (error instanceof Refused) return error.refusal;
     throw error;
@@ -173,7 +162,7 @@ function check(current: Settings, next: Settings): void {
     refuse('invalid', `${counted(faults.length, 'fault')} in the settings; nothing was changed`, faults);
 }
 
-function counted(count: number, noun: string): string {
+export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
@@ -192,62 +181,6 @@ function changesBetween(current: Settings, next: Settings): Change[] {
   }
   if (current.declared !== next.declared) changes.push({ kind: 'declared', after: next.declared });
   return changes;
-}
-
-/** Leases that the edit would leave without a place are named, and need `force`. */
-function refuseStranding(
-  current: Settings,
-  next: Settings,
-  changes: readonly Change[],
-  table: LeaseTable,
-): void {
-  const stranded: Fault[] = [];
-  let count = 0;
-  for (const change of changes) {
-    if (change.kind !== 'scope' || change.before === null) continue;
-    for (const address of strandedBy(change.before, change.after, current, next, table)) {
-      count++;
-      if (stranded.length < NAMED) {
-        stranded.push({ path: `scopes[${change.scopeId}]`, message: `${formatAddress(address)} is leased` });
-      }
-    }
-  }
-  if (count === 0) return;
-  const named = count > NAMED ? `; the first ${NAMED} are named` : '';
-  refuse(
-    'would-strand-leases',
-    `${counted(count, 'lease')} would lose ${count === 1 ? 'its' : 'their'} place${named}: repeat with --force`,
-    stranded,
-  );
-}
-
-function strandedBy(
-  before: ScopeEntry,
-  after: ScopeEntry | null,
-  current: Settings,
-  next: Settings,
-  table: LeaseTable,
-): number[] {
-  const was = compileScope(before.settings, compileServer(current.server));
-  const will = after && compileScope(after.settings, compileServer(next.server));
-  const stranded: number[] = [];
-  table.forEachInRange(was.network, was.broadcast, (address) => {
-    if (table.stateOf(address) !== 'active') return;
-    if (will === null) {
-      stranded.push(address);
-      return;
-    }
-    const reservation = will.reservationAt(address);
-    if (reservation) {
-      const lease = table.get(address);
-      if (lease && !isReservedFor(reservation, lease)) stranded.push(address);
-      return;
-    }
-    // An address that had no place before the edit either (an earlier forced edit) is not this edit's doing.
-    const hadPlace = was.poolIndexOf(address) !== -1 || was.reservationAt(address) !== undefined;
-    if (hadPlace && will.poolIndexOf(address) === -1) stranded.push(address);
-  });
-  return stranded;
 }
 
 /** Is the reservation for the client of this lease? */

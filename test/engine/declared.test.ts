@@ -475,22 +475,22 @@ t.test(
       const refused = server.world.edit([{ kind: 'scope-set', scope: shrunk }]);
       t.match(refused, { ok: false, code: 'would-strand-leases' }, from);
       const faults = refused?.ok === false ? refused.faults.map(({ message }) => message).sort() : [];
-      t.same(faults, gone.map((address) => `${address} is leased`).sort());
+      t.same(
+        faults,
+        gone.map((address) => `${address} is leased to ${mac(bound.indexOf(address) + 1)}`).sort(),
+      );
       const reservation = { address: bound[0]!, hardwareAddress: mac(99), options: {} };
       const other = server.world.edit([{ kind: 'reservation-add', scopeId: SCOPE, reservation }]);
       t.match(other, {
         ok: false,
         code: 'would-strand-leases',
-        faults: [{ message: `${bound[0]} is leased` }],
+        faults: [{ path: `scopes[${SCOPE}].reservations`, message: `${bound[0]} is leased to ${mac(1)}` }],
       });
-      t.match(server.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }]), {
-        ok: false,
-        code: 'would-strand-leases',
-      });
-      t.match(server.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force: true }), {
-        ok: false,
-        code: 'scope-already-in-relationship',
-      });
+      for (const force of [false, true])
+        t.match(server.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force }), {
+          ok: false,
+          code: 'scope-already-in-relationship',
+        });
       pair.pass(1_000);
       for (const one of pair.servers)
         t.same(one.world.engine.view.scope(SCOPE)?.ranges, settings.ranges, 'unchanged');
