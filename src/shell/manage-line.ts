@@ -47,6 +47,10 @@ export interface Answered {
 /** A question may take so long in all. */
 export const ANSWER_MS = 5_000;
 
+function inSeconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}
+
 /** System errors of a connection attempt that mean that nothing of ours runs there. */
 const NOT_RUNNING: ReadonlySet<string> = new Set(['ECONNREFUSED']);
 
@@ -60,7 +64,7 @@ export function probe(target: ManageTarget, limitMs = ANSWER_MS): Promise<Unansw
       resolve(result);
     };
     const timer = setTimeout(
-      () => done(unanswered('partner-unreachable', `${where} does not answer within ${limitMs / 1000} s`)),
+      () => done(unanswered('partner-unreachable', `${where} does not answer within ${inSeconds(limitMs)}`)),
       limitMs,
     );
     const socket = connect({ ...target, family: 4 }, () => done(null));
@@ -105,7 +109,7 @@ export async function ask(
         done(
           unanswered(
             open ? 'partner-not-running' : 'partner-unreachable',
-            `${where} gave no answer within ${limitMs / 1000} s`,
+            `${where} gave no answer within ${inSeconds(limitMs)}`,
           ),
         ),
       limitMs,
@@ -172,7 +176,7 @@ function converse(
 
 /** What the other end of TLS says when it does not know the key, or none of ours fits. */
 function isRefusal(detail: string): boolean {
-  return /ALERT|UNKNOWN_PSK|BINDER|DECRYPT_ERROR|ECONNRESET/.test(detail);
+  return /ALERT|UNKNOWN_PSK|BINDER|DECRYPT_ERROR/.test(detail);
 }
 
 function failed(where: string, end: string, detail: string): Unanswered {
@@ -181,6 +185,11 @@ function failed(where: string, end: string, detail: string): Unanswered {
     return unanswered(
       'permission-denied',
       `${where} does not take our partner secret: put the same one on both servers`,
+    );
+  if (end === 'secret-refused' && detail === 'ECONNRESET')
+    return unanswered(
+      'partner-not-running',
+      `${where} closes the connection without a word: no Tandem server, or one with no room for another connection`,
     );
   if (end === 'secret-refused' || end === 'failed')
     return unanswered('partner-not-running', `no Tandem server answers at ${where} (${detail})`);

@@ -292,11 +292,12 @@ t.test('each check, with a partner in that very trouble', { skip: labUnavailable
       const code = what === 'later' ? 'partner-version-unsupported' : 'partner-not-running';
       const before = performance.now();
       await failed(t, code, add(one), what === 'later' ? /7 to 9/ : /10\.2\.0\.3:647/);
-      t.ok(performance.now() - before < 20_000, `${what}: no hang`);
+      t.ok(performance.now() - before < 10_000, `${what}: no hang`); // 5 s, and what a busy machine adds
       await program.stop('SIGKILL');
     };
     await odd('http');
     await odd('silent');
+    await odd('closing');
     await odd('later');
     await other.start();
 

@@ -1,6 +1,6 @@
 // A server on the partner port that is not what a partner should be, for the checks before a relationship is made:
-// `http` speaks another protocol, `silent` takes connections and says nothing, `later` has the secret and speaks a later
-// version. Arguments: what it is, ADDRESS:PORT, and the partner secret.
+// `http` speaks another protocol, `silent` takes connections and says nothing, `closing` hangs up at once, `later` has the
+// secret and speaks a later version. Arguments: what it is, ADDRESS:PORT, and the partner secret.
 
 import { createServer } from 'node:net';
 import { manageKey } from '../../src/shell/manage-psk.js';
@@ -41,6 +41,7 @@ if (what === 'later') {
 } else {
   createServer((socket) => {
     socket.on('error', () => {});
+    if (what === 'closing') socket.destroy();
     socket.on('data', () => {
       if (what === 'http') socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
     });
