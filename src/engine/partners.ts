@@ -54,12 +54,17 @@ export class Partners {
   authorityOf(scopeId: string): Authority {
     const relationship = this.ofScope(scopeId);
     const shared = relationship && this.authorities.get(relationship.name);
-    if (!shared) return this.engine.management.adoption.isSilent(scopeId) ? UNKNOWN : ALONE;
+    if (!shared) return this.isClone || this.engine.management.adoption.isSilent(scopeId) ? UNKNOWN : ALONE;
     const step = relationship.joining.stepOf(scopeId);
     if (step === 'awaited' || this.engine.management.isGivenUp(scopeId)) {
       return this.silent.get(relationship.name) ?? ALONE;
     }
     return step === undefined ? shared : this.heldAuthority(relationship, shared, scopeId);
+  }
+
+  /** One partner is connected to another process with this store, which serves all its scopes. */
+  private get isClone(): boolean {
+    return this.all.some(({ isClone }) => isClone);
   }
 
   /** The same object as long as the scope is served alone, so that it is not indexed anew for nothing. */

@@ -82,7 +82,10 @@ export const ALONE: Authority = {
   afterEnd: () => 'free',
 };
 
-/** A scope that another server says it shares with this one, which knows nothing of it: nobody is answered. */
+/**
+ * A scope that another server says it shares with this one, which knows nothing of it, or that is served by the process of
+ * which this one is a clone: nobody is answered.
+ */
 export const UNKNOWN: Authority = {
   ...ALONE,
   sides: [],

@@ -46,7 +46,8 @@ export class Joining {
 
   /** Does the exception hold in the present state? */
   get excepted(): boolean {
-    return !NO_EXCEPTION.has(this.relationship.state);
+    const { state, isClone } = this.relationship;
+    return !isClone && !NO_EXCEPTION.has(state);
   }
 
   linkLost(): void {

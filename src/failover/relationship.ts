@@ -21,15 +21,7 @@ import { type RelationshipRecord, SERVING } from './record.js';
 import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
-import {
-  type Event,
-  type Facts,
-  next,
-  type Service,
-  type State,
-  serviceOf,
-  type ToldState,
-} from './states.js';
+import { type Event, type Facts, next, type State, serviceOf, type ToldState } from './states.js';
 import { primaryPercent, type RelationshipTimers } from './terms.js';
 
 export class Relationship implements Greeter, ExchangeView {
@@ -108,7 +100,7 @@ export class Relationship implements Greeter, ExchangeView {
     return this.partnerState !== null;
   }
 
-  get service(): Service {
+  get service(): ReturnType<typeof serviceOf> {
     return serviceOf(this.state, this.facts());
   }
 
@@ -196,10 +188,12 @@ export class Relationship implements Greeter, ExchangeView {
     }
     this.contactBeforeAt = this.lastContactAt;
     this.connectedAt = host.at;
-    this.isClone = false;
     const downAt = hello.partnerDownSinceAt && fromPartner(hello.partnerDownSinceAt, this.clock, 'nearest');
     this.partnerLastDownAt = partnerStoreLost ? null : downAt;
     this.record = record;
+    const wasClone = this.isClone;
+    this.isClone = false;
+    if (wasClone) host.scopesChanged();
     host.event('failover-link', { relationship: this.name, connected: true, partner: hello.serverName });
     if (partnerStoreLost) this.take('partner-store-lost');
     if (ownStoreLost && !record.stored.storeLost) {
@@ -214,6 +208,7 @@ export class Relationship implements Greeter, ExchangeView {
 
   takenForClone(): void {
     this.isClone = true;
+    this.host.scopesChanged(); // also those in no relationship
     this.take('taken-for-clone');
   }
 

@@ -34,6 +34,8 @@ t.test('a clone is refused, alarmed on both sides, and silent as long as the ori
     const pair = met();
     const original = pair[name];
     const partner = pair.other(original);
+    original.world.addScope({ subnet: '10.78.0.0/24', ranges: ['10.78.0.100-10.78.0.199'] });
+    const apart = { type: 1, mac: mac(3), giaddr: '10.78.0.1' } as const;
     t.ok(pair.bind(mac(1)));
     const since = original.view.stateSince;
     const clone = pair.clone(original, '10.77.0.4');
@@ -61,12 +63,15 @@ t.test('a clone is refused, alarmed on both sides, and silent as long as the ori
     t.equal(clone.view.state, 'startup', 'for ever');
     t.same(pair.say({ type: 1, mac: mac(2) }, [clone]), []);
     t.same(pair.renew(mac(1), '10.77.0.100', [clone]), undefined);
+    t.equal(pair.say(apart, [clone]).length, 0, 'nor in the scope that its original serves alone');
+    t.equal(pair.say(apart, [original]).length, 1);
     t.ok(refusals(partner).length <= 7, 'asked again and again, told now and then');
     t.ok(pair.bind(mac(2)), 'clients are served by the pair');
 
     pair.kill(original);
     pair.pass(20_000);
     t.match([clone.view.state, partner.view.state], ['normal', 'normal'], 'the other one gone, it is taken');
+    t.equal(pair.say({ ...apart, mac: mac(4) }, [clone]).length, 1, 'and serves what it has alone, too');
     pair.pass(60_000);
     t.same([clone.alarms(), partner.alarms()], [[], []]);
   }

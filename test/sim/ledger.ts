@@ -11,7 +11,7 @@ import type { ReceivedFrame } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Node, Process } from './node.js';
 import { giaddrOf, typeOf, yiaddrOf } from './packets.js';
-import { PAIR_NAME, sharingFully } from './pair.js';
+import { PAIR_NAME, sharing, sharingFully } from './pair.js';
 import { MS, SECOND } from './scheduler.js';
 import type { Change, Checker, Step } from './watch.js';
 import type { World } from './world.js';
@@ -155,12 +155,18 @@ export class Ledger implements Checker {
     this.#accounts.set(node, Object.assign(new Account(), { servedUs }));
   }
 
-  /** A server that its partner may have declared down gave out an address before it was in contact (failover.md §1). */
+  /**
+   * A server that its partner may have declared down gave out an address before it was in contact (failover.md §1); or a
+   * clone did that in a scope that its original serves alone, where no partner could tell either of the other.
+   */
   leftPromise = false;
 
   onWire(process: Process, { bytes }: SendDatagram): void {
     if (typeOf(bytes) === MessageType.OFFER && this.#isDeclaredDown(process)) this.leftPromise = true;
-    const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
+    const address = yiaddrOf(bytes);
+    if (address !== 0 && this.world.clones.has(process.node) && sharing(process, address) === undefined)
+      this.leftPromise = true;
+    const about = address || giaddrOf(bytes) || process.node.address;
     if (sharingFully(process, about) !== undefined) this.of(process.node).servedUs = this.world.scheduler.now;
   }
 

@@ -10,6 +10,7 @@ import type { ScopeSettings } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { formatHardware } from '../../../src/wire/bytes.js';
 import { MessageType } from '../../../src/wire/message.js';
+import { REJECT_NUMBERS } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
 import { giaddrOf, macOf, typeOf, yiaddrOf } from '../packets.js';
 import { relationshipOf, sharing, sharingFully } from '../pair.js';
@@ -150,8 +151,9 @@ export class ClonesSilent implements Checker {
   readonly name = 'clones-silent';
   readonly section = 'failover.md §5 "Identity"';
   readonly says =
-    'a copy of a server answers nobody in a shared scope while the server itself is there and in contact';
+    'a copy of a server answers nobody while the server itself is there and in contact: in what it serves alone, from when it is refused on';
   readonly #originals = new WeakMap<Process, Process>();
+  readonly #refused = new WeakSet<Process>();
 
   constructor(private readonly world: World) {}
 
@@ -160,13 +162,19 @@ export class ClonesSilent implements Checker {
     if (original) this.#originals.set(process, original);
   }
 
+  onStep({ process, frames }: Step): void {
+    for (const { message } of frames)
+      if (message.kind === 'connect-ack' && message.rejectReason === REJECT_NUMBERS.clone)
+        this.#refused.add(process);
+  }
+
   onWire(process: Process, { bytes }: SendDatagram): void {
     const original = this.#originals.get(process);
     // A server that ends its connection by itself gives a copy of it the chance: from then on which is which nobody knows.
     if (original === undefined || original.gone || relationshipOf(original)?.link === null) return;
-    // What it serves alone it cannot know to be served by another.
+    // What it serves alone it cannot know to be served by another, until its partner says so.
     const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
-    if (sharing(process, about) === undefined) return;
+    if (sharing(process, about) === undefined && !this.#refused.has(process)) return;
     const client = this.world.clientOf(macOf(bytes))?.name;
     const what = `a clone of ${original.node.name} answers ${client}, while the original is there`;
     throw new Violation(this.name, this.section, what);
