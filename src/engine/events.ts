@@ -40,7 +40,7 @@ export const EVENTS = {
   'scope-exhausted': {
     level: 'error',
     journal: true,
-    text: 'scope {scopeId} has no free address; {count} requests went unanswered',
+    text: 'scope {scopeId} has no address for a new client; {count} requests went unanswered',
     advice: 'widen the ranges or shorten the lease time',
   },
   'scope-added': { level: 'info', journal: true, text: 'scope {scopeId} added' },
@@ -78,11 +78,6 @@ export const EVENTS = {
     level: 'info',
     journal: true,
     text: '{relationship}: the partner knows that it is over',
-  },
-  'change-in-doubt': {
-    level: 'warn',
-    journal: true,
-    text: '{relationship}: promised to {change}; whether it is done is for {coordinator} to say',
   },
   'change-decided': { level: 'info', journal: true, text: '{relationship}: {change} {decision}' },
   'clock-accepted': {

@@ -174,16 +174,10 @@ export class Participant {
     management.keep(record, engine.at + 2 * AGAIN_MS);
     const writes = this.bound(proposal);
     withdrawOffers(engine, management.givenUp(proposal));
-    const { serverName } = proposal.coordinator;
-    const data = { relationship: name, change: proposal.change.kind, coordinator: serverName };
-    const event = engine.makeEvent('change-in-doubt', data);
+    // Told of when it lasts (`change-in-doubt`) or when it has ended (`change-decided`): a promise alone is routine.
     const commitId = engine.commit(
-      [
-        ...writes,
-        { table: 'settings', key: `manage/${tx}`, value: record },
-        { table: 'journal', events: [event] },
-      ],
-      [{ kind: 'event', event }],
+      [...writes, { table: 'settings', key: `manage/${tx}`, value: record }],
+      [],
     );
     this.gates.set(tx, { call, commitId, untilAt: engine.at + GATE_MS });
     this.lookAt = engine.at;
