@@ -38,6 +38,7 @@ COPY --from=tree /opt/tandem /opt/tandem
 USER tandem
 VOLUME /var/lib/tandem
 EXPOSE 67/udp 647/tcp 8647/tcp
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["tandem", "status"]
+# Unhealthy: it lives, but can answer nobody, because it is paused, its clock is held or no interface is there.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["tandem", "status", "--ready"]
 ENTRYPOINT ["tandem"]
 CMD ["serve", "-c", "/etc/tandem/tandem.yaml"]

@@ -134,7 +134,14 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     words: ['status'],
     args: [],
-    flags: [{ name: 'check', value: null, doc: 'exit 1 on any alarm' }],
+    flags: [
+      { name: 'check', value: null, doc: 'exit 1 on any alarm' },
+      {
+        name: 'ready',
+        value: null,
+        doc: 'exit 1 while no client can be answered: paused, clock held, no socket, no interface',
+      },
+    ],
     doc: 'The server, its alarms, relationships, interfaces and scopes on one screen',
     run: status,
   },

@@ -55,7 +55,8 @@ export async function status(call: Call): Promise<number> {
     // A reader who has seen enough (`| head`) does not change the verdict.
     if (!(error instanceof Closed)) throw error;
   }
-  return call.flags.on('check') && view.alarms.length > 0 ? 1 : 0;
+  const alarmed = call.flags.on('check') && view.alarms.length > 0;
+  return alarmed || (call.flags.on('ready') && whySilent(view) !== null) ? 1 : 0;
 }
 
 export async function printStatus(terminal: Terminal, view: StatusResponse): Promise<void> {
@@ -81,12 +82,18 @@ export async function printStatus(terminal: Terminal, view: StatusResponse): Pro
   else await printTable(terminal, COLUMNS, view.scopes, '  ');
 }
 
-function serving(terminal: Terminal, view: StatusResponse): string {
-  const { style } = terminal;
-  if (view.clockHeld) return style.red('SILENT: the clock is behind the last operation');
-  if (view.paused) return style.yellow('PAUSED: no client is answered');
-  if (!view.ready) return style.red('NOT READY: no socket or no store');
-  return 'serving';
+/** Why no client at all can be answered here; null: some can. Scopes that are left to a partner are not meant. */
+function whySilent(view: StatusResponse): string | null {
+  if (view.clockHeld) return 'SILENT: the clock is behind the last operation';
+  if (view.paused) return 'PAUSED: no client is answered';
+  if (!view.ready) return 'NOT READY: no socket or no store';
+  return view.interfaces.length === 0 ? 'SILENT: no interface can be used' : null;
+}
+
+function serving({ style }: Terminal, view: StatusResponse): string {
+  const silent = whySilent(view);
+  if (silent === null) return 'serving';
+  return view.paused && !view.clockHeld ? style.yellow(silent) : style.red(silent);
 }
 
 function clockLine(terminal: Terminal, view: StatusResponse): string {

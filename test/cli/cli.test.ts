@@ -130,6 +130,15 @@ t.test('status --check fails on any alarm and only then', async (t) => {
   t.equal(JSON.parse(checked.stdout).alarms[0].code, 'scope-exhausted');
 });
 
+t.test('status --ready fails while no client at all can be answered', async (t) => {
+  const { daemon, env } = await startDaemon();
+  daemon.raiseAlarm();
+  t.equal((await run(['status', '--ready'], { env })).code, 0, 'an alarm alone is none');
+  daemon.paused = true;
+  t.match(await run(['status', '--ready'], { env }), { code: 1, stdout: /PAUSED: no client is answered/ });
+  t.equal((await run(['status'], { env })).code, 0);
+});
+
 t.test('JSON keeps hostile names harmless, and intact for programs', async (t) => {
   const { env } = await startDaemon((daemon) => {
     daemon.leases = daemon.leases.map((one) => ({ ...one, hostname: '\u001b[2J\u009b31m\u2028x' }));

@@ -213,8 +213,14 @@ export class NetnsLab {
       if (!program.alive) throw new Error(`${name} ended:\n${program.output.slice(-3000)}`);
       return (await this.get(name, '/status')) !== undefined;
     });
-    const told = this.exec(name, healthcheck);
-    if (told.status !== 0) throw new Error(`${name}: ${healthcheck.join(' ')}: ${told.stderr}`);
+    let said = '';
+    await until(`${name} to be healthy`, START_MS, () => {
+      const { status, stdout, stderr } = this.exec(name, healthcheck);
+      said = `${stdout}${stderr}`;
+      return status === 0;
+    }).catch((error) => {
+      throw new Error(`${error.message}: ${healthcheck.join(' ')}: ${said}`);
+    });
     this.say(`${name}: started`);
   }
 

@@ -51,7 +51,7 @@ t.test('the plan of both files', async (t) => {
     entrypoint: ['tandem'],
     uid: 647,
     workdir: '/opt/tandem',
-    healthcheck: ['tandem', 'status'],
+    healthcheck: ['tandem', 'status', '--ready'],
   });
   t.equal(server?.fileCapabilities, 'cap_net_bind_service,cap_net_raw+ep');
   for (const one of services.filter(({ target }) => target === 'server')) {
@@ -91,6 +91,7 @@ t.test('every service runs as written; kill, cut, load, skew and their ends', { 
       const held = await Promise.all(lab.servers.map((name) => lab.leases(name)));
       return held.every((leases) => leases.length === 4);
     });
+    const chaos = lab.startMore('chaos'); // as written it waits for a while before it cuts the link
     const addresses = (await lab.leases('dhcp1')).map(({ address }) => address);
     t.equal(
       addresses.filter((address) => address.startsWith('10.78.')).length,
@@ -103,6 +104,14 @@ t.test('every service runs as written; kill, cut, load, skew and their ends', { 
     t.match(whoami, /CapPrm:\s+0{12}2400\n/, 'and has two capabilities');
     t.match(whoami, /CapBnd:\s+0{12}2400\n/);
     t.not(lab.exec('dhcp1', ['touch', '/etc/tandem/x']).status, 0, 'its root is read-only');
+
+    const healthy = () => lab.exec('dhcp1', ['tandem', 'status', '--ready']).status;
+    t.equal(healthy(), 0);
+    t.equal(lab.exec('dhcp1', ['tandem', 'pause']).status, 0);
+    t.equal(healthy(), 1, 'a container that answers nobody is not healthy');
+    t.equal(lab.exec('dhcp1', ['tandem', 'resume']).status, 0);
+    await lab.reach('normal');
+    t.equal(healthy(), 0);
 
     t.equal(await lab.load(10), 10);
     const metrics = lab.exec('dhcp1', ['node', '-e', SCRAPE]).stdout;
@@ -123,7 +132,8 @@ t.test('every service runs as written; kill, cut, load, skew and their ends', { 
       t.notMatch(ask('/api/v1/rules'), /"health":"err"/, 'every rule can be evaluated');
     }
 
-    lab.link('cut');
+    await chaos.saw(/^link to 10\.79\.0\.3: cut$/m, 90_000);
+    await chaos.stop('SIGKILL'); // before it heals what it has cut
     await lab.reach('communications-interrupted');
     t.equal(await lab.load(4), 4, 'apart, everyone is served');
     lab.link('heal');
@@ -171,6 +181,9 @@ t.test(
     try {
       await up.saw(/^Verbs: /m, 60_000);
       t.match(verb('exec', 'relay', 'ip', '-o', 'address').stdout, /10\.78\.0\.4/);
+      t.equal(verb('cut').status, 0);
+      t.equal(verb('heal').status, 0);
+      t.equal(verb('load', '3').status, 0);
       t.match(verb('kill', 'nobody'), { status: 1, stdout: /there is no nobody; there are dhcp1, dhcp2/ });
       t.match(
         verb('status').stdout,
