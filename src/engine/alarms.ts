@@ -9,7 +9,7 @@ export const ALARMS = {
   'clock-held': 'the wall clock is behind the last operation, so leases cannot be judged',
   'clock-stepped': 'the wall clock was stepped; leases go by engine time, which did not move',
   'no-interface': 'no interface is up, so no client can be heard',
-  'scope-exhausted': 'a scope has no free address left',
+  'scope-exhausted': 'a scope has no address left that this server may give to a new client',
   'addresses-declined': 'clients or probes found addresses in use that nobody leases',
   'reservation-held': 'a reserved address is leased to another client until that lease ends',
   'store-restored': 'the store was restored from a backup: leases given since then are not in it',

@@ -14,6 +14,13 @@ import { isoOf } from './instants.js';
 /** A scope that stays exhausted says so once in this time. */
 const EXHAUSTED_QUIET_MS = 60_000;
 
+/** Free addresses of a scope or of one of its pools: those this server may give at present, and the others. */
+function freeIn({ pools, authority }: ServedScope, poolIndex?: number): { usable: number; kept: number } {
+  const { freeSide1, freeSide2 } = pools.counts(poolIndex);
+  const usable = authority.sides.reduce((sum, side) => sum + (side === 1 ? freeSide1 : freeSide2), 0);
+  return { usable, kept: freeSide1 + freeSide2 - usable };
+}
+
 export class Notices {
   private readonly exhaustedSaidAt = new Map<string, number>();
   private cautiousUntilAt = 0;
@@ -21,15 +28,33 @@ export class Notices {
   constructor(private readonly engine: Engine) {}
 
   /** A scope had nothing for a client: alarm at once, event once a minute, count always. */
-  exhausted({ pools, scope: { scopeId } }: ServedScope): void {
+  exhausted(served: ServedScope): void {
+    const { scopeId } = served.scope;
     const count = this.engine.counters.countExhausted(scopeId);
-    const what = pools.counts().freeSide1 > 0 ? `a range of scope ${scopeId}` : `scope ${scopeId}`;
-    const message = `${what} has no free address left`;
+    const message = this.whyNone(served);
     this.engine.alarms.raise(this.engine.at, 'scope-exhausted', message, { scopeId });
     const said = this.exhaustedSaidAt.get(scopeId);
     if (said !== undefined && this.engine.at - said < EXHAUSTED_QUIET_MS) return;
     this.exhaustedSaidAt.set(scopeId, this.engine.at);
     this.engine.record('scope-exhausted', { scopeId, count });
+  }
+
+  /** Full, or with free addresses that this server may not give. */
+  private whyNone(served: ServedScope): string {
+    const { scopeId } = served.scope;
+    const { usable, kept } = freeIn(served);
+    if (usable > 0) return `a range of scope ${scopeId} has no free address left`;
+    const relationship = this.engine.partners.ofScope(scopeId);
+    if (kept === 0 || relationship === undefined) return `scope ${scopeId} has no free address left`;
+    if (relationship.state !== 'partner-down')
+      return `scope ${scopeId} has no free address of this server left; the other ${kept} are the partner's`;
+    const { side, ruleE } = relationship;
+    const { freeSide1, freeSide2 } = served.pools.counts();
+    const [own, partner] = side === 1 ? [freeSide1, freeSide2] : [freeSide2, freeSide1];
+    const instants = [own > 0 ? ruleE.ownFreeUsableAt : 0, partner > 0 ? ruleE.partnerFreeUsableAt : 0];
+    const nextAt = Math.min(...instants.filter((instant) => instant > this.engine.at));
+    const when = nextAt >= INFINITE_AT ? 'leases are infinite' : `the first of them until ${isoOf(nextAt)}`;
+    return `scope ${scopeId} has no address for a new client yet: ${kept} are free but held back, because the partner may have given them away (${when})`;
   }
 
   /** The alarm stands as long as an address of the scope is in quarantine. */
@@ -49,11 +74,13 @@ export class Notices {
   }
 
   /** Every minute: what was alarmed of the scope may be over. */
-  lookAgain({ scope, pools }: ServedScope): void {
-    const { alarms, table } = this.engine;
+  lookAgain(served: ServedScope): void {
+    const { alarms, table, partners } = this.engine;
+    const { scope } = served;
     const { scopeId } = scope;
-    const without = scope.pools.some(({ size }, i) => size > 0 && pools.counts(i).freeSide1 === 0);
-    if (!without) alarms.clear('scope-exhausted', { scopeId });
+    const asked = partners.ofScope(scopeId)?.service.allocates !== 'none';
+    const without = scope.pools.some(({ size }, i) => size > 0 && freeIn(served, i).usable === 0);
+    if (!asked || !without) alarms.clear('scope-exhausted', { scopeId });
     if (!alarms.has('reservation-held', { scopeId })) return;
     const held = scope.settings.reservations.some(({ address: text }) => {
       const address = parseAddress(text) ?? 0;

@@ -111,6 +111,38 @@ t.test('when addresses run out at the present rate', async (t) => {
   t.match(a.view, { partnerState: 'normal', partnerStateSince: /^2026-01-01T00:0\d:\d\dZ$/ });
 });
 
+t.test('out of addresses: full, the partner has the rest, or held back for a time', async (t) => {
+  const pair = met({ scope: { ranges: ['10.77.0.100-10.77.0.103'] } });
+  const { a, b } = pair;
+  const why = (server: Server) =>
+    server.world.engine.view.status().alarms.find(({ code }) => code === 'scope-exhausted')?.message;
+  let next = 0;
+  const fill = (server: Server) => {
+    while (pair.bind(mac(next++), [server]) !== undefined);
+  };
+  pair.cut();
+  pair.pass(5_000);
+  fill(b);
+  t.equal(why(b), "scope 10.77.0.0 has no free address of this server left; the other 2 are the partner's");
+  t.equal(why(a), undefined);
+
+  pair.kill(a);
+  t.match(partnerDown(b, { force: true }), { ok: true });
+  t.equal(pair.bind(mac(next++), [b]), undefined);
+  const [, until = ''] =
+    /^scope 10\.77\.0\.0 has no address for a new client yet: 2 are free but held back, because the partner may have given them away \(the first of them until (.*Z)\)$/.exec(
+      why(b) ?? '',
+    ) ?? [];
+  const waitMs = Date.parse(until) - Date.parse(b.world.engine.view.status().at);
+  t.ok(waitMs > 3_600_000 && waitMs < 3_700_000, `the MCLT and what clocks may be apart: ${waitMs} ms`);
+  pair.pass(120_000);
+  t.match(why(b), 'held back', 'and still is');
+  pair.pass(waitMs);
+  t.equal(why(b), undefined, 'then new clients have them');
+  fill(b);
+  t.equal(why(b), 'scope 10.77.0.0 has no free address left');
+});
+
 t.test('hot standby, seen from both sides', async (t) => {
   const { a, b } = met({ relationship: { mode: 'hotStandby', reservePercent: 20 } });
   t.match(a.view, { mode: 'hotStandby', loadBalancePercent: null, serverRole: 'active', reservePercent: 20 });
