@@ -63,6 +63,9 @@ export const relationship = z.object({
   contactAgeSeconds: z.number().nullable().describe('since the partner was last heard'),
   trouble: z.string().nullable().describe('why there is no connection'),
   unacked: count.describe('updates that the partner has not answered'),
+  editsNotAgreed: count.describe(
+    'scopes, and settings of all scopes as one, whose edits the partner has not taken or has made differently',
+  ),
   lag: z
     .object({ p50Ms: z.number().nullable(), p99Ms: z.number().nullable(), oldestMs: z.number() })
     .describe("from an update's sending to the partner's answer, of the newest 1000"),

@@ -63,6 +63,7 @@ export function relationshipView(
     partnerDownAt: isoOrNull(automaticAt),
     trouble: relationship.connected || contact.lastTrouble === '' ? null : contact.lastTrouble,
     unacked: exchange.updates.unacked,
+    editsNotAgreed: engine.replication.notAgreed(relationship),
     lag: exchange.lag.view(engine.at, exchange.updates.oldestSentAt),
     resync: relationship.resync,
     clockSkewMs: clockSkewMs === null ? null : Math.round(clockSkewMs),

@@ -67,6 +67,16 @@ export class Replication {
     return { next: { ...next, scopes }, changes: noted };
   }
 
+  /** Shared scopes with an edit that the two have not agreed on; settings of all scopes together count as one more. */
+  notAgreed(relationship: Relationship): number {
+    const { engine } = this;
+    const open = relationship.record.settings.scopes.filter((scopeId) => {
+      const { agreed, theirs, proposed } = engine.index.settings.scopes.get(scopeId) ?? {};
+      return agreed ?? theirs ?? proposed;
+    });
+    return open.length + (engine.sharing.isAgreed(relationship) ? 0 : 1);
+  }
+
   // ---- to the partner
 
   begin(): void {

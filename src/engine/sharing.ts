@@ -102,6 +102,11 @@ export class Sharing {
     return theirs ? mergeServers(agreed, this.sharedWith(relationship), theirs).conflicts : [];
   }
 
+  isAgreed(relationship: Relationship): boolean {
+    const { theirs, proposed } = this.entryOf(relationship);
+    return !theirs && !proposed && this.changeFor(relationship) === null;
+  }
+
   // ---- to the partner
 
   /** What the partner of this relationship has to be told now; null: nothing. */

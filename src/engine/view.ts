@@ -135,6 +135,7 @@ export interface RelationshipView {
   readonly contactAgeSeconds: number | null;
   readonly trouble: string | null; // why there is no connection, if it is known
   readonly unacked: number; // own updates that the partner has not answered
+  readonly editsNotAgreed: number; // scopes, settings of all scopes as one, whose edits the partner does not share
   /** From an update's sending to the partner's answer: of the newest 1,000, and of the oldest that waits for one. */
   readonly lag: LagView;
   readonly resync: {

@@ -91,6 +91,7 @@ const relationship = (more: Partial<RelationshipView> = {}): RelationshipView =>
   partnerDownAt: '2026-03-01T12:58:00Z',
   trouble: 'nothing heard for 3000 ms',
   unacked: 3,
+  editsNotAgreed: 0,
   lag: { p50Ms: 1, p99Ms: 14, oldestMs: 2_950 },
   resync: null,
   clockSkewMs: -12,

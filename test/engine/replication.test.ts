@@ -49,6 +49,24 @@ t.test('an edit on either server is on both at once', async (t) => {
   );
 });
 
+t.test(
+  'a partner that hears at once how an edit ended tells of the end only; one that does not, of its doubt',
+  async (t) => {
+    const pair = pairOf();
+    const told = () => pair.b.world.journal.map(({ type, data }) => `${type} ${data?.['code'] ?? ''}`.trim());
+    const before = told().length;
+    edit(pair.a, { leaseTime: 7_200 });
+    pair.pass(60_000);
+    t.same(told().slice(before), ['scope-changed', 'change-decided']);
+    edit(pair.a, { leaseTime: 3_600 });
+    while (pair.b.world.engine.management.inDoubt(RELATIONSHIP) === null) pair.pass(1);
+    pair.kill(pair.a);
+    pair.pass(60_000);
+    t.ok(told().includes('alarm-raised change-in-doubt'));
+    t.match(pair.b.alarms(), ['change-in-doubt']);
+  },
+);
+
 t.test('apart: new clients get what both versions allow; back together the edits are one', async (t) => {
   const pair = pairOf();
   pair.cut();
@@ -69,10 +87,12 @@ t.test('apart: new clients get what both versions allow; back together the edits
     '10.77.0.160',
     'a reservation that the partner does not know holds nobody',
   );
+  t.same([pair.a.view.editsNotAgreed, pair.b.view.editsNotAgreed], [1, 1]);
   pair.heal();
   pair.pass(30_000);
   for (const server of pair.servers) {
     t.same(open(server), SETTLED);
+    t.equal(server.view.editsNotAgreed, 0);
     t.equal(settingsOf(server).leaseTime, 1_800);
     t.same(settingsOf(server).ranges, ['10.77.0.150-10.77.0.199', '10.77.0.200-10.77.0.210']);
     t.same(settingsOf(server).reservations, [reservation]);
