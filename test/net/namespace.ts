@@ -368,7 +368,10 @@ export async function withLab<T>(work: (lab: Lab) => Promise<T>): Promise<T> {
   }
 }
 
-/** Looks every 50 ms until `look` gives something other than undefined or false. */
+/**
+ * Looks every 50 ms until `look` gives something other than undefined or false. One that takes long, as a program of its
+ * own does, is given as long a pause: the cores are for what is waited for.
+ */
 export async function until<T>(
   what: string,
   limitMs: number,
@@ -376,10 +379,12 @@ export async function until<T>(
 ): Promise<T> {
   const end = performance.now() + limitMs;
   for (;;) {
+    const beganAt = performance.now();
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const now = performance.now();
+    if (now > end) throw new Error(`${what}: not within ${limitMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(50, Math.min(now - beganAt, 1000))));
   }
 }
 
