@@ -9,6 +9,7 @@ import type { Relationship } from '../failover/relationship.js';
 import type { Command, CommandResult, RefusalCode } from './command.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
+import { tellingObjection } from './gate.js';
 import type { ManageAnswer } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange, lingersUntilAt } from './management-apply.js';
@@ -50,7 +51,10 @@ export class Coordinator {
     const coordinator = { serverId, serverName, ...order.coordinator };
     const proposal = { tx: engine.random.hex(16), name, id, actor, coordinator, participant, change };
     const against =
-      management.busy(name) ?? staleObjection(engine, name, ifRevision) ?? ownObjection(engine, proposal);
+      management.busy(name) ??
+      staleObjection(engine, name, ifRevision) ??
+      ownObjection(engine, proposal) ??
+      tellingObjection(engine, proposal);
     if (against) {
       this.answer(command, refusal(against.code, against.message));
       return;

@@ -11,6 +11,7 @@ import type { ScopeSettings } from '../lease/settings.js';
 import { formatAddress, parseSubnet } from '../wire/address.js';
 import type { RefusalCode } from './command.js';
 import type { Engine } from './engine.js';
+import { editObjection, memoryObjection } from './gate.js';
 
 export interface Objection {
   readonly code: RefusalCode;
@@ -34,7 +35,7 @@ export function ownObjection(engine: Engine, proposal: Proposal): Objection | nu
   if (change.kind === 'add-scopes') return first(change.scopes.map((scope) => shareObjection(engine, scope)));
   if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
   if (change.kind === 'share') return engine.sharing.objection(relationship, change, 'coordinator');
-  return changeObjection(relationship, change);
+  return changeObjection(engine, relationship, change);
 }
 
 /** The relationship is not the one that the order was made for any more. */
@@ -82,7 +83,7 @@ export function partnerObjection(engine: Engine, proposal: Proposal): Objection 
   }
   if (change.kind === 'replicate') return replicationObjection(engine, relationship, change.scopes);
   if (change.kind === 'share') return engine.sharing.objection(relationship, change, 'participant');
-  return changeObjection(relationship, change);
+  return changeObjection(engine, relationship, change);
 }
 
 function isDeclaredAlike({ index, partners, table }: Engine, scope: ScopeSettings): boolean {
@@ -99,7 +100,7 @@ function nameObjection(engine: Engine, name: string, where: string): Objection |
   if (!isName(name)) {
     return {
       code: 'relationship-name-invalid',
-      message: `${JSON.stringify(name)} is no name of a relationship: 1 to 126 characters`,
+      message: `${JSON.stringify(name)} is no name of a relationship: 1 to 126 characters, none of them a control character`,
     };
   }
   if (!engine.partners.named(name)) return null;
@@ -164,9 +165,10 @@ function scopesObjection(
 
 function replicationObjection(
   engine: Engine,
-  { name, record }: Relationship,
+  relationship: Relationship,
   scopes: readonly ScopeSettings[],
 ): Objection | null {
+  const { name, record } = relationship;
   for (const scope of scopes) {
     const scopeId = scopeIdOf(scope);
     const own = engine.index.settings.scopes.get(scopeId)?.settings;
@@ -177,14 +179,19 @@ function replicationObjection(
     const objection = faultObjection(engine, scope);
     if (objection) return objection;
   }
-  return null;
+  const entries = scopes.flatMap((scope) => {
+    const entry = engine.index.settings.scopes.get(scopeIdOf(scope));
+    return entry ? [[entry, scope] as const] : [];
+  });
+  return editObjection(engine, relationship, entries);
 }
 
-function changeObjection(relationship: Relationship, change: Change): Objection | null {
+function changeObjection(engine: Engine, relationship: Relationship, change: Change): Objection | null {
+  if (change.kind === 'remove') return memoryObjection(engine, relationship);
   if (change.kind !== 'remove-scopes') return null;
   const shared = relationship.record.settings.scopes;
   const missing = change.scopeIds.filter((scopeId) => !shared.includes(scopeId));
-  if (missing.length === 0) return null;
+  if (missing.length === 0) return memoryObjection(engine, relationship);
   return {
     code: 'scope-not-in-relationship',
     message: `relationship ${relationship.name} has no scope ${missing.join(', ')}`,

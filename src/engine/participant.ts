@@ -13,6 +13,7 @@ import type { ScopeSettings } from '../lease/settings.js';
 import type { SharedServer } from '../lease/shared-server.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { isStillTelling, untoldOf } from './gate.js';
 import type { Input } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange } from './management-apply.js';
@@ -258,8 +259,10 @@ export class Participant {
       this.reply(call, { code: 'in-doubt', message: 'the change was given up meanwhile' });
       return true;
     }
-    if (engine.committed >= commitId && !this.hasUnanswered(record.proposal)) {
-      this.promise(call, record.proposal);
+    if (engine.committed >= commitId && !isStillTelling(engine, record.proposal)) {
+      const untold = untoldOf(engine, record.proposal);
+      if (untold) this.end(tx, 'aborted', [this.management.replyOf(call, {}, untold)]);
+      else this.promise(call, record.proposal);
       return true;
     }
     if (engine.at < untilAt) return false;
@@ -283,21 +286,6 @@ export class Participant {
     const said = server ? { server } : scopes ? { scopes } : { leases };
     const reply = this.management.replyOf(call, said);
     engine.push(reply.kind === 'manage-reply' ? { ...reply, exports } : reply);
-  }
-
-  private hasUnanswered(proposal: Proposal): boolean {
-    const { engine, management } = this;
-    const { change } = proposal;
-    const sharing = engine.partners.named(proposal.name);
-    if (change.kind === 'replicate' && sharing)
-      return engine.replication.hasUnanswered(sharing, change.scopes.map(scopeIdOf));
-    const scopes = management.givenUp(proposal).flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
-    const relationship = engine.partners.named(proposal.name);
-    if (scopes.length === 0 || !relationship) return false;
-    for (const address of relationship.exchange.updates.addresses()) {
-      if (scopes.some((scope) => scope.contains(address))) return true;
-    }
-    return false;
   }
 
   /** The coordinator says how it ended. */

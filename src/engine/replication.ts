@@ -6,11 +6,12 @@ import type { Proposal } from '../failover/management.js';
 import { readDocument, readScopes } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
 import { mergeScopes, sameSettings } from '../lease/both-versions.js';
-import { compileScope } from '../lease/scope.js';
+import { compileScope, type Scope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { Change, Plan } from './edits.js';
 import type { Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { editObjection, hasUnanswered, untoldObjection } from './gate.js';
 import { keepOffers } from './keep-offers.js';
 import { faultObjection, type Objection, scopeIdOf } from './management-rules.js';
 import { type ScopeEntry, servedSettings } from './scopes.js';
@@ -129,36 +130,46 @@ export class Replication {
       const entry = engine.index.settings.scopes.get(scopeId);
       if (!entry?.agreed || entry.theirs || entry.proposed) continue;
       if (engine.management.busy(relationship.name)) this.later(relationship);
-      else if (this.hasUnanswered(relationship, [scopeId])) this.lookAt = engine.at + GATE_LOOK_MS;
-      else engine.management.replicate(relationship, changeOf(entry));
+      else if (this.hasUnanswered(relationship, [entry.settings])) this.lookAt = engine.at + GATE_LOOK_MS;
+      else if (this.mayNotTell(relationship, entry)) {
+        this.later(relationship);
+        continue;
+      } else engine.management.replicate(relationship, changeOf(entry));
       return;
     }
   }
 
+  private mayNotTell(relationship: Relationship, entry: ScopeEntry): boolean {
+    const forgotten = editObjection(this.engine, relationship, [[entry, entry.settings]]);
+    return forgotten !== null || this.untold(relationship, [entry.settings]) !== null;
+  }
+
   /** Are updates unanswered of addresses that one version gives to other clients than another? */
-  hasUnanswered(relationship: Relationship, scopeIds: readonly string[]): boolean {
-    const concerned = scopeIds.flatMap((scopeId) => this.concerned(scopeId) ?? []);
+  hasUnanswered(relationship: Relationship, scopes: readonly ScopeSettings[]): boolean {
+    const concerned = scopes.flatMap((scope) => this.concerned(scopeIdOf(scope)) ?? []);
     if (concerned.length === 0) return false;
-    for (const address of relationship.exchange.updates.addresses()) {
-      if (concerned.some((isConcerned) => isConcerned(address))) return true;
+    return hasUnanswered(relationship, (address) => concerned.some((isConcerned) => isConcerned(address)));
+  }
+
+  /** Has the partner not accepted the lease of such an address? */
+  untold(relationship: Relationship, scopes: readonly ScopeSettings[]): Objection | null {
+    for (const settings of scopes) {
+      const isConcerned = this.concerned(scopeIdOf(settings));
+      const scope = this.engine.index.byId(scopeIdOf(settings))?.scope;
+      const untold = isConcerned && scope && untoldObjection(this.engine, relationship, [scope], isConcerned);
+      if (untold) return untold;
     }
-    return false;
+    return null;
   }
 
   private concerned(scopeId: string): ((address: number) => boolean) | undefined {
     const served = this.engine.index.byId(scopeId);
     if (!served || servedSettings(served.entry) === served.entry.settings) return undefined;
     const { settings, agreed, proposed } = served.entry;
-    const versions = [settings, agreed, proposed]
-      .filter((one) => one !== undefined)
-      .map((one) => compileScope(one, this.engine.index.server));
-    return (address) => {
-      const places = versions.map((scope) => {
-        const reservation = scope.reservationAt(address);
-        return `${scope.poolIndexOf(address)} ${reservation?.hardwareAddress ?? ''} ${reservation?.clientId ?? ''}`;
-      });
-      return served.scope.contains(address) && new Set(places).size > 1;
-    };
+    const compiled = (one: ScopeSettings) => compileScope(one, this.engine.index.server);
+    const own = compiled(settings);
+    const others = [agreed, proposed].filter((one) => one !== undefined).map(compiled);
+    return (address) => own.contains(address) && others.some((other) => isPlacedApart(address, own, other));
   }
 
   // ---- from the partner
@@ -235,6 +246,13 @@ export class Replication {
   private entryOf(settings: ScopeSettings): ScopeEntry | undefined {
     return this.engine.index.settings.scopes.get(scopeIdOf(settings));
   }
+}
+
+function isPlacedApart(address: number, one: Scope, other: Scope): boolean {
+  if (one.poolIndexOf(address) !== other.poolIndexOf(address)) return true;
+  const [here, there] = [one.reservationAt(address), other.reservationAt(address)];
+  if (here === undefined || there === undefined) return here !== there;
+  return `${here.hardwareAddress} ${here.clientId}` !== `${there.hardwareAddress} ${there.clientId}`;
 }
 
 /** The edit as it is proposed. */

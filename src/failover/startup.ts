@@ -158,6 +158,18 @@ export function recoverWaitFrom(stored: StoredRelationship, processStartedAt: nu
   return stored.lastOperationAt + OPERATION_SLACK_MS;
 }
 
+/**
+ * May clients hold leases that this server gave, or had a partner give out of its share, and that nobody remembers?
+ * Until the leases that are known have come, and RECOVER-WAIT has outlasted the others.
+ */
+export function hasForgotten(stored: StoredRelationship): boolean {
+  const state = savedFrom(stored.state) ?? stored.savedState;
+  const waits = state === 'recover' || state === 'recover-wait';
+  // A new store does not know that there was another one; its partner knows that the two have been in NORMAL.
+  const isNew = stored.lastOperationAt === 0 && stored.reachedNormal;
+  return stored.storeLost || (waits && (stored.waitFromAt !== 0 || isNew));
+}
+
 /** What the partner told (or named, with the STARTUP flag) at `at`. */
 export function hear(
   stored: StoredRelationship,

@@ -55,6 +55,14 @@ function commonRanges(versions: readonly ScopeSettings[]): string[] {
   return common.map(({ first: from, last }) => `${formatAddress(from)}-${formatAddress(last)}`);
 }
 
+/** Settings that say which client may have which address. */
+const HOLDER_KEYS = ['ranges', 'exclusions', 'reservations', 'policies'] as const;
+
+/** Is there a difference between the two in who may hold an address? */
+export function differInHolders(one: ScopeSettings, other: ScopeSettings): boolean {
+  return HOLDER_KEYS.some((key) => !sameValue(key, one[key], other[key]));
+}
+
 export interface MergedScope {
   readonly settings: ScopeSettings; // where both changed the same field differently, `mine`
   readonly conflicts: readonly string[]; // keys, options as `options.NAME`, reservations as `reservations.ADDRESS`

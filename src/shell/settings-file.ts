@@ -37,6 +37,8 @@ const PASSING: ReadonlySet<string> = new Set([
   'scope-already-in-relationship',
   'scope-exists-on-partner',
 ]);
+/** Refusals that pass when the two are in NORMAL: the partner is away, or either waits for what it may have forgotten. */
+const WAITING: ReadonlySet<string> = new Set(['partner-unreachable', 'wrong-state']);
 const AGAIN_MS = 300;
 const MOST_TRIES = 8;
 
@@ -208,7 +210,7 @@ function settingsOf({
 
 /** Is it refused only because the partner is not there? Then the rest goes on without this relationship. */
 function isWaiting({ relationship }: Step, result: CommandResult, waiting: Map<string, string>): boolean {
-  if (result.ok || result.code !== 'partner-unreachable' || relationship === '') return false;
+  if (result.ok || !WAITING.has(result.code) || relationship === '') return false;
   waiting.set(relationship, result.message);
   return true;
 }
