@@ -54,6 +54,11 @@ export type Command =
       readonly change: Change;
       readonly ifRevision?: number; // of the relationship on this server: refused when it is another by then
     }
+  /**
+   * The settings that the partner has of the scopes shared, asked over the connection of the relationship, which two servers
+   * with config files have without a partner secret. The value is the document of its answer.
+   */
+  | { readonly kind: 'ask-scopes'; readonly relationship: string }
   /** The partner is gone for good: the relationship is removed on this server alone. */
   | {
       readonly kind: 'remove-alone';

@@ -49,6 +49,9 @@ export class Commands {
       case 'propose':
         this.engine.management.propose(id, actor, command);
         return;
+      case 'ask-scopes':
+        this.engine.management.askScopes(id, command.relationship);
+        return;
       case 'remove-alone':
         this.engine.management.removeAlone(id, actor, command);
         return;

@@ -17,7 +17,7 @@ import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { ManageReplyMessage, ManageRequestMessage } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import { Adoption } from './adoption.js';
-import type { Command } from './command.js';
+import type { Command, CommandResult } from './command.js';
 import { Coordinator } from './coordinator.js';
 import type { Effect } from './effect.js';
 import { Endings } from './endings.js';
@@ -52,6 +52,10 @@ const NO_ANSWER: ManageAnswer = {
 };
 /** An answer over the connection of a relationship takes so long at most. */
 const LINK_ANSWER_MS = 5_000;
+const TOO_LONG = {
+  refusal: 'partner-refused',
+  text: 'the answer is too long for the connection of the relationship: put one partner secret on both servers (`tandem partner invite`)',
+} as const;
 /** Between two questions or orders about the same change. */
 export const AGAIN_MS = 5_000;
 /** Proposals under way at once. */
@@ -63,6 +67,7 @@ export class Management {
   private readonly askAt = new Map<string, number>(); // tx → when to ask or tell again
   private readonly calls = new Map<number, Asked>();
   private readonly linkReplies = new Map<number, { readonly link: number; readonly xid: number }>(); // negative calls
+  private readonly scopesAsked = new Map<string, number>(); // tx → the command that waits
   readonly endings: Endings;
   readonly adoption: Adoption;
   private readonly coordinator: Coordinator;
@@ -168,7 +173,26 @@ export class Management {
     else if (operation === 'decision' && answer.ok) this.participant.heard(tx, answer.document);
     else if (operation === 'ended') this.endings.told(tx, answer);
     else if (operation === 'standing') this.adoption.told(tx, answer);
-    else if (operation === 'scopes') this.adoption.scopes(tx, answer);
+    else if (operation === 'scopes' && !this.scopesTold(tx, answer)) this.adoption.scopes(tx, answer);
+  }
+
+  /** What the partner has of the scopes shared, for an order: over the connection of the relationship. */
+  askScopes(command: number, name: string): void {
+    const tx = this.engine.random.hex(16);
+    this.scopesAsked.set(tx, command);
+    this.engine.push(this.askOver(name, 'scopes', tx, { relationship: name }));
+  }
+
+  private scopesTold(tx: string, answer: ManageAnswer): boolean {
+    const id = this.scopesAsked.get(tx);
+    if (id === undefined) return false;
+    this.scopesAsked.delete(tx);
+    const code = !answer.ok && answer.heard ? 'partner-refused' : 'partner-unreachable';
+    const result: CommandResult = answer.ok
+      ? { ok: true, value: answer.document }
+      : { ok: false, code, message: answer.message, faults: [] };
+    this.engine.push({ kind: 'reply', id, result });
+    return true;
   }
 
   /** Management on the connection of a relationship: its settings only, and only its partner's. */
@@ -339,6 +363,12 @@ export class Management {
     const times = { t1At: 0, t2At: at, t3At: at };
     const said = { refusal: code, text: message, document: JSON.stringify(document) };
     const reply = { kind: 'manage-reply', ...this.greeting(), ...said, ...times } as const;
-    return { kind: 'link-send', link: over.link, bytes: encodeFrame({ xid: over.xid, message: reply }) };
+    const bytes = encodeFrame({ xid: over.xid, message: reply });
+    // A longer frame would end the connection that replicates leases.
+    if (bytes.length > PARTNER_LIMITS.frameBytes) {
+      const refused = { ...reply, ...TOO_LONG, document: '{}' };
+      return { kind: 'link-send', link: over.link, bytes: encodeFrame({ xid: over.xid, message: refused }) };
+    }
+    return { kind: 'link-send', link: over.link, bytes };
   }
 }

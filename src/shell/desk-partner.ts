@@ -124,7 +124,8 @@ export class DeskPartner {
     plan: readonly string[],
     { actor, dryRun, ifRevision }: OrderOptions,
   ) {
-    const reached = await this.reach(name);
+    const asked = await this.reach(name);
+    const reached = asked.ok ? asked : (this.overLink(name, change, asked) ?? asked);
     if (!reached.ok) return reached;
     if (dryRun) return { ok: true, value: { plan, decided: null } } as const;
     const decided = await this.decide(actor, { ...reached.order, change, ...guard(ifRevision) });
@@ -132,17 +133,39 @@ export class DeskPartner {
     return { ok: true, value: { plan: withDoubt(plan, decided.value), decided: decided.value } } as const;
   }
 
+  /** Settings go over the connection of the relationship, which two servers that declare it have without a partner secret. */
+  private overLink(name: string, { kind }: Change, { code }: Failure) {
+    const relationship = this.room.engine.partners.named(name);
+    const isSettings = kind === 'replicate' || kind === 'share';
+    if (code !== 'permission-denied' || !isSettings || !relationship) return null;
+    const { id, settings } = relationship.record;
+    const participant = { address: settings.partnerAddress, port: settings.partnerPort };
+    const coordinator = { address: this.room.address ?? '0.0.0.0', port: settings.partnerPort };
+    return { ok: true, order: { kind: 'propose', name, id, coordinator, participant } } as const;
+  }
+
   /** The settings that the partner has of the scopes they share. */
   async theirScopes(name: string) {
+    const said = await this.askScopes(name);
+    if (!said.ok) return said;
+    const { scopes, server = NOTHING_SHARED } = JSON.parse(said.document) as Theirs;
+    const shared = this.room.engine.partners.named(name)?.record.settings.scopes ?? [];
+    return { ok: true, scopes, server, shared } as const;
+  }
+
+  private async askScopes(name: string): Promise<{ readonly ok: true; readonly document: string } | Failure> {
     const reached = await this.reach(name);
+    if (!reached.ok && reached.code === 'permission-denied') {
+      const told = await this.room.command('', { kind: 'ask-scopes', relationship: name });
+      return told.ok ? { ok: true, document: String(told.value) } : told;
+    }
     if (!reached.ok) return reached;
     const { participant } = reached.order;
     const target = { host: participant.address, port: participant.port };
     const result = await this.room.managing.ask(target, 'scopes', { relationship: name });
     if (!result.ok) return refusal(result.code, result.message);
     if (result.reply.refusal !== '') return refusal('partner-refused', result.reply.text);
-    const { scopes, server = NOTHING_SHARED } = JSON.parse(result.reply.document) as Theirs;
-    return { ok: true, scopes, server, shared: reached.relationship.record.settings.scopes } as const;
+    return { ok: true, document: result.reply.document };
   }
 
   // ---- what this server has

@@ -121,6 +121,32 @@ async function unchanged(t: Test, two: Two, body: object = {}): Promise<void> {
   t.same(after, before, 'applied again, the files change nothing');
 }
 
+/** Edited on both while apart: shown and settled without a partner secret, over the connection of the relationship. */
+async function decideConflict(t: Test, two: Two): Promise<void> {
+  const [one, other] = two.daemons;
+  const scopeId = '10.2.0.0';
+  await other.stop();
+  await one.order('PATCH', `/scopes/${scopeId}`, { leaseTime: 1_300 });
+  await one.stop();
+  await other.start();
+  await other.order('PATCH', `/scopes/${scopeId}`, { leaseTime: 1_400 });
+  await one.start();
+  const differences = async () => (await one.order('GET', `/failover/${NAME}/diff`)).json['differences'];
+  const conflict = { scopeId, key: 'leaseTime', here: 1_300, there: 1_400, conflict: true };
+  await until('the conflict to be shown', LIMIT_MS, async () => {
+    const shown = await differences();
+    return JSON.stringify(shown) === JSON.stringify([conflict]);
+  });
+  const chosen = await one.order('POST', `/failover/${NAME}/replicate`, { from: 'partner' });
+  t.match(chosen, { status: 200, json: { scopes: [scopeId, '10.3.0.0'] } }, JSON.stringify(chosen.json));
+  await until('nothing to differ', LIMIT_MS, async () => JSON.stringify(await differences()) === '[]');
+  const scopes = two.daemons.map((daemon) => daemon.json<{ leaseTime: number }>(`/scopes/${scopeId}`));
+  t.same(
+    (await Promise.all(scopes)).map(({ leaseTime }) => leaseTime),
+    [1_400, 1_400],
+  );
+}
+
 t.test(
   'two files: they converge, change on both, wait for each other, and end on both',
   { skip: labUnavailable() },
@@ -174,6 +200,8 @@ t.test(
           b.relationships[0]?.loadBalancePercent === 40 &&
           !a.alarms.some(({ code }) => code === 'config-refused'),
       );
+
+      await decideConflict(t, two);
 
       two.write(0, [2, 3, 4], null);
       const refused = await apply(one);
