@@ -20,6 +20,7 @@ import {
 import { replicate } from '../replication.js';
 import { bind, type ParameterRow } from './parameters.js';
 import { propertyLists } from './property-list.js';
+import { scopeStatistics } from './scope-statistics.js';
 import { boolean, oneOf, percent, plainText, scopeIds, textOrNull, texts, timeSpan } from './values.js';
 
 /** The values of one call, by parameter. */
@@ -184,6 +185,12 @@ export const CMDLETS: readonly CmdletRow[] = [
     ],
     doc: 'As `failover replicate`: by name, by scope, or everything; prints the scopes done',
     run: invoke,
+  },
+  {
+    name: 'Get-DhcpServerv4ScopeStatistics',
+    parameters: [{ ...SCOPES, required: false, position: 1 }, { name: 'Failover', value: null }, ...COMMON],
+    doc: 'How full scopes are; with -Failover whose share is free, and who holds what is in use',
+    run: (call, values) => scopeStatistics(call, values.list('ScopeId'), values.on('Failover')),
   },
 ];
 

@@ -45,15 +45,15 @@ const PROPERTIES: readonly (readonly [name: string, of: (view: RelationshipView)
   ['EnableAuth', (view) => truth(view.enableAuth)],
 ];
 
-const WIDTH = Math.max(...PROPERTIES.map(([name]) => name.length));
-
 /** The list of each relationship, with a blank line between two. */
 export function propertyLists(views: readonly RelationshipView[]): string {
-  return views
-    .map((view) =>
-      PROPERTIES.map(([name, of]) => `${`${name.padEnd(WIDTH)} : ${printable(of(view))}`.trimEnd()}\n`).join(
-        '',
-      ),
-    )
-    .join('\n');
+  return lists(views.map((view) => PROPERTIES.map(([name, of]) => [name, of(view)])));
+}
+
+/** Names and values as Windows lists them, with a blank line between two objects. */
+export function lists(objects: readonly (readonly (readonly [name: string, value: string])[])[]): string {
+  const width = Math.max(0, ...objects.flat().map(([name]) => name.length));
+  const line = ([name, value]: readonly [string, string]) =>
+    `${`${name.padEnd(width)} : ${printable(value)}`.trimEnd()}\n`;
+  return objects.map((properties) => properties.map(line).join('')).join('\n');
 }
