@@ -43,6 +43,9 @@ export const FAILOVER_RULES: readonly Rule[] = [
   each('fault', ({ at, written }) =>
     written['name'] === '' ? [[`${at}.name`, 'is empty; a name has 1 to 126 characters']] : [],
   ),
+  each('fault', ({ at, written }) =>
+    /\p{Cc}/u.test(String(written['name'] ?? '')) ? [[`${at}.name`, 'holds a control character']] : [],
+  ),
   { severity: 'fault', find: scopesShared },
   each('fault', ({ at, written, filled }) =>
     Object.entries(MODE_KEYS).flatMap(([mode, keys]) =>

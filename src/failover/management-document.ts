@@ -53,9 +53,9 @@ export function isId(value: unknown): value is string {
   return typeof value === 'string' && HEX_ID.test(value);
 }
 
-/** A relationship's name: 1 to 126 characters (product.md). */
+/** A relationship's name: 1 to 126 characters (product.md); a NUL would end it early in TLS, others drive terminals. */
 export function isName(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && [...value].length <= 126;
+  return typeof value === 'string' && /^\P{Cc}{1,126}$/u.test(value);
 }
 
 function isPlace(value: Loose): boolean {

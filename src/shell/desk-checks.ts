@@ -119,8 +119,10 @@ class Checks {
     this.put(
       'scope-required',
       scopes.length > 0,
-      scopes.length > 0 ? `${scopes.length} scopes` : 'name at least one scope',
+      scopes.length > 0 ? `given: ${scopes.length}` : 'name at least one scope',
     );
+    const six = scopes.filter((scopeId) => isIP(scopeId.replace(/\/\d{1,3}$/, '')) === 6).join(', ');
+    if (six !== '') this.put('ipv6-not-supported', false, `${six}: failover is for IPv4 scopes`, six);
     const missing = scopes.filter((scopeId) => !engine.index.byId(scopeId));
     this.put(
       'scope-not-found',
@@ -322,7 +324,9 @@ class Checks {
     this.put(
       'relationship-name-invalid',
       valid,
-      valid ? `${this.name} is a name` : `${JSON.stringify(this.name)} is no name: 1 to 126 characters`,
+      valid
+        ? `${this.name} is a name`
+        : `${JSON.stringify(this.name)} is no name: 1 to 126 characters, none of them a control character`,
       this.name,
     );
     const here = engine.partners.named(this.name) !== undefined;

@@ -22,6 +22,8 @@ export class DeskRemoval {
     if (!relationship)
       return refusal('relationship-not-found', `there is no relationship ${name} on this server`);
     const { settings, partner } = relationship.record;
+    if (scopes.length === 0 && change.kind === 'remove-scopes')
+      return refusal('scope-required', 'name at least one scope');
     if (options.partnerDown) return this.removeAlone(name, change, settings.scopes, options);
     const where = partner?.serverName ?? settings.partnerAddress;
     const whole = change.kind === 'remove';

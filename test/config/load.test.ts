@@ -271,7 +271,8 @@ t.test('rules of relationships', async (t) => {
       file(`  - { name: "", partner: 10.77.0.2, scopes: [10.77.0.0, 10.78.0.0], previousSecretFile: s }
   - { name: b, partner: dhcp2.example, scopes: [10.77.0.0] }
   - { name: b, partner: 224.0.0.1, loadBalancePercent: 101 }
-  - { name: ${'x'.repeat(127)}, partner: 10.77.0.3:99999 }`),
+  - { name: ${'x'.repeat(127)}, partner: 10.77.0.3:99999 }
+  - { name: "a\\0b", partner: 10.77.0.4 }`),
     ),
     [
       'f:4: failover[0].name: is empty; a name has 1 to 126 characters',
@@ -285,6 +286,7 @@ t.test('rules of relationships', async (t) => {
       'f:6: failover[2]: repeats b',
       'f:7: failover[3].name: has 127 characters, 126 are allowed',
       'f:7: failover[3].partner: expected IPv4 address of the partner, ADDRESS or ADDRESS:PORT, found "10.77.0.3:99999"',
+      'f:8: failover[4].name: holds a control character',
     ],
   );
   t.match(one(', reservePercent: 5').join(), /reservePercent: means nothing in mode load-balance/);
