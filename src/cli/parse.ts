@@ -189,7 +189,9 @@ function takeFlag(
 function takeArguments(row: CommandRow, positionals: readonly string[]): Map<string, readonly string[]> {
   const args = new Map<string, readonly string[]>();
   row.args.forEach((arg, i) => {
-    const values = positionals.slice(i, arg.many ? undefined : i + 1).filter((value) => value !== '');
+    const values = positionals.slice(i, arg.many ? undefined : i + 1);
+    // An unset variable of a script must not become "all of them".
+    if (values.includes('')) throw usage(row, `${arg.name} is empty`);
     if (values.length > 0) args.set(arg.name, values);
     else if (!arg.optional) throw usage(row, `${arg.name} is missing`);
   });
