@@ -46,6 +46,7 @@ export function answersNew(ctx: DhcpContext, query: Query): boolean {
     ctx.drop('partner-answers');
   }
   if (answer === 'nobody') ctx.drop('not-serving');
+  if (answer === 'answer') ctx.memory.left.answered(query.client);
   return answer === 'answer';
 }
 
