@@ -360,7 +360,9 @@ export class Relationship implements Greeter, ExchangeView {
     const from = this.state;
     const outcome = next(from, event, this.facts());
     if (outcome.moved) this.held.settleAll('short');
-    const operated = SERVING.has(from) ? { lastOperationAt: host.at } : {};
+    // Entered counts as well as left: the disk may take nothing more until a crash, while clients are answered.
+    const operates = SERVING.has(from) || (outcome.moved && SERVING.has(outcome.to));
+    const operated = operates ? { lastOperationAt: host.at } : {};
     const stored = outcome.moved ? { ...record.stored, ...operated } : record.stored;
     this.record = { ...record, stored: applyOutcome(stored, event, outcome, host.at) };
     const shutDown = outcome.moved && outcome.to === 'shutdown';
