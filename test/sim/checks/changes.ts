@@ -64,7 +64,10 @@ function hasForgotten(world: World, process: Process): boolean {
   const { replacedUs, downUnmet } = world.ledger.of(partner);
   // Where a clone had the server's place for a while, it finds itself forgetful, too.
   const says = world.clones.size > 0 || relationshipOf(process)?.record.stored.partnerStoreLost === true;
-  return replacedUs > Number.NEGATIVE_INFINITY || downUnmet || (world.config.managed !== null && says);
+  // An old store remembers a partner that had gone further than the one which was since rolled back, too, and met.
+  const isOld = world.ledger.of(process.node).replacedUs > Number.NEGATIVE_INFINITY;
+  const believes = says && (isOld || world.config.managed !== null);
+  return replacedUs > Number.NEGATIVE_INFINITY || downUnmet || believes;
 }
 
 /** Rule C: how an address becomes free, and that nobody has it again while the partner may give it away. */
@@ -256,17 +259,19 @@ export class Handovers implements Checker {
     const given =
       !recovering && owner === relationship.side && after.owner !== owner && after.handover === handover + 1;
     const update = updateOf(step, address);
-    if (update !== undefined && !given) {
-      // A store that was lost and went to PARTNER-DOWN without its records knows less than its partner, too.
+    if (update !== undefined) {
+      // A store that was lost and went to PARTNER-DOWN without its records knows less than its partner, too: what the
+      // partner was given before looks there as if it were given now.
       const forgetful = recovering || this.world.ledger.of(step.process.node).downUnmet;
       const later = update.handover > handover || (recovering && update.handover === handover);
       const partners = (owner !== relationship.side || forgetful) && later;
       if (partners && update.owner === after.owner && update.handover === after.handover) return;
-      this.#fail(
-        step,
-        address,
-        `takes the owner of ${formatAddress(address)} from the partner, whose it was not`,
-      );
+      if (!given)
+        this.#fail(
+          step,
+          address,
+          `takes the owner of ${formatAddress(address)} from the partner, whose it was not`,
+        );
     }
     if (!given) this.#fail(step, address, 'changes the owner of what is not its own');
     if ((before?.state ?? 'free') !== 'free')
