@@ -107,6 +107,8 @@ export class EngineHost implements FailoverHost {
     if (relationship) engine.partners.alarms.look(relationship);
     engine.replication.wake();
     const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
+    for (const served of engine.index.all)
+      if (shared.has(served.scope.scopeId)) engine.notices.lookAgain(served); // what it may give has changed
     for (const { client, address } of [...engine.memory.offers()]) {
       const served = engine.index.at(address);
       if (!served || !shared.has(served.scope.scopeId)) continue;
