@@ -102,7 +102,12 @@ export class DeskPartner {
       {},
       partner?.serverName,
     );
-    if (!answered.ok) return refusal(answered.code, answered.message);
+    if (!answered.ok) {
+      // Whatever keeps the partner of a relationship from answering, its edits wait for it.
+      const away = place === undefined && answered.code === 'partner-not-running';
+      const message = `${answered.message}: nothing was changed; edits of ${name} wait until its partner answers`;
+      return away ? refusal('partner-unreachable', message) : refusal(answered.code, answered.message);
+    }
     const { reply, localAddress } = answered;
     if (reply.refusal !== '') return refusal('permission-denied', reply.text);
     if (partner !== null && reply.serverId !== partner.serverId) {

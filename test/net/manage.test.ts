@@ -478,6 +478,8 @@ t.test(
       t.equal((await add(one, { name: 'pair', maxClientLeadTime: 1 })).status, 201);
       await two.agree('pair');
       await one.stop('SIGKILL');
+      const edit = await order(other, 'PATCH', '/failover/pair', { maxClientLeadTime: 2 });
+      t.match(edit, { status: 503, json: { code: 'partner-unreachable', detail: /nothing was changed/ } });
       const down = await order(other, 'POST', '/failover/pair/partner-down', { force: true });
       t.equal(down.status, 200, JSON.stringify(down.json));
       await until('the waits to be over', LIMIT_MS, async () => {
