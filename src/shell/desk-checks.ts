@@ -7,7 +7,7 @@ import { CHECK_CODES, type CheckCode } from '../config/check-codes.js';
 import type { Engine } from '../engine/engine.js';
 import { isName, MOST_RELATIONSHIPS } from '../engine/management-terms.js';
 import { changingAddress } from './interfaces-netlink.js';
-import { type Answered, probe } from './manage-line.js';
+import { type Answered, NOT_OURS, probe } from './manage-line.js';
 import type { ManageKey } from './manage-psk.js';
 import type { Managing } from './managing.js';
 import { addressesOf, DEFAULT_PORT, isBrokenAddress, splitPartner, wrongAddress } from './partner-place.js';
@@ -226,6 +226,7 @@ class Checks {
     const target = { host: this.address, port: this.port };
     const result = await managing.ask(target, 'check', document, undefined, this.leftMs);
     if (!result.ok) {
+      if (result.message === NOT_OURS) return this.put(result.code, false, NOT_OURS, address);
       if (result.code === 'partner-unreachable') {
         // It takes connections, as was just seen.
         this.put('partner-unreachable', true, `${where} takes connections`);

@@ -174,6 +174,9 @@ function converse(
   });
 }
 
+export const NOT_OURS =
+  'the address that partners know this server by (server.partner.address) is not one of this machine now';
+
 /** What the other end of TLS says when it does not know the key, or none of ours fits. */
 function isRefusal(detail: string): boolean {
   return /ALERT|UNKNOWN_PSK|BINDER|DECRYPT_ERROR/.test(detail);
@@ -193,6 +196,7 @@ function failed(where: string, end: string, detail: string): Unanswered {
     );
   if (end === 'secret-refused' || end === 'failed')
     return unanswered('partner-not-running', `no Tandem server answers at ${where} (${detail})`);
+  if (detail === 'EADDRNOTAVAIL') return unanswered('partner-unreachable', NOT_OURS);
   return unanswered('partner-unreachable', `there is no way to ${where} (${end})`);
 }
 

@@ -324,6 +324,23 @@ t.test('each check, with a partner in that very trouble', { skip: labUnavailable
   });
 });
 
+t.test(
+  'known by an address that is not here, or that does not lead here',
+  { skip: labUnavailable() },
+  async (t) => {
+    const ways: readonly (readonly [object, RegExp])[] = [
+      [{ address: '10.2.0.99' }, /server\.partner\.address/],
+      [{ listen: '10.1.0.2:647' }, /dhcp2 does not reach this server: nothing listens at 10\.2\.0\.2:647/],
+    ];
+    for (const [own, sentence] of ways)
+      await withLab(async (lab) => {
+        const two = new Two(lab, { partner: [own, {}] });
+        await two.start();
+        await failed(t, 'partner-unreachable', add(two.daemons[0]), sentence);
+      });
+  },
+);
+
 t.test('secrets: wrong, none, and put on both by invitation', { skip: labUnavailable() }, async (t) => {
   await withLab(async (lab) => {
     const two = new Two(lab, { secrets: [SECRET, 'another secret of thirty octets'] });
