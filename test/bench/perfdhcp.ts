@@ -66,7 +66,7 @@ const OPENING_MS = 1000;
 /**
  * Start the generator with a receive buffer in which nothing is lost while its own thread waits for a processor. With
  * the default of 208 KiB what it lost was counted as the server's loss, and decided every rate: on a quiet machine
- * none of 252,000 answers was missing at 7,000 DORA/s with the larger one, up to 5 % at 2,500 with the default. The
+ * none of 126,000 answers was missing at 7,000 DORA/s with the larger one, up to 5 % at 2,500 with the default. The
  * servers keep what they ask for themselves.
  */
 async function startWithRoom(host: Host, argv: readonly string[]): Promise<Running> {
