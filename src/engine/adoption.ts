@@ -9,6 +9,7 @@ import { newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
 import { sameSettings } from '../lease/both-versions.js';
+import { otherSide } from '../lease/lease.js';
 import { checkScope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { CommandResult } from './command.js';
@@ -232,7 +233,7 @@ export class Adoption {
     const record: RelationshipRecord = {
       ...newRecord(settings, id, engine.partners.nextIndex, engine.at),
       role: role === 'primary' ? 'secondary' : 'primary',
-      side: side === 1 ? 2 : 1,
+      side: otherSide(side),
     };
     const taken = this.takeScopes(scopes, actor);
     const data = { relationship: name, before: null, after: settings, with: serverName };

@@ -2,7 +2,7 @@
 // and what a record must say before it is stored (failover.md §2 A to D, §3, §4). A scope without failover is its
 // server's alone; a shared one asks its relationship. The dialogue with clients knows only this.
 
-import { endAt, INFINITE_AT, type Lease, type LeaseState, type Side } from '../lease/lease.js';
+import { endAt, INFINITE_AT, type Lease, type LeaseState, otherSide, type Side } from '../lease/lease.js';
 import {
   clientEndAt,
   endMayHaveBeenSent,
@@ -117,7 +117,7 @@ export class SharedAuthority implements Authority {
   private sidesByRuleE(side: Side): readonly Side[] {
     const now = this.now();
     const { ruleE } = this.relationship;
-    const other: Side = side === 1 ? 2 : 1;
+    const other = otherSide(side);
     const own = now >= ruleE.ownFreeUsableAt ? [side] : NO_SIDES;
     return now >= ruleE.partnerFreeUsableAt ? [...own, other] : own;
   }

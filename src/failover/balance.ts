@@ -3,7 +3,8 @@
 // §4, draft-ietf-dhc-failover-12 §5.4). Each pool of each scope is split by itself. Only in NORMAL, only free addresses
 // that are neither offered nor awaiting an answer.
 
-import { blankLease, type Lease, type Side } from '../lease/lease.js';
+import { blankLease, type Lease, otherSide, type Side } from '../lease/lease.js';
+import { bucketOf, type Role, serves } from './buckets.js';
 import type { FailoverHost, SharedScope } from './host.js';
 import { type Occasion, type SplitRule, shouldAsk, toGive } from './split.js';
 
@@ -17,7 +18,7 @@ export interface BalanceQuestion {
   readonly isOutstanding: (address: number) => boolean;
 }
 
-/** Addresses handed over in one commit; the rest follow when these are answered. */
+/** Addresses handed over in one commit, and looked through for it; the rest follow when these are answered. */
 export const AT_ONCE = 512;
 
 /** Leases to commit so that the split comes closer to its target; empty when nothing is to be given. */
@@ -26,7 +27,7 @@ export function handovers(host: FailoverHost, question: BalanceQuestion, occasio
   for (const shared of host.scopes()) {
     if (!question.isSplit(shared.scope.scopeId)) continue;
     for (let pool = 0; pool < shared.scope.pools.length; pool++) {
-      const free = freeOf(shared, pool);
+      const free = shared.pools.free(pool);
       const count = toGive({ ...question, free }, occasion);
       leases.push(...giveFrom(host, shared, pool, question, Math.min(count, AT_ONCE - leases.length)));
       if (leases.length >= AT_ONCE) return leases;
@@ -41,43 +42,56 @@ export function wanting(host: FailoverHost, question: BalanceQuestion): number[]
     .scopes()
     .filter((shared) => question.isSplit(shared.scope.scopeId))
     .filter((shared) =>
-      shared.scope.pools.some((_, pool) => shouldAsk({ ...question, free: freeOf(shared, pool) })),
+      shared.scope.pools.some((_, pool) => shouldAsk({ ...question, free: shared.pools.free(pool) })),
     )
     .map(({ scope }) => scope.network);
 }
 
-function freeOf({ pools }: SharedScope, pool: number): { readonly side1: number; readonly side2: number } {
-  const { freeSide1, freeSide2 } = pools.counts(pool);
-  return { side1: freeSide1, side2: freeSide2 };
-}
-
 function giveFrom(
   host: FailoverHost,
-  { pools }: SharedScope,
+  shared: SharedScope,
   pool: number,
-  { side, isOutstanding }: BalanceQuestion,
+  question: BalanceQuestion,
   count: number,
 ): Lease[] {
-  const given: Lease[] = [];
-  const taken: number[] = [];
-  while (given.length < count && taken.length < given.length + AT_ONCE) {
+  if (count <= 0) return [];
+  const { pools } = shared;
+  const { side, isOutstanding } = question;
+  const chosen = receiversOwn(host, shared, pool, question, count);
+  const taken = chosen.filter((address) => pools.takeSpecific(address, side));
+  while (chosen.length < count && taken.length < chosen.length + AT_ONCE) {
     const address = pools.take(pool, side);
     if (address === undefined) break;
     taken.push(address);
-    if (!isOutstanding(address)) given.push(handedOver(host.table.get(address) ?? blankLease(address), side));
+    if (!isOutstanding(address)) chosen.push(address);
   }
   // Taking was only looking: the records themselves move the given ones to the partner's side.
   for (const address of taken.reverse()) pools.giveBack(address);
-  return given;
+  return chosen.map((address) => handedOver(host.table.get(address) ?? blankLease(address), side));
+}
+
+/** What goes first: addresses whose last client the receiver serves by its hash, least recently used first. */
+function receiversOwn(
+  { table }: FailoverHost,
+  { pools }: SharedScope,
+  pool: number,
+  { rule, side, primarySide, isOutstanding }: BalanceQuestion,
+  count: number,
+): number[] {
+  if (rule.mode !== 'load-balance') return []; // there the hash decides nothing
+  const receiver: Role = side === primarySide ? 'secondary' : 'primary';
+  const isReceivers = (address: number): boolean => {
+    const lease = table.get(address);
+    if (!lease || (lease.clientId === null && lease.hardwareAddress.length === 0)) return false;
+    return serves(bucketOf(lease.clientId, lease.hardwareAddress), receiver, rule.primaryPercent);
+  };
+  return pools
+    .leastRecentlyUsed(pool, side, AT_ONCE)
+    .filter((address) => !isOutstanding(address) && isReceivers(address))
+    .slice(0, count);
 }
 
 function handedOver(lease: Lease, side: Side): Lease {
   const revision = lease.revision + 1;
-  return {
-    ...lease,
-    owner: side === 1 ? 2 : 1,
-    handover: lease.handover + 1,
-    revision,
-    sentRevision: revision,
-  };
+  return { ...lease, owner: otherSide(side), handover: lease.handover + 1, revision, sentRevision: revision };
 }

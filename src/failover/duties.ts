@@ -1,8 +1,8 @@
 // What a relationship does because of its state: the actions of the state table, each by name, and the timers they set.
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
-import { type Lease, NO_BINDING } from '../lease/lease.js';
-import { AT_ONCE, handovers, wanting } from './balance.js';
+import { type Lease, NO_BINDING, otherSide } from '../lease/lease.js';
+import { AT_ONCE, type BalanceQuestion, handovers, wanting } from './balance.js';
 import { Forgetting } from './forgetting.js';
 import type { FailoverHost } from './host.js';
 import { Progress } from './progress.js';
@@ -15,6 +15,9 @@ import { splitRuleOf } from './terms.js';
 const OWN_OFFERS_MS = 2_000;
 /** How long SHUTDOWN is kept from the partner, for it to answer the updates before it (failover.md §3 "Orderly stop"). */
 const FLUSH_MS = 2_000;
+
+/** The partner gives by itself what it sees missing; being asked more often than this tells it nothing new. */
+const ASK_AGAIN_MS = 1_000;
 
 /** How often, and how many at once, rule E frees addresses. */
 const SWEEP_MS = 1_000;
@@ -35,6 +38,7 @@ export class Duties {
   /** Since when an own resync has made no progress although it was asked for again; 0 = it has. */
   stalledSinceAt = 0;
   private rebalanceAt = 0;
+  private askAgainAt = 0;
   private roundGoesOn = false; // more was to be handed over than goes at once
   private leavingPartnerDown = false;
   private ownOffersUntilAt = 0;
@@ -54,6 +58,7 @@ export class Duties {
     this.stalledSinceAt = 0;
     this.leavingPartnerDown = false;
     this.roundGoesOn = false;
+    this.askAgainAt = 0;
     this.shutdownToldBy = 0;
   }
 
@@ -247,28 +252,44 @@ export class Duties {
 
   /** Bring the split of free addresses closer to its target, or ask the partner to (failover.md §4). */
   rebalance(occasion: Occasion): void {
-    const { relationship } = this;
+    const { host, relationship } = this;
     if (relationship.state !== 'normal') return;
-    if (occasion === 'round') this.rebalanceAt = this.host.at + REBALANCE_INTERVAL_MS;
-    const { side, role, link } = relationship;
-    const other = side === 1 ? 2 : 1;
-    const question = {
-      rule: splitRuleOf(relationship.record.settings, role),
-      primarySide: role === 'primary' ? side : other,
-      side,
-      isSplit: (scopeId: string) => relationship.joining.stepOf(scopeId) === undefined,
-      isOutstanding: (address: number) => relationship.exchange.updates.isOutstanding(address),
-    } as const;
-    const leases = handovers(this.host, question, this.roundGoesOn ? 'round' : occasion);
+    if (occasion === 'round') this.rebalanceAt = host.at + REBALANCE_INTERVAL_MS;
+    if (this.give(occasion)) return;
+    const { link } = relationship;
+    if (link === null || host.at < this.askAgainAt) return;
+    const scopes = wanting(host, this.balanceQuestion()).map((scope) => ({ scope, addresses: 0 }));
+    if (scopes.length === 0) return;
+    this.askAgainAt = host.at + ASK_AGAIN_MS;
+    host.send({ link, xid: relationship.nextXid(), message: { kind: 'pool-req', scopes } });
+  }
+
+  /**
+   * POOLREQ: give what the partner should have (§7.6). It is never answered by asking back: each counts its own offered
+   * addresses as gone and the other's as free, so both may be short at once, and would go on asking for ever.
+   */
+  poolRequested(): void {
+    if (this.relationship.state === 'normal') this.give('round');
+  }
+
+  /** Hand over what the split asks for; false when that is nothing. */
+  private give(occasion: Occasion): boolean {
+    const leases = handovers(this.host, this.balanceQuestion(), this.roundGoesOn ? 'round' : occasion);
     this.roundGoesOn = leases.length >= AT_ONCE && (this.roundGoesOn || occasion === 'round');
-    if (leases.length > 0) {
-      this.commitAndTell(leases);
-      return;
-    }
-    const wanted = link === null ? [] : wanting(this.host, question);
-    if (link === null || wanted.length === 0) return;
-    const scopes = wanted.map((scope) => ({ scope, addresses: 0 }));
-    this.host.send({ link, xid: relationship.nextXid(), message: { kind: 'pool-req', scopes } });
+    if (leases.length > 0) this.commitAndTell(leases);
+    return leases.length > 0;
+  }
+
+  private balanceQuestion(): BalanceQuestion {
+    const { relationship } = this;
+    const { side, role } = relationship;
+    return {
+      rule: splitRuleOf(relationship.record.settings, role),
+      primarySide: role === 'primary' ? side : otherSide(side),
+      side,
+      isSplit: (scopeId) => relationship.joining.stepOf(scopeId) === undefined,
+      isOutstanding: (address) => relationship.exchange.updates.isOutstanding(address),
+    };
   }
 
   private commitAndTell(leases: readonly Lease[]): void {

@@ -51,7 +51,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       if (duties.answered(xid)) relationship.take('update-done');
       return;
     case 'pool-req':
-      duties.rebalance('round');
+      duties.poolRequested();
       return;
     case 'pool-resp':
     case 'manage-request': // have connections of their own

@@ -1,7 +1,7 @@
 // What this server keeps on disk of one relationship besides its leases: its settings, agreed roles, who the partner is,
 // and the state machine's own record. Written before anything of it is told or acted on (failover.md §2 C).
 
-import type { Side } from '../lease/lease.js';
+import { otherSide, type Side } from '../lease/lease.js';
 import type { PartnerCommitPoint } from '../wire/partner-message.js';
 import type { Role } from './buckets.js';
 import type { JoiningScopes } from './joining.js';
@@ -57,7 +57,7 @@ export const SERVING: ReadonlySet<State> = new Set<State>([
 
 /** The side of a server that meets its partner for the first time: the one that is left, else the primary is side 1. */
 export function sideOf(role: Role, partnerSide: 0 | 1 | 2): Side {
-  if (partnerSide !== 0) return partnerSide === 1 ? 2 : 1;
+  if (partnerSide !== 0) return otherSide(partnerSide);
   return role === 'primary' ? 1 : 2;
 }
 

@@ -1,8 +1,7 @@
-// How the free addresses of a scope are split between the two sides, when the split is off, and which addresses go
-// first (failover.md §4, draft-ietf-dhc-failover-12 §5.4). Only the owner of an address gives it away, so each server
-// asks what *it* should give. Reserved addresses are outside the split and never counted here.
+// How the free addresses of a scope are split between the two sides, and when the split is off (failover.md §4,
+// draft-ietf-dhc-failover-12 §5.4). Only the owner of an address gives it away, so each server asks what *it* should give. Reserved addresses are outside the split and never counted here.
 
-import type { Side } from '../lease/lease.js';
+import { otherSide, type Side } from '../lease/lease.js';
 
 /** What decides the shares. In hot standby the active server is the primary. */
 export type SplitRule =
@@ -51,7 +50,7 @@ export function targetsOf(rule: SplitRule, primarySide: Side, free: FreeCounts):
 
 /** How many free addresses the asking server should hand to its partner now; 0 = none. */
 export function toGive(question: SplitQuestion, occasion: Occasion): number {
-  const partner: Side = question.side === 1 ? 2 : 1;
+  const partner = otherSide(question.side);
   const missing = missingOf(question, partner);
   if (missing <= 0) return 0;
   return occasion === 'round' || isBadlyShort(question, partner) ? missing : 0;
@@ -63,28 +62,6 @@ export function shouldAsk(question: SplitQuestion): boolean {
     missingOf(question, question.side) > 0 &&
     (isBadlyShort(question, question.side) || countOf(question.free, question.side) === 0)
   );
-}
-
-/**
- * Which addresses go, out of `candidates` in the order least recently used first: those whose last client is the
- * receiver's by hash, then the others, each in their order. Reads at most `scanLimit` of them.
- */
-export function chooseForHandover<T>(
-  candidates: Iterable<T>,
-  count: number,
-  scanLimit: number,
-  isReceivers: (candidate: T) => boolean,
-): T[] {
-  const first: T[] = [];
-  const then: T[] = [];
-  let scanned = 0;
-  if (count <= 0 || scanLimit <= 0) return first;
-  for (const candidate of candidates) {
-    if (isReceivers(candidate)) first.push(candidate);
-    else if (then.length < count) then.push(candidate);
-    if (first.length >= count || ++scanned >= scanLimit) break;
-  }
-  return first.concat(then.slice(0, count - first.length));
 }
 
 /** By how much the side is below its target. Negative when it has more. */

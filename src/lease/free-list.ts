@@ -26,6 +26,14 @@ export class FreeList {
     return this.#head === 0 ? undefined : this.#rows.get(this.#head, Word.address);
   }
 
+  /** Addresses from the front on, at most `limit`. */
+  front(limit: number): number[] {
+    const addresses: number[] = [];
+    for (let row = this.#head; row !== 0 && addresses.length < limit; row = this.#rows.get(row, Word.linkB))
+      addresses.push(this.#rows.get(row, Word.address));
+    return addresses;
+  }
+
   /** Add at the back. The address must have a record that is in no list. */
   append(address: number): void {
     const row = this.#enter(address);

@@ -10,6 +10,10 @@ export type LeaseState = 'free' | 'active' | 'expired' | 'released' | 'declined'
 /** Which side of the relationship owns a free address (failover.md §4); scopes without one are all side 1. */
 export type Side = 1 | 2;
 
+export function otherSide(side: Side): Side {
+  return side === 1 ? 2 : 1;
+}
+
 export interface Lease {
   readonly address: number; // unsigned 32 bits
   readonly state: LeaseState;

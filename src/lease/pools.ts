@@ -74,6 +74,17 @@ export class ScopePools implements RecordWatcher {
     return this.#poolOf(address)?.held.has(address) ?? false;
   }
 
+  /** How many of the pool's free addresses each side may give, held ones left out. */
+  free(poolIndex: number): { readonly side1: number; readonly side2: number } {
+    const pool = this.#pools[poolIndex];
+    return { side1: pool?.freeOf(1) ?? 0, side2: pool?.freeOf(2) ?? 0 };
+  }
+
+  /** This side's free addresses of the pool that have a record, least recently used first; at most `limit`, not held. */
+  leastRecentlyUsed(poolIndex: number, side: Side, limit: number): number[] {
+    return this.#closed ? [] : (this.#pools[poolIndex]?.listOf(side).front(limit) ?? []);
+  }
+
   /** Of one pool, or of all together. */
   counts(poolIndex?: number): SidedCounts {
     const pools = poolIndex === undefined ? this.#pools : this.#pools.slice(poolIndex, poolIndex + 1);

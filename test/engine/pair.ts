@@ -118,6 +118,8 @@ export class Pair {
   private readonly underWay: { readonly dueAt: number; readonly arrive: () => void }[] = [];
   private connected = true;
   private readonly clones = new Map<Server, Server>(); // clone → original
+  /** Frames that either has sent over the connection of the relationship. */
+  framesSent = 0;
   private nextLink = 1;
   private nextXid = 1;
   /** Does this message of a management connection get lost? */
@@ -229,6 +231,7 @@ export class Pair {
       this.later(() => this.closed(end.peer, end.link, 'closed by the partner'));
       return;
     }
+    this.framesSent++;
     this.later(() => {
       if (!this.connected || !end.peer.links.has(end.link)) return;
       end.peer.world.feed({ kind: 'link-bytes', link: end.link, bytes: effect.bytes });

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import { handovers } from '../../src/failover/balance.js';
+import { bucketOf } from '../../src/failover/buckets.js';
+import type { FailoverHost } from '../../src/failover/host.js';
 import {
-  chooseForHandover,
   type FreeCounts,
   primaryPercentOf,
   type SplitRule,
@@ -12,7 +14,11 @@ import {
   targetsOf,
   toGive,
 } from '../../src/failover/split.js';
-import type { Side } from '../../src/lease/lease.js';
+import { blankLease, type Lease, type Side } from '../../src/lease/lease.js';
+import { ScopePools } from '../../src/lease/pools.js';
+import { compileScope, compileServer } from '../../src/lease/scope.js';
+import { SCOPE_DEFAULTS, SERVER_DEFAULTS } from '../../src/lease/settings.js';
+import { LeaseTable } from '../../src/lease/table.js';
 
 const half: SplitRule = { mode: 'load-balance', primaryPercent: 50 };
 const balance = (primaryPercent: number): SplitRule => ({ mode: 'load-balance', primaryPercent });
@@ -104,21 +110,53 @@ t.test('who asks is given to', async () => {
   );
 });
 
-t.test('which addresses go first', async (t) => {
-  const even = (n: number): boolean => n % 2 === 0;
-  t.same(chooseForHandover([1, 2, 3, 4, 5, 6], 2, 100, even), [2, 4], "the receiver's, oldest first");
-  t.same(
-    chooseForHandover([1, 2, 3, 4, 5, 6], 5, 100, even),
-    [2, 4, 6, 1, 3],
-    'then the others, oldest first',
-  );
-  t.same(chooseForHandover([1, 3, 2], 9, 100, even), [2, 1, 3], 'no more than there are');
-  t.same(chooseForHandover([1, 3, 5, 2], 2, 3, even), [1, 3], 'looks no further than it may');
-  t.same(chooseForHandover([1, 2], 0, 100, even), []);
-  let read = 0;
-  function* endless(): Generator<number> {
-    for (;;) yield read++;
-  }
-  t.equal(chooseForHandover(endless(), 10, 1000, () => false).length, 10);
-  t.ok(read <= 1001);
-});
+const SCOPE_AT = 0x0a4d_0000; // 10.77.0.0
+const HALF_EACH = { rule: half, primarySide: 1, isSplit: () => true } as const;
+
+/** A host with one scope of addresses 1 to 20 of 10.77.0.0/24, and what of it is on record. */
+function hostOf(leases: readonly Partial<Lease>[]): { host: FailoverHost; address: (n: number) => number } {
+  const settings = { ...SCOPE_DEFAULTS, subnet: '10.77.0.0/24', ranges: ['10.77.0.1-10.77.0.20'] };
+  const scope = compileScope(settings, compileServer(SERVER_DEFAULTS));
+  const table = new LeaseTable();
+  const address = (n: number) => SCOPE_AT + n;
+  for (const lease of leases) table.put({ ...blankLease(lease.address ?? 0), ...lease });
+  const pools = new ScopePools(scope, table);
+  return { host: { scopes: () => [{ scope, pools }], table } as unknown as FailoverHost, address };
+}
+
+t.test(
+  'first goes what the receiver served last, least recently used first, then what nobody had',
+  async (t) => {
+    const clients = Array.from({ length: 20 }, (_, i) => Uint8Array.of(2, 0, 0, 0, 0, i));
+    const [theirs, ours] = [1, 0].map((wanted) =>
+      clients.filter((hardwareAddress) => Number(bucketOf(null, hardwareAddress) >= 128) === wanted),
+    );
+    const had = (n: number, hardwareAddress: Uint8Array | undefined, since: number): Partial<Lease> => ({
+      address: SCOPE_AT + n,
+      hardwareAddress: hardwareAddress ?? Uint8Array.of(),
+      stateSinceAt: since,
+    });
+    const { host, address } = hostOf([
+      had(3, ours?.[0], 10),
+      had(4, theirs?.[0], 30),
+      had(5, theirs?.[1], 20),
+      had(6, theirs?.[2], 40),
+      had(7, ours?.[1], 5),
+    ]);
+    const isOutstanding = (each: number) => each === address(6);
+    const given = handovers(host, { ...HALF_EACH, side: 1, isOutstanding }, 'round').map(
+      (lease) => lease.address,
+    );
+    t.same(
+      given.slice(0, 2),
+      [address(5), address(4)],
+      'the partner’s clients, oldest first, none on its way',
+    );
+    t.equal(given.length, 10, 'half of 20');
+    t.notOk(
+      given.slice(2).some((each) => [3, 6, 7].map(address).includes(each)),
+      'then addresses without a record',
+    );
+    t.same(host.scopes()[0]?.pools.free(0), { side1: 20, side2: 0 }, 'looking holds nothing back');
+  },
+);

@@ -289,6 +289,14 @@ class World {
 
   compareCounts(): void {
     const { model } = this;
+    for (const pool of [0, 1]) {
+      for (const side of [1, 2] as const) {
+        const queue = model.queues.get(`${pool} ${side}`) ?? [];
+        assert.deepEqual(this.pools.leastRecentlyUsed(pool, side, 5), queue.slice(0, 5));
+        const free = queue.length + (side === 1 ? model.unused(pool).length : 0);
+        assert.equal(this.pools.free(pool)[`side${side}`], free);
+      }
+    }
     const leases = [...model.leases.values()];
     const inPools = leases.filter(({ address }) => this.scope.poolIndexOf(address) >= 0);
     const free = (side: Side) =>
