@@ -116,14 +116,23 @@ function activeContent(c: Case, mineCounts: boolean): DraftLease {
     ? Math.max(partnerEndAt, received.endToldAt)
     : received.endToldAt;
   draft.sentPetAt = same ? mine.sentPetAt : 0;
-  draft.ackedPetAt = same ? mine.ackedPetAt : 0;
-  draft.receivedPetAt = Math.max(same ? mine.receivedPetAt : 0, received.petAt);
+  const samePets = same && (mineCounts || isSameBinding(c));
+  draft.ackedPetAt = samePets ? mine.ackedPetAt : 0;
+  draft.receivedPetAt = Math.max(samePets ? mine.receivedPetAt : 0, received.petAt);
   draft.relayInfo = about.relayInfo;
   draft.vendorClass = about.vendorClass;
   draft.userClass = about.userClass;
   draft.dnsFlags = about.dnsFlags;
   draft.dnsName = about.dnsName;
   return draft;
+}
+
+/**
+ * PETs belong to the binding (failover.md §2). The same client may hold another one by now: the partner freed the first by
+ * rule E, or this store went back to before it ended. What the partner forgot with it, it would not wait for.
+ */
+function isSameBinding({ mine, received, toleranceMs }: Case): boolean {
+  return Math.abs(mine.startAt - received.startAt) <= toleranceMs;
 }
 
 function declinedContent({ mine, received }: Case, mineCounts: boolean): DraftLease {

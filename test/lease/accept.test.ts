@@ -425,6 +425,19 @@ t.test('PETs belong to the binding', async (t) => {
       [E + 1, E + 2, E + 3],
       `goes on: ${state}`,
     );
+  const mine = mineOf('active', { ...pets, startAt: T });
+  const anew = { ...news, startAt: E + 9000 };
+  t.same(
+    petsOf(settle(mine, anew, contextOf()).after),
+    [E + 1, 0, E],
+    'the same client, bound anew meanwhile: only what this server waits for stays',
+  );
+  const earlier = { ...news, startAt: T - 90_000, lastTransactionAt: T - 60_000, petAt: E + 7 };
+  t.same(
+    petsOf(settle(mine, earlier, contextOf()).after),
+    [E + 1, E + 2, E + 7],
+    'news of an earlier binding take nothing away',
+  );
   const other = { ...news, hardwareAddress: C2, endPartnerAt: 7 };
   const taken = settle(mineOf('active', pets), other, contextOf()).after;
   t.same(petsOf(taken), [0, 0, E], 'a new client');
@@ -649,6 +662,7 @@ t.test('receivedPet never falls within a binding, and my part of the end only by
       const { after } = settle(mine, told(theirs, 0), contextOf({ now, inRecover }));
       const goesOn = mine.state !== 'free' && mine.state !== 'declined' && after.state === 'active';
       if (!goesOn || after.hardwareAddress !== mine.hardwareAddress) return;
+      if (after.startAt !== mine.startAt) return;
       assert.ok(after.receivedPetAt >= mine.receivedPetAt);
       assert.ok(after.endToldAt >= mine.endToldAt);
       assert.equal(after.sentPetAt, mine.sentPetAt);
