@@ -246,6 +246,7 @@ export class Duties {
     if (link === null || (this.request && (this.request.all || !all))) return;
     const xid = this.relationship.nextXid();
     this.request = { xid, all, at: this.host.at, progress: new Progress(this.host.at) };
+    this.relationship.joining.superseded();
     const extent = all ? 'all' : 'unacknowledged';
     this.host.send({ link, xid, message: { kind: 'upd-req', extent, scopes: [], sinceSequence: 0 } });
   }

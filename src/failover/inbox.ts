@@ -49,6 +49,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
     case 'upd-done':
       joining.answered(xid, duties.request?.xid === xid && duties.request.all);
       if (duties.answered(xid)) relationship.take('update-done');
+      joining.ask();
       return;
     case 'pool-req':
       duties.poolRequested();

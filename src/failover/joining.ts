@@ -55,11 +55,17 @@ export class Joining {
     this.closing.clear();
   }
 
-  /** In NORMAL nothing else asks for leases: ask for those of awaited scopes. */
+  /** Another question of this server is on its way: of two the partner answers the newer one only (§7.3). */
+  superseded(): void {
+    this.request = null;
+  }
+
+  /** In NORMAL ask for the leases of awaited scopes, unless something else is being asked: after it. */
   ask(): void {
-    const { link, state } = this.relationship;
+    const { link, state, duties } = this.relationship;
     const awaited = this.inStep('awaited');
-    if (link === null || state !== 'normal' || this.request !== null || awaited.length === 0) return;
+    if (link === null || state !== 'normal' || awaited.length === 0) return;
+    if (this.request !== null || duties.request !== null) return;
     const xid = this.relationship.nextXid();
     this.request = xid;
     const scopes = awaited.map((scopeId) => parseAddress(scopeId) ?? 0);
