@@ -4,6 +4,8 @@
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { parseAddress } from '../wire/address.js';
 import { utf8Encode } from '../wire/bytes.js';
+import { isMalformed } from '../wire/error.js';
+import { encodeFqdn, parseFqdn } from '../wire/fqdn.js';
 import { FILE_BYTES } from '../wire/limits.js';
 import {
   BOOTREPLY,
@@ -34,6 +36,7 @@ const COMPUTED: ReadonlySet<number> = new Set([
   OptionCode.dhcpRenewalTime,
   OptionCode.dhcpRebindingTime,
   OptionCode.clientIdentifier,
+  OptionCode.clientFqdn,
   OptionCode.rapidCommit,
   OptionCode.relayAgentInformation,
   OptionCode.subnetSelection,
@@ -58,6 +61,8 @@ export function addressReply(
   }
   if (rapid) options.push([OptionCode.rapidCommit, new Uint8Array(0)]);
   addConfigured(options, query, terms);
+  const fqdn = clientFqdn(query);
+  if (fqdn) options.push([OptionCode.clientFqdn, fqdn]);
   // RFC 2131 table 3: an OFFER has none; an ACK to a DISCOVER (RFC 4039) follows it.
   const ciaddr = query.type === MessageType.REQUEST ? query.message.ciaddr : 0;
   return compose(ctx, query, type, served, yiaddr, ciaddr, options);
@@ -99,6 +104,18 @@ function addConfigured(options: WireOption[], query: Query, terms: Terms): void 
     const value = optionValue(terms, code);
     if (value) options.push([code, value]);
   }
+}
+
+/**
+ * Option 81 as it goes back to a client that sent it: its name in its encoding, and that nobody updates DNS for it here
+ * (RFC 4702 §4), so that a client which asked for that does so itself.
+ */
+function clientFqdn({ message }: Query): Uint8Array | undefined {
+  const sent = message.options.get(OptionCode.clientFqdn);
+  const fqdn = sent && parseFqdn(sent);
+  if (!fqdn || isMalformed(fqdn)) return undefined;
+  const reply = encodeFqdn({ ...fqdn, serverUpdates: false, overridden: fqdn.serverUpdates });
+  return isMalformed(reply) ? undefined : reply;
 }
 
 function addAll(options: WireOption[], terms: Terms): void {

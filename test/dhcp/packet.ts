@@ -18,6 +18,7 @@ const OPTION_WORDS: Readonly<Record<string, (value: string) => OptionEntry>> = {
   vendor: (value) => [60, octets(value)],
   user: (value) => [77, octets(value)],
   name: (value) => [12, octets(value)],
+  fqdn: (value) => [81, octets(value)],
   want: (value) => [55, Uint8Array.from(value.split(','), Number)],
   max: (value) => [57, quad(Number(value)).subarray(2)],
   subnet: (value) => [118, quad(ip(value))],
