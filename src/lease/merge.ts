@@ -12,7 +12,7 @@ import {
   receivedIsNewer,
   type Verdict,
 } from './accept.js';
-import { blankLease, type DraftLease, type Lease } from './lease.js';
+import { blankLease, type DraftLease, endAt, type Lease } from './lease.js';
 
 export interface Merged {
   /** To be committed before the BNDACK; null when nothing changed. Its revision and marks are already right. */
@@ -103,9 +103,11 @@ function contentOf(c: Case, mineCounts: boolean): DraftLease {
 function activeContent(c: Case, mineCounts: boolean): DraftLease {
   const { mine, received, context } = c;
   const held = mine.state !== 'free' && mine.state !== 'declined';
-  const same = held && c.sameClient && mine.relationship === context.relationship;
+  const goesOn = held && c.sameClient;
+  const same = goesOn && mine.relationship === context.relationship;
   const about = mineCounts ? mine : received;
-  const ownEndAt = same ? mine.endToldAt : 0;
+  // Marks belong to the relationship, the client's time does not: what an earlier partner told it counts as told here.
+  const ownEndAt = same ? mine.endToldAt : goesOn ? endAt(mine) : 0;
   const partnerEndAt = same ? mine.endPartnerAt : 0;
   const draft = clientOf(mine.address, about);
   draft.state = 'active';

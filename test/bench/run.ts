@@ -230,7 +230,7 @@ if (wants('size')) {
   report['size'] = figures;
   printSize(figures);
 }
-let pairRate = PAIR_RATE;
+let pairRate = Number(values.rate ?? PAIR_RATE);
 if (wants('pair')) {
   const figures = await measurePairs(settings, values.of, say);
   report['pair'] = figures;

@@ -448,6 +448,11 @@ t.test('PETs belong to the binding', async (t) => {
     [0, 0, E],
     'another relationship',
   );
+  const moved = mineOf('active', { relationship: 2, endToldAt: E + 80_000, endPartnerAt: E + 70_000 });
+  const heard = settle(moved, { ...news, endPartnerAt: E + 79_000 }, contextOf()).after;
+  t.same([heard.endToldAt, heard.endPartnerAt], [E + 80_000, E], 'but the client keeps what it was told');
+  const byPartner = settle({ ...moved, endToldAt: 0 }, news, contextOf()).after;
+  t.equal(byPartner.endToldAt, E + 70_000, 'by the partner of before as well');
   for (const state of ['expired', 'released', 'free', 'reset'] as const) {
     const ended = receivedOf(state, { lastTransactionAt: E, stateSinceAt: E });
     const { after } = settle(mineOf('active', pets), ended, contextOf({ now: E + 60_000 }));

@@ -187,6 +187,9 @@ export class Manager {
     }
     for (const node of nodes) if (this.#settleOne(node)) return;
     this.#resetOne(nodes[0]!);
+    // Before the first NORMAL different declarations are refused, not merged: each file is made right by itself.
+    const met = [one, other].some((relationship) => relationship?.record.stored.reachedNormal);
+    if (!met) this.#resetOne(nodes[1]!);
   }
 
   /** Each scope is shared, or on one server. True: something had to be done. */

@@ -184,8 +184,11 @@ export class RuleD implements Checker {
   }
 
   onChange(step: Step, { before, after }: Change): void {
-    // Without a partner it is the server's own: marks of one that is gone mean nothing.
-    if (sharing(step.process, after.address) === undefined) return;
+    // Without a partner it is the server's own: marks of one that is gone mean nothing, and what it ends is over.
+    if (sharing(step.process, after.address) === undefined) {
+      if (after.state !== 'active') this.#told.get(step.process)?.delete(after.address);
+      return;
+    }
     const known = this.#told.get(step.process)?.get(after.address);
     // A lease that another client has in between is another binding: whether it may have it is the grid's matter.
     const told = known !== undefined && sameClient(after, known.lease) ? known : undefined;
