@@ -44,8 +44,9 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
   };
 }
 
+/** Of the settings as operators read and write them: those are what can be made equal. */
 function digestsOf(host: FailoverHost) {
-  const scopes = host.scopes().map(({ scope }) => scope.settings);
+  const scopes = host.scopes().map(({ entry }) => entry.settings);
   return { settingsDigest: settingsDigest(scopes), scopesDigest: scopesDigest(scopes) };
 }
 

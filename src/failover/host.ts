@@ -4,12 +4,16 @@
 import type { Lease } from '../lease/lease.js';
 import type { ScopePools } from '../lease/pools.js';
 import type { Scope } from '../lease/scope.js';
+import type { ScopeSettings } from '../lease/settings.js';
 import type { LeaseTable } from '../lease/table.js';
 import type { PartnerCommitPoint, PartnerMessage } from '../wire/partner-message.js';
 
 /** A scope that both servers serve. */
 export interface SharedScope {
+  /** As it is served: while an edit is not agreed, what every version allows (failover.md §4). */
   readonly scope: Scope;
+  /** As an operator set it. */
+  readonly entry: { readonly settings: ScopeSettings };
   readonly pools: ScopePools;
 }
 

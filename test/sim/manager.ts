@@ -186,10 +186,11 @@ export class Manager {
       }
     }
     for (const node of nodes) if (this.#settleOne(node)) return;
-    this.#resetOne(nodes[0]!);
     // Before the first NORMAL different declarations are refused, not merged: each file is made right by itself.
     const met = [one, other].some((relationship) => relationship?.record.stored.reachedNormal);
-    if (!met) this.#resetOne(nodes[1]!);
+    if (met)
+      this.#resetOne(nodes[0]!, ({ agreed, proposed }) => agreed === undefined && proposed === undefined);
+    else for (const node of nodes) this.#resetOne(node);
   }
 
   /** Each scope is shared, or on one server. True: something had to be done. */
@@ -215,11 +216,10 @@ export class Manager {
     return conflicting.length > 0;
   }
 
-  #resetOne(node: Node): void {
+  #resetOne(node: Node, mayChange: (entry: ScopeEntry) => boolean = () => true): void {
     for (const base of this.world.config.scopes[0] ?? []) {
       const entry = node.process?.engine.index.settings.scopes.get(scopeIdOf(base));
-      if (entry === undefined || entry.agreed || entry.proposed || sameSettings(entry.settings, base))
-        continue;
+      if (entry === undefined || !mayChange(entry) || sameSettings(entry.settings, base)) continue;
       this.world.operator.edit(node, [{ kind: 'scope-set', scope: base }]);
       return;
     }
