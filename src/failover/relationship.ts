@@ -255,9 +255,12 @@ export class Relationship implements Greeter, ExchangeView {
     if (partner) this.record = { ...this.record, partner: { ...partner, newest } };
   }
 
-  /** The partner, asked for a connection, says that the relationship is over. */
+  /**
+   * The partner, asked for a connection, says that the relationship is over. A clone does not act on it: nothing else
+   * would keep it silent beside its original.
+   */
   ended(why: string): void {
-    this.host.ended(why);
+    if (!this.isClone) this.host.ended(why);
   }
 
   /** Everything committed up to the host's `committedId` is on disk. */

@@ -129,10 +129,13 @@ const RULES = {
   guarded: rule(
     '§7.1.3 (4); failover.md §7',
     'never; in RECOVER if the received start of state is later than mine',
-    ({ mine, received, context, toleranceMs }) =>
-      context.inRecover && isLater(received.stateSinceAt, mine.stateSinceAt, toleranceMs)
-        ? null
-        : 'less-critical',
+    (c) => (isLaterInRecover(c) ? null : 'less-critical'),
+  ),
+  // An endless lease of the primary and a quarantine that only the primary may end would stand side by side for ever.
+  endless: rule(
+    '§7.1.3 (4); failover.md §4, §7',
+    'never; in RECOVER if the received start of state is later than mine; from the primary, if the lease has no end and its transaction is later than my start of state',
+    (c) => (isLaterInRecover(c) || isEndlessOfPrimary(c) ? null : 'less-critical'),
   ),
   lifted: rule(
     '§7.1.3; failover.md §7',
@@ -165,7 +168,7 @@ const GRID = {
   released: [ 'revive',   'time1',   'accept',  'accept',    'accept', 'answered' ],
   free:     [ 'answered', 'accept',  'accept',  'accept',    'accept', 'quarantine' ],
   reset:    [ 'time3',    'accept',  'accept',  'accept',    'accept', 'quarantine' ],
-  declined: [ 'guarded',  'guarded', 'guarded', 'guarded',   'lifted', 'accept' ],
+  declined: [ 'endless',  'guarded', 'guarded', 'guarded',   'lifted', 'accept' ],
 } as const satisfies Record<LeaseState, Row>;
 
 /** What comes before the grid (draft §7.1.3), in this order. */
@@ -291,6 +294,16 @@ function isTransactionLater({ mine, received, toleranceMs }: Case): boolean {
 
 function isStateLater({ mine, received, toleranceMs }: Case): boolean {
   return isLater(received.stateSinceAt, mine.lastTransactionAt, toleranceMs);
+}
+
+function isLaterInRecover({ mine, received, context, toleranceMs }: Case): boolean {
+  return context.inRecover && isLater(received.stateSinceAt, mine.stateSinceAt, toleranceMs);
+}
+
+function isEndlessOfPrimary({ mine, received, context, toleranceMs }: Case): boolean {
+  const endless = Math.max(received.endToldAt, received.endPartnerAt) >= INFINITE_AT;
+  const later = isLater(received.lastTransactionAt, mine.stateSinceAt, toleranceMs);
+  return endless && later && context.role === 'secondary';
 }
 
 function isHolderGone({ mine, received, context, toleranceMs }: Case): boolean {

@@ -78,7 +78,7 @@ function reasonOf(verdict: Verdict): RejectName | null {
 // ---- the figure ----------------------------------------------------------------------------------------------------
 
 // Figure 7.1.3-1 once more, in the draft's words; a letter marks a departure: c = two clients, a = answered first,
-// r = RECOVER, s = start of state.
+// r = RECOVER, s = start of state, e = a lease without end.
 const FIGURE = `
               ACTIVE     EXPIRED    RELEASED   FREE       RESET      ABANDONED
   ACTIVE      accept(5)  time(2)    time(1c)   time(2r)   time(s)    decline(s)
@@ -86,7 +86,7 @@ const FIGURE = `
   RELEASED    time(1a)   time(1)    accept     accept     accept     answered
   FREE        answered   accept     accept     accept     accept     decline(a)
   RESET       time(3a)   accept     accept     accept     accept     decline(a)
-  ABANDONED   reject(4)  reject(4)  reject(4)  reject(4)  lift(4)    accept
+  ABANDONED   reject(4e)  reject(4)  reject(4)  reject(4)  lift(4)    accept
 `;
 const STATE_WORDS: Readonly<Record<string, LeaseState>> = {
   ACTIVE: 'active',
@@ -185,6 +185,7 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
   'decline(s)': ['outdated', (w) => !w.start.earlierThanMine],
   'decline(a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.start.earlierThanMyState],
   'reject(4)': ['less-critical', (w) => w.inRecover && w.start.laterThanMyState],
+  'reject(4e)': ['less-critical', (w) => w.inRecover && w.start.laterThanMyState], // this server is the primary
   'lift(4)': ['less-critical', (w) => !w.start.earlierThanMyState],
 };
 
@@ -517,6 +518,22 @@ t.test('quarantine', async (t) => {
   t.match(short.after, { state: 'declined', quarantineUntilAt: E });
   const reset = settle(mineOf('declined'), receivedOf('reset', { stateSinceAt: E }), contextOf());
   t.match(reset.after, { state: 'free', quarantineUntilAt: 0, stateSinceAt: E });
+
+  // Only the primary ends one, and its lease without end would never give way by itself.
+  const endless = { endToldAt: INFINITE_AT, lastTransactionAt: S + 1001 };
+  // biome-ignore format: a table
+  const rows: readonly (readonly [string, Partial<ReceivedBinding>, JudgeContext['role'], LeaseState])[] = [
+    ['the primary gave it after the quarantine began', endless,                                     'secondary', 'active'],
+    ['before it began, as far as clocks tell',         { ...endless, lastTransactionAt: S + 1000 }, 'secondary', 'declined'],
+    ['it will end by itself',                          { ...endless, endToldAt: E + 9000 },         'secondary', 'declined'],
+    ['this server can lift it',                        endless,                                     'primary',   'declined'],
+  ];
+  for (const [title, change, role, state] of rows)
+    t.equal(
+      settle(mineOf('declined'), receivedOf('active', change), contextOf({ role })).after.state,
+      state,
+      title,
+    );
 });
 
 // ---- properties ----------------------------------------------------------------------------------------------------

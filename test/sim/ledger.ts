@@ -10,8 +10,8 @@ import { MessageType } from '../../src/wire/message.js';
 import type { ReceivedFrame } from '../../src/wire/partner-message.js';
 import { ACCEPTED } from '../../src/wire/partner-values.js';
 import type { Node, Process } from './node.js';
-import { giaddrOf, typeOf, yiaddrOf } from './packets.js';
-import { PAIR_NAME, sharing, sharingFully } from './pair.js';
+import { typeOf, yiaddrOf } from './packets.js';
+import { PAIR_NAME, relationshipOf, sharing, sharingFully } from './pair.js';
 import { MS, SECOND } from './scheduler.js';
 import type { Change, Checker, Step } from './watch.js';
 import type { World } from './world.js';
@@ -21,7 +21,7 @@ const SLACK_US = 3 * SECOND;
 
 /** What is known of one server. */
 export class Account {
-  /** When it last said anything to a client. */
+  /** When it last said to a client what address to use. */
   servedUs = Number.NEGATIVE_INFINITY;
   /** When its partner was last heard, after the greeting; and by which process. */
   heardUs = Number.NEGATIVE_INFINITY;
@@ -157,17 +157,22 @@ export class Ledger implements Checker {
 
   /**
    * A server that its partner may have declared down gave out an address before it was in contact (failover.md §1); or a
-   * clone did that in a scope that its original serves alone, where no partner could tell either of the other.
+   * clone did that while its original was cut off, or in a scope that the original serves alone, where no partner could
+   * tell either of the other.
    */
   leftPromise = false;
 
   onWire(process: Process, { bytes }: SendDatagram): void {
     if (typeOf(bytes) === MessageType.OFFER && this.#isDeclaredDown(process)) this.leftPromise = true;
     const address = yiaddrOf(bytes);
-    if (address !== 0 && this.world.clones.has(process.node) && sharing(process, address) === undefined)
-      this.leftPromise = true;
-    const about = address || giaddrOf(bytes) || process.node.address;
-    if (sharingFully(process, about) !== undefined) this.of(process.node).servedUs = this.world.scheduler.now;
+    const original = this.world.clones.get(process.node);
+    if (address !== 0 && original !== undefined) {
+      const cutOff = relationshipOf(original.process)?.link === null;
+      if (cutOff || sharing(process, address) === undefined) this.leftPromise = true;
+    }
+    // A NAK gives nothing away that a wait would be for.
+    if (address !== 0 && sharingFully(process, address) !== undefined)
+      this.of(process.node).servedUs = this.world.scheduler.now;
   }
 
   #isDeclaredDown(process: Process): boolean {

@@ -298,7 +298,7 @@ export class Grid implements Checker {
   readonly name = 'grid';
   readonly section = 'failover.md §7';
   readonly says =
-    'no update ends or replaces a lease that has not ended, lifts a quarantine but RESET, or is ACTIVE over what is not settled';
+    'no update ends or replaces a lease that has not ended, lifts a quarantine but RESET or the primary’s endless lease, or is ACTIVE over what is not settled';
 
   constructor(private readonly world: World) {}
 
@@ -312,7 +312,13 @@ export class Grid implements Checker {
     const { clock } = relationship;
     const tolerance = EQUAL_MS + clock.uncertaintyMs;
     const received = receivedBinding(update, clock);
-    if (before.state === 'declined' && update.state !== 'reset')
+    // A lease without end of the primary, given since, would otherwise stand against the quarantine for ever.
+    const endless =
+      update.state === 'active' &&
+      endAt({ ...before, ...received }) >= INFINITE_AT &&
+      relationship.role === 'secondary' &&
+      received.lastTransactionAt > before.stateSinceAt;
+    if (before.state === 'declined' && update.state !== 'reset' && !endless)
       this.#fail(step, after, `lifts a quarantine by ${update.state}`);
     if (after.state === 'active' && before.state !== 'active' && before.state !== 'declined') {
       const { unanswered } = this.world.ledger.of(step.process.node);
