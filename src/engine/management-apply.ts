@@ -237,7 +237,10 @@ class Application implements Applied {
     const index = this.engine.index;
     this.index(entries);
     keepOffers(this.engine, index);
-    this.after = () => relationship.duties.rebalance('round');
+    this.after = () => {
+      relationship.exchange.settingsAgreed();
+      relationship.duties.rebalance('round');
+    };
   }
 
   private removeScopes(relationship: Relationship, scopeIds: readonly string[], keep: boolean): void {

@@ -18,7 +18,7 @@ import {
   rejectReason,
 } from '../wire/partner-values.js';
 import { Dialling } from './dialling.js';
-import { cloneRefusal, theirsCounts, versionRefusal } from './greeting.js';
+import { cloneRefusal, copyRefusal, theirsCounts, versionRefusal } from './greeting.js';
 import type { FailoverHost } from './host.js';
 import { ClockOffset } from './offset.js';
 import { type Refusal, RefusedConnections } from './refused.js';
@@ -181,11 +181,11 @@ export class Contact {
   connectReceived(link: number, xid: number, hello: PartnerHello, t1At: number): void {
     const newcomer = { link, xid, hello, t1At, askedAt: this.host.at };
     const refusal = versionRefusal(hello) ?? this.greeter.refuses(hello) ?? this.heldClock(hello, t1At);
+    const { connection } = this;
     if (refusal) {
-      this.refuse(newcomer, refusal);
+      this.refuse(newcomer, copyRefusal(connection?.hello ?? null, hello, refusal) ?? refusal);
       return;
     }
-    const { connection } = this;
     const ask = connection?.hello;
     const busy = ask
       ? this.newcomer !== null

@@ -89,6 +89,12 @@ export class Exchange {
     return this.answer?.progress.view(this.host.at) ?? null;
   }
 
+  /** Both servers have these settings of their scopes now. */
+  settingsAgreed(): void {
+    this.updates.settingsChanged(this.host.issuedId);
+    this.pump();
+  }
+
   /** Send what may be sent now. */
   pump(): void {
     const { link } = this.view;

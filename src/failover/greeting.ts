@@ -129,6 +129,20 @@ export function cloneRefusal(known: PartnerHello, newcomer: PartnerHello): Refus
   return { reason: 'invalid-partner', text };
 }
 
+/**
+ * The partner's store once more, and with a relationship of before the present one: a copy that was made then. The server
+ * that is connected lives in the present one, so it need not be asked.
+ */
+export function copyRefusal(
+  known: PartnerHello | null,
+  newcomer: PartnerHello,
+  { reason }: Refusal,
+): Refusal | null {
+  if (known === null || reason !== 'other-relationship') return null;
+  const isCopy = newcomer.serverId === known.serverId && newcomer.nonce !== known.nonce;
+  return isCopy ? cloneRefusal(known, newcomer) : null;
+}
+
 /** Clocks too far apart for a relationship to begin; one that has been in NORMAL stays up (failover.md §5 "Time"). */
 export function skewRefusal(
   record: RelationshipRecord,

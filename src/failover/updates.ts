@@ -27,6 +27,12 @@ const CONTESTED: ReadonlySet<number> = new Set([
   REJECT_NUMBERS['less-critical-information'],
 ]);
 
+/** Refusals that say how the partner's scopes are set, and nothing of the address. */
+const BY_SETTINGS: ReadonlySet<number> = new Set([
+  REJECT_NUMBERS['illegal-address'],
+  REJECT_NUMBERS['not-reserved-here'],
+]);
+
 export class Updates {
   /** Address → the newest commit that changed it, in the order of those commits. */
   private readonly waiting = new Map<number, number>();
@@ -132,6 +138,15 @@ export class Updates {
     return answers;
   }
 
+  /** Scopes are set otherwise from `commitId` on: what was refused on account of that is told once more. */
+  settingsChanged(commitId: number): void {
+    for (const [address, { reason }] of this.refusedRevisions) {
+      if (!BY_SETTINGS.has(reason)) continue;
+      this.refusedRevisions.delete(address);
+      this.changed(address, commitId);
+    }
+  }
+
   /** An update of the partner took the place of ours: it need not be answered any more. */
   cancel(address: number): void {
     this.refusedRevisions.delete(address);
@@ -139,13 +154,17 @@ export class Updates {
     this.inFlight.delete(address);
   }
 
-  /** The connection ended: what was in flight waits again, for all commits that were asked for (`issuedId`). */
+  /**
+   * The connection ended: what was in flight or refused on it waits again, for all commits that were asked for
+   * (`issuedId`).
+   */
   linkLost(issuedId: number): void {
-    this.refusedRevisions.clear();
-    this.replied.clear();
     const later = [...this.waiting];
     this.waiting.clear();
     for (const address of this.inFlight.keys()) this.waiting.set(address, issuedId);
+    for (const address of this.refusedRevisions.keys()) this.waiting.set(address, issuedId);
+    this.refusedRevisions.clear();
+    this.replied.clear();
     this.inFlight.clear();
     for (const [address, commitId] of later) {
       this.waiting.delete(address);

@@ -270,6 +270,22 @@ t.test(
   },
 );
 
+t.test('a copy of a server from before its relationship was made anew is a clone', async (t) => {
+  const pair = made();
+  const clone = pair.clone(pair.a, '10.77.0.4');
+  clone.running = false; // the copy is on a disk for now
+  t.match(order(pair, pair.a, proposal(pair, pair.a, { kind: 'remove', keep: false })), { ok: true });
+  t.match(order(pair, pair.a, { ...make(pair), id: 'c1'.repeat(16) } as Command), { ok: true });
+  pair.settle();
+  pair.start(clone);
+  pair.pass(10_000);
+  t.same(clone.alarms(), ['clone']);
+  t.same(pair.b.alarms(), ['clone']);
+  t.equal(clone.view.state, 'startup');
+  t.same(pair.say({ type: 1, mac: '02:00:00:00:06:01' }, [clone]), [], 'silent beside its original');
+  t.equal(states(pair), 'normal normal');
+});
+
 t.test('a coordinator that lost a proposal in a crash may begin anew at once', async (t) => {
   const pair = new Pair({ declared: false });
   pair.a.world.post(make(pair));

@@ -167,7 +167,7 @@ export class Ledger implements Checker {
     const address = yiaddrOf(bytes);
     const original = this.world.clones.get(process.node);
     if (address !== 0 && original !== undefined) {
-      const cutOff = relationshipOf(original.process)?.link === null;
+      const cutOff = (relationshipOf(original.process)?.link ?? null) === null;
       if (cutOff || sharing(process, address) === undefined) this.leftPromise = true;
     }
     // A NAK gives nothing away that a wait would be for.
@@ -176,7 +176,7 @@ export class Ledger implements Checker {
   }
 
   #isDeclaredDown(process: Process): boolean {
-    const partner = this.world.nodes.find((node) => node !== process.node);
+    const partner = this.world.partnerOf(process.node);
     if (partner === undefined || this.of(process.node).heardBy === process) return false;
     return this.of(partner).downUs < Number.POSITIVE_INFINITY;
   }

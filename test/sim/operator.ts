@@ -82,7 +82,7 @@ export class Operator {
       scopes.map((scope) => ({ kind: 'scope-add', scope })),
     );
     if (pair === null || !declared) return;
-    const partner = this.world.nodes.find((other) => other !== node)!;
+    const partner = this.world.partnerOf(node)!;
     const settings = relationshipSettings(pair, node.number, partner.address, scopes.map(scopeIdOf));
     this.#command(node, { kind: 'declare-relationship', settings });
   }
@@ -122,9 +122,9 @@ export class Operator {
     if (relationshipOf(node.process) !== undefined) return false;
     // What operators have ended since is not to be declared again.
     const { managed } = this.world.config;
-    const other = this.world.nodes.find((each) => each !== node);
+    const other = this.world.partnerOf(node);
     const record = relationshipOf(other?.process ?? null)?.record;
-    return managed === null || (managed.declared && record !== undefined && record.partner === null);
+    return managed === null || (managed.declared && record !== undefined && !record.stored.reachedNormal);
   }
 
   /** It is true: the partner is down, and stays so until this has been done. */

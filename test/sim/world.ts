@@ -153,6 +153,12 @@ export class World implements NodeWorld, ClientWorld, Actor {
     };
   }
 
+  /** The other server of the pair; of a clone, its original's. */
+  partnerOf(node: Node): Node | undefined {
+    const server = this.clones.get(node) ?? node;
+    return this.nodes.find((other) => other !== server);
+  }
+
   /** Servers and clones. */
   get machines(): readonly Node[] {
     return this.clones.size === 0 ? this.nodes : [...this.nodes, ...this.clones.keys()];

@@ -59,7 +59,7 @@ function recovers(world: World, { process }: Step, { during }: Change): boolean 
 
 /** The partner's store is another since, or an older one: what it had told its clients is to be guessed (failover.md §3). */
 function hasForgotten(world: World, process: Process): boolean {
-  const partner = world.nodes.find((node) => node !== process.node);
+  const partner = world.partnerOf(process.node);
   if (partner === undefined) return false;
   const { replacedUs, downUnmet } = world.ledger.of(partner);
   // Where a clone had the server's place for a while, it finds itself forgetful, too.
@@ -361,8 +361,8 @@ export class Forgotten implements Checker {
 
   onStep({ process, frames }: Step): void {
     if (!frames.some(({ message }) => message.kind === 'state')) return;
-    const partner = this.world.nodes.find((node) => node !== process.node);
-    if (!partner?.process || this.#met.has(partner.process)) return;
+    const partner = this.world.partnerOf(process.node);
+    if (!partner?.process || this.#met.has(partner.process) || this.#meetsClone()) return;
     if (this.world.ledger.of(partner).replacedUs !== partner.process.startedUs) return;
     this.#met.add(partner.process);
     // The new store may have acknowledged something already, in the same read.
@@ -375,6 +375,11 @@ export class Forgotten implements Checker {
       for (let address = first; address <= last; address++)
         if (!anew.has(address)) this.#look(process, address);
     }
+  }
+
+  /** A clone has taken the partner's place: what it acknowledged, it did. */
+  #meetsClone(): boolean {
+    return [...this.world.clones.keys()].some(({ process }) => relationshipOf(process)?.connected);
   }
 
   #look({ node, engine }: Process, address: number): void {

@@ -10,7 +10,7 @@ import type { ScopeSettings } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { formatHardware } from '../../../src/wire/bytes.js';
 import { MessageType } from '../../../src/wire/message.js';
-import { REJECT_NUMBERS } from '../../../src/wire/partner-values.js';
+import { ACCEPTED, REJECT_NUMBERS } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
 import { giaddrOf, macOf, typeOf, yiaddrOf } from '../packets.js';
 import { relationshipOf, sharing, sharingFully } from '../pair.js';
@@ -55,7 +55,7 @@ export class BothVersions implements Checker {
     if (history.at(-1) !== settings) history.push(settings);
     // A promise puts the partner's version in force, before it is carried out.
     if (proposed !== undefined && !history.includes(proposed)) history.push(proposed);
-    const other = this.world.nodes.find((each) => each !== node)!;
+    const other = this.world.partnerOf(node)!;
     const theirs = entryOf(other, scopeId)?.settings;
     if (theirs === undefined || !sameSettings(theirs, settings)) return;
     for (const each of [node, other]) this.#history.set(`${each.name} ${scopeId}`, [settings]);
@@ -84,7 +84,7 @@ export class BothVersions implements Checker {
     const scopeId = engine.index.at(address)?.scope.scopeId ?? '';
     const relationship = sharingFully(process, address);
     const own = entryOf(node, scopeId)?.settings;
-    const other = this.world.nodes.find((each) => each !== node);
+    const other = this.world.partnerOf(node);
     if (relationship === undefined || own === undefined || other === undefined) return;
     if (this.world.clones.has(node)) return;
     const lease = engine.table.get(address);
@@ -135,7 +135,7 @@ export class OneServer implements Checker {
   onWire(process: Process, { bytes }: SendDatagram): void {
     const address = yiaddrOf(bytes);
     const { node } = process;
-    const other = this.world.nodes.find((each) => each !== node);
+    const other = this.world.partnerOf(node);
     if (address === 0 || other === undefined || this.world.clones.has(node)) return;
     if (sharing(process, address) !== undefined) return;
     const theirs = other.process?.engine.index.at(address);
@@ -163,18 +163,23 @@ export class ClonesSilent implements Checker {
   }
 
   onStep({ process, frames }: Step): void {
-    for (const { message } of frames)
-      if (message.kind === 'connect-ack' && message.rejectReason === REJECT_NUMBERS.clone)
-        this.#refused.add(process);
+    for (const { message } of frames) {
+      if (message.kind !== 'connect-ack') continue;
+      if (message.rejectReason === REJECT_NUMBERS.clone) this.#refused.add(process);
+      else if (message.rejectReason === ACCEPTED) this.#refused.delete(process);
+    }
   }
 
   onWire(process: Process, { bytes }: SendDatagram): void {
     const original = this.#originals.get(process);
     // A server that ends its connection by itself gives a copy of it the chance: from then on which is which nobody knows.
-    if (original === undefined || original.gone || relationshipOf(original)?.link === null) return;
-    // What it serves alone it cannot know to be served by another, until its partner says so.
+    if (original === undefined || original.gone) return;
+    const theirs = relationshipOf(original);
+    if (theirs?.link === null) return;
+    // What either serves alone it cannot know to be served by another, until its partner says so.
     const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
-    if (sharing(process, about) === undefined && !this.#refused.has(process)) return;
+    const alone = theirs === undefined || sharing(process, about) === undefined;
+    if (alone && !this.#refused.has(process)) return;
     const client = this.world.clientOf(macOf(bytes))?.name;
     const what = `a clone of ${original.node.name} answers ${client}, while the original is there`;
     throw new Violation(this.name, this.section, what);
