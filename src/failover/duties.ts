@@ -69,7 +69,7 @@ export class Duties {
 
   /** REQUESTs for own live offers are still acknowledged although the state answers nobody. */
   get answersOwnOffers(): boolean {
-    return this.host.at < this.ownOffersUntilAt;
+    return this.relationship.state === 'paused' && this.host.at < this.ownOffersUntilAt;
   }
 
   /** UPDDONE: true when it answers the newest request. */

@@ -79,9 +79,13 @@ export function sharingFully(process: Process | null, address: number): Relation
   return relationship?.joining.stepOf(scopeId) === undefined ? relationship : undefined;
 }
 
-/** The shortest lead time that either server goes by: while a change of it is under way, leases go by that. */
-export function leastMcltSeconds(nodes: readonly Node[]): number {
-  const records = nodes.map(
+/**
+ * The shortest lead time that either server goes by: while a change of it is under way, leases go by that. What the
+ * server that acts has in memory is on its disk before anything that it says now leaves.
+ */
+export function leastMcltSeconds(nodes: readonly Node[], acting: Node): number {
+  const others = nodes.filter((node) => node !== acting);
+  const records = others.map(
     ({ disk }) => disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined,
   );
   return Math.min(

@@ -189,6 +189,8 @@ export class RuleD implements Checker {
       if (after.state !== 'active') this.#told.get(step.process)?.delete(after.address);
       return;
     }
+    // What this very step says to the client hangs on the last of its changes.
+    if (step.process.engine.table.get(after.address)?.revision !== after.revision) return;
     const known = this.#told.get(step.process)?.get(after.address);
     // A lease that another client has in between is another binding: whether it may have it is the grid's matter.
     const told = known !== undefined && sameClient(after, known.lease) ? known : undefined;

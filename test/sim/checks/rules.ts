@@ -47,7 +47,7 @@ export class RuleA implements Checker {
       const seconds = leaseSecondsOf(bytes);
       if (seconds === INFINITE_SECONDS && known >= INFINITE_AT) continue;
       const end = lease.lastTransactionAt + seconds * 1000;
-      const most = known + leastMcltSeconds(this.world.nodes) * 1000;
+      const most = known + leastMcltSeconds(this.world.nodes, process.node) * 1000;
       if (end <= most + SLACK_MS) continue;
       const name = this.world.clientOf(macOf(bytes))?.name;
       const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
