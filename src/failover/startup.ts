@@ -29,6 +29,8 @@ export interface StoredRelationship {
   readonly lastDownAt: number; // of the newest own entry into PARTNER-DOWN; told to the partner on contact
   readonly partnerState: ToldState | null; // newest that it told or, with the STARTUP flag, named
   readonly partnerSinceAt: number; // when the partner entered it, in this server's time
+  /** The partner was in PARTNER-DOWN, and has not told all that it gave out there; absent: no. */
+  readonly partnerUnheard?: boolean;
   readonly reachedNormal: boolean; // ever, by either side's record
   readonly storeLost: boolean; // this store is lost or rolled back, until UPDDONE
   readonly partnerStoreLost: boolean; // the partner's is, until NORMAL
@@ -95,6 +97,7 @@ export function factsOf(stored: StoredRelationship, present: Present): Facts {
     role: present.role,
     partnerState: present.partnerState,
     partnerNamed: stored.partnerState,
+    partnerUnheard: stored.partnerUnheard === true || stored.partnerState === 'partner-down',
     requestOpen: present.requestOpen,
     savedState: savedStateNow(stored, present),
     neverNormal: !stored.reachedNormal,
@@ -180,6 +183,7 @@ export function hear(
     ...stored,
     partnerState: told.state,
     partnerSinceAt: told.sinceAt,
+    partnerUnheard: stored.partnerUnheard === true || told.state === 'partner-down',
     reachedNormal: stored.reachedNormal || told.reachedNormal,
     lastContactAt: at,
     shutdownAt: stored.state === 'shutdown' || stored.state === 'startup' ? stored.shutdownAt : 0,
@@ -208,6 +212,8 @@ export function applyOutcome(
     shutdownAt: to === 'shutdown' && outcome.moved ? at : entered.shutdownAt,
     pausedByOperator: to === 'paused' && (event === 'operator:pause' || entered.pausedByOperator),
     storeLost: has('mark-store-lost') || (entered.storeLost && !(event === 'update-done' && outcome.moved)),
+    partnerUnheard:
+      entered.partnerUnheard === true && !(outcome.moved && (event === 'update-done' || to === 'normal')),
     partnerStoreLost: has('clear-acked-pets') || (entered.partnerStoreLost && to !== 'normal'),
     waitFromAt: has('wait-from-now') ? at : entered.waitFromAt,
   };

@@ -129,6 +129,13 @@ export const WAIT_AGAIN = go('recover-wait', '▲ §1', [
   'start-recover-wait',
 ]);
 
+/** The partner remembers nothing of a conflict; but what it gave of my share in PARTNER-DOWN nobody knows. */
+export const CONFLICT_OVER = when(
+  'partner unheard since partner-down',
+  WAIT_AGAIN,
+  go('communications-interrupted', '▲ Lost or rolled-back store', ['clear-acked-pets']),
+);
+
 /** ▲ The draft says so of PARTNER-DOWN only (§9.4.3). */
 export const FLAGGED = stay('▲ §3', 'a STATE with the STARTUP flag moves nobody but a server in STARTUP');
 

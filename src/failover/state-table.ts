@@ -10,6 +10,7 @@ import {
   ASK,
   ASK_OR_CONFLICT,
   BALANCED,
+  CONFLICT_OVER,
   conflict,
   conflictDone,
   EVERYONE,
@@ -289,15 +290,13 @@ export const TABLE = {
       ),
       'operator:partner-down': stay('§9.10', 'the partner is in contact; RESOLUTION-INTERRUPTED obeys'),
       ...STORES,
-      'partner-store-lost': go('communications-interrupted', '▲ Lost or rolled-back store', [
-        'clear-acked-pets',
-      ]),
+      'partner-store-lost': CONFLICT_OVER,
     },
   },
 
   'resolution-interrupted': {
     section: '§9.11',
-    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
+    service: when('partner unheard since partner-down', RENEWING, unlessAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -316,15 +315,13 @@ export const TABLE = {
         go('partner-down', '§9.11.3'),
       ),
       ...STORES,
-      'partner-store-lost': go('communications-interrupted', '▲ Lost or rolled-back store', [
-        'clear-acked-pets',
-      ]),
+      'partner-store-lost': CONFLICT_OVER,
     },
   },
 
   'conflict-done': {
     section: '§9.12',
-    service: when('partner last seen in partner-down', RENEWING, unlessAlone(EVERYONE)),
+    service: when('partner unheard since partner-down', RENEWING, unlessAlone(EVERYONE)),
     updates: 'send',
     on: {
       ...NOT_HERE,
@@ -343,9 +340,7 @@ export const TABLE = {
       'operator:partner-down': go('partner-down', '▲ §3'),
       'operator:shutdown': SHUTDOWN_IN_CONTACT,
       ...STORES,
-      'partner-store-lost': go('communications-interrupted', '▲ Lost or rolled-back store', [
-        'clear-acked-pets',
-      ]),
+      'partner-store-lost': CONFLICT_OVER,
     },
   },
 

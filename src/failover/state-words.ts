@@ -60,6 +60,8 @@ export interface Facts {
   readonly partnerState: State | null;
   /** Newest state that the partner told or, with the STARTUP flag, named, on whatever connection; stored. */
   readonly partnerNamed: ToldState | null;
+  /** The partner was in PARTNER-DOWN, where it may have used my share, and has not told all that it gave since. */
+  readonly partnerUnheard: boolean;
   /** My UPDREQ or UPDREQALL of this connection has not had its UPDDONE. */
   readonly requestOpen: boolean;
   /** Where STARTUP leads, by `startup.ts`. Read in STARTUP only. */
@@ -95,6 +97,7 @@ export const CONDITIONS = {
   'request open': (f: Facts) => f.requestOpen,
   'partner in conflict-done': (f: Facts) => f.partnerState === 'conflict-done',
   'partner last seen in partner-down': (f: Facts) => f.partnerNamed === 'partner-down',
+  'partner unheard since partner-down': (f: Facts) => f.partnerUnheard,
   'partner may enter partner-down': (f: Facts) => f.partnerState !== null && MAY_ENTER_PD.has(f.partnerState),
   'partner-down began after me': (f: Facts) => f.partnerDownAfterMe,
   recovering: (f: Facts) => RECOVERING.has(f.savedState),

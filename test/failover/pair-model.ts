@@ -31,6 +31,7 @@ export interface Server {
   wasShut: boolean; // no contact since its own SHUTDOWN
   told: State | null;
   named: ToldState | null;
+  unheard: boolean; // the partner was in PARTNER-DOWN, and has not told all since
   asked: boolean; // a request is open
   lost: boolean;
   lossUnseen: boolean; // lost, and nobody has noticed
@@ -72,6 +73,7 @@ export function newPair(state: SavedState, neverNormal: boolean): Pair {
     wasShut: false,
     told: null,
     named: null,
+    unheard: false,
     asked: false,
     lost: false,
     lossUnseen: false,
@@ -104,6 +106,7 @@ export function factsOf(pair: Pair, index: number): Facts {
     role: index === 0 ? 'primary' : 'secondary',
     partnerState: me.told,
     partnerNamed: me.named,
+    partnerUnheard: me.unheard || me.named === 'partner-down',
     requestOpen: me.asked,
     savedState: undone ? me.beforeShutdown! : me.saved,
     neverNormal: pair.neverNormal,
@@ -247,6 +250,7 @@ function lose(pair: Pair, index: number): void {
     beforeShutdown: null,
     wasShut: false,
     named: null,
+    unheard: false,
   } as const;
   Object.assign(pair.servers[index]!, blank, {
     lossUnseen: true,
@@ -275,6 +279,7 @@ function receive(pair: Pair, index: number): void {
     const [kind, state] = message.split(' ') as ['state' | 'startup', ToldState];
     me.told = kind === 'startup' ? 'startup' : state;
     me.named = state;
+    if (state === 'partner-down') me.unheard = true;
     Object.assign(me, { alone: false, apart: false });
     if (me.state !== 'shutdown' && me.state !== 'startup') me.wasShut = false;
     if (state === 'partner-down' && me.beforeShutdown !== null) me.partnerDownSinceShutdown = true;
@@ -308,6 +313,7 @@ function happen(pair: Pair, index: number, event: Event): void {
     me.saved = 'recover';
   }
   if (event === 'update-done' && outcome.moved) me.lost = false;
+  if (outcome.moved && (event === 'update-done' || outcome.to === 'normal')) me.unheard = false;
   if (event === 'startup-over' && outcome.moved)
     me.alone = outcome.to !== 'recover-done' && facts.alone !== 'no';
   if (event === 'operator:partner-down' && outcome.moved) me.alone = false;

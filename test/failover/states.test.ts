@@ -106,7 +106,7 @@ PC  9.10   comms-lost PA SH: RI
            update-done: primary? CD partner-done? N -
            operator:partner-down operator:resume: -
            own-store-lost: R
-           partner-store-lost: CI
+           partner-store-lost: unheard? RW CI
            everything-answered startup-over wait-over safe-period-over: x
 
 RI  9.11   comms-lost SU PA SH: -
@@ -114,7 +114,7 @@ RI  9.11   comms-lost SU PA SH: -
            R RW: partner-lost? CI PC
            operator:partner-down: PD
            own-store-lost: R
-           partner-store-lost: CI
+           partner-store-lost: unheard? RW CI
            operator:resume update-done: -
            everything-answered startup-over wait-over safe-period-over: x
 
@@ -124,7 +124,7 @@ CD  9.12   comms-lost SU CI PC RI RD PA SH: -
            R RW: partner-lost? CI -
            operator:partner-down: PD
            own-store-lost: R
-           partner-store-lost: CI
+           partner-store-lost: unheard? RW CI
            operator:resume update-done: -
            everything-answered startup-over wait-over safe-period-over: x
 
@@ -154,6 +154,7 @@ const ASKS: Readonly<Record<string, (f: Facts) => boolean>> = {
   open: (f) => f.requestOpen,
   'partner-ready': (f) => f.partnerState === 'recover-done' || f.partnerState === 'normal',
   'partner-done': (f) => f.partnerState === 'conflict-done',
+  unheard: (f) => f.partnerUnheard,
   'may-have-used': (f) => f.partnerNamed === 'partner-down' || f.longApart,
 };
 
@@ -220,6 +221,7 @@ const USUAL: Facts = {
   role: 'primary',
   partnerState: null,
   partnerNamed: 'normal',
+  partnerUnheard: false,
   requestOpen: false,
   savedState: 'communications-interrupted',
   neverNormal: false,
@@ -241,6 +243,7 @@ const SAVED: readonly SavedState[] = [
   'conflict-done',
 ];
 const FLAGS = [
+  'partnerUnheard',
   'requestOpen',
   'neverNormal',
   'storeLost',
@@ -387,9 +390,9 @@ t.test('who is answered', async (t) => {
     ['communications-interrupted', { alone: 'guarded' }, 'all own probes'],
     ['potential-conflict', {}, 'none none'],
     ['resolution-interrupted', {}, 'all own'],
-    ['resolution-interrupted', { partnerNamed: 'partner-down' }, 'renew-only none'],
+    ['resolution-interrupted', { partnerUnheard: true }, 'renew-only none'],
     ['conflict-done', {}, 'all own'],
-    ['conflict-done', { partnerNamed: 'partner-down' }, 'renew-only none'],
+    ['conflict-done', { partnerUnheard: true }, 'renew-only none'],
     ['paused', {}, 'none none'],
     ['shutdown', {}, 'none none'],
   ];
