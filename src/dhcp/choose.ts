@@ -59,14 +59,17 @@ function goesOn(ctx: DhcpContext, served: ServedScope, address: number): boolean
   return lease !== undefined && isBinding(lease, served);
 }
 
-/** Is the address reserved for this client, or in a range of the scope and this server's to give? */
+/**
+ * Is the address reserved for this client, or in a range of the scope and this server's to give? A reserved one is
+ * outside the split, but where nothing may be given to new clients now it waits like the others.
+ */
 function hasPlace(
   ctx: DhcpContext,
   query: Query,
   { scope, authority }: ServedScope,
   address: number,
 ): boolean {
-  if (scope.reservationFor(query.facts)?.address === address) return true;
+  if (scope.reservationFor(query.facts)?.address === address) return authority.sides.length > 0;
   return scope.poolIndexOf(address) >= 0 && authority.sides.includes(ctx.table.ownerOf(address));
 }
 

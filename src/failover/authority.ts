@@ -41,7 +41,8 @@ export interface Authority {
   readonly probes: boolean;
   /**
    * May an active lease be extended? Not while the partner holds the address for another client, or in quarantine, and
-   * refuses to hear of this lease: then neither server renews, so that it comes to its end (failover.md §7).
+   * refuses to hear of this lease: then neither server renews, so that it comes to its end (failover.md §7). Nor once it
+   * has ended, where the partner may have given the address away (rule E).
    */
   renews(lease: Lease): boolean;
   /** May the client of a binding that has ended have it again: the partner was not told of the end yet (rules C, E). */
@@ -156,8 +157,10 @@ export class SharedAuthority implements Authority {
     return this.relationship.service.probes;
   }
 
-  renews({ address, revision }: Lease): boolean {
-    return !this.relationship.exchange.updates.isContested(address, revision);
+  renews(lease: Lease): boolean {
+    const { state, ruleE, exchange } = this.relationship;
+    if (exchange.updates.isContested(lease.address, lease.revision)) return false;
+    return state !== 'partner-down' || this.now() >= ruleE.sameClientUsableAt(lease);
   }
 
   revives(lease: Lease): boolean {

@@ -363,6 +363,8 @@ export class Relationship implements Greeter, ExchangeView {
     const from = this.state;
     const outcome = next(from, event, this.facts());
     if (outcome.moved) this.held.settleAll('short');
+    // Declared down, the partner is waited out: nothing is left to `startAlone`.
+    if (outcome.to === 'partner-down' && outcome.moved && !outcome.resumed) this.alone = 'no';
     // Entered counts as well as left: the disk may take nothing more until a crash, while clients are answered.
     const operates = SERVING.has(from) || (outcome.moved && SERVING.has(outcome.to));
     const operated = operates ? { lastOperationAt: host.at } : {};

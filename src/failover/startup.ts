@@ -264,7 +264,8 @@ function enteredFields(
     lastDownAt: partnerDown ? sinceAt : stored.lastDownAt,
     reachedNormal: stored.reachedNormal || to === 'normal',
     holdOwnShare: partnerDown && (actions.includes('hold-own-share') || (resumed && stored.holdOwnShare)),
-    receivedOnly: partnerDown && (actions.includes('received-only') || (resumed && stored.receivedOnly)),
+    // Declaring it once more tells nobody what was given out before.
+    receivedOnly: partnerDown && (actions.includes('received-only') || stored.receivedOnly),
     waitFromAt: OPERATING.has(to) ? 0 : stored.waitFromAt,
   };
 }
