@@ -2,6 +2,7 @@
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
 import { type Lease, NO_BINDING, otherSide } from '../lease/lease.js';
+import type { BindingResult } from '../wire/partner-message.js';
 import { AT_ONCE, type BalanceQuestion, handovers, wanting } from './balance.js';
 import { Forgetting } from './forgetting.js';
 import type { FailoverHost } from './host.js';
@@ -22,6 +23,8 @@ const ASK_AGAIN_MS = 1_000;
 /** How often, and how many at once, rule E frees addresses. */
 const SWEEP_MS = 1_000;
 const SWEPT_AT_ONCE = 512;
+/** So many addresses are looked at with every answer. */
+const FEW_AWAITED = 64;
 
 interface Request {
   readonly xid: number;
@@ -40,7 +43,11 @@ export class Duties {
   private rebalanceAt = 0;
   private askAgainAt = 0;
   private roundGoesOn = false; // more was to be handed over than goes at once
-  private leavingPartnerDown = false;
+  /**
+   * PARTNER-DOWN is being left: the updates that were not answered when that began, address → revision. Those that came
+   * later are told as in NORMAL, or a busy server would never get there. Null: it is not being left.
+   */
+  private awaited: Map<number, number> | null = null;
   private ownOffersUntilAt = 0;
   private sweptAt = 0;
   private shutdownToldBy = 0; // 0 = it need not be told, or was
@@ -56,15 +63,20 @@ export class Duties {
   linkLost(): void {
     this.request = null;
     this.stalledSinceAt = 0;
-    this.leavingPartnerDown = false;
+    this.awaited = null;
     this.roundGoesOn = false;
     this.askAgainAt = 0;
     this.shutdownToldBy = 0;
   }
 
+  /** Another state was entered, or PARTNER-DOWN anew. */
+  moved(): void {
+    this.awaited = null;
+  }
+
   /** Leaving PARTNER-DOWN: the partner's share and rule E are given up already. */
   get withdrawing(): boolean {
-    return this.leavingPartnerDown;
+    return this.awaited !== null;
   }
 
   /** REQUESTs for own live offers are still acknowledged although the state answers nobody. */
@@ -80,16 +92,37 @@ export class Duties {
     return true;
   }
 
-  /** The partner has answered updates: what waited for that. */
-  afterAnswers(): void {
+  /** The partner has answered updates, or sent what took the place of ours: what waited for that. */
+  afterAnswers(results: readonly BindingResult[] = []): void {
     const { relationship } = this;
+    if (this.awaited !== null && this.isAnswered(this.awaited, results)) {
+      relationship.take('everything-answered');
+      if (relationship.partnerState !== 'recover-done') this.awaited = null;
+    }
     if (relationship.exchange.updates.unacked > 0) return;
     if (this.shutdownToldBy !== 0) this.tellShutdown();
-    if (this.leavingPartnerDown) {
-      this.leavingPartnerDown = false;
-      relationship.take('everything-answered');
-    }
     if (relationship.state === 'normal') this.rebalance('change');
+  }
+
+  /** Is every update answered that was not when PARTNER-DOWN began to be left? */
+  private isAnswered(awaited: Map<number, number>, results: readonly BindingResult[]): boolean {
+    for (const { address, revision } of results) {
+      if (revision >= (awaited.get(address) ?? Number.POSITIVE_INFINITY)) awaited.delete(address);
+    }
+    const { updates } = this.relationship.exchange;
+    // Some were overtaken by updates of the partner. Looked for when few are left, or surely some are.
+    if (awaited.size <= FEW_AWAITED || updates.unacked < awaited.size) {
+      for (const address of awaited.keys()) if (!updates.isOutstanding(address)) awaited.delete(address);
+    }
+    return awaited.size === 0;
+  }
+
+  private awaitAnswers(): void {
+    if (this.awaited !== null) return;
+    this.awaited = new Map();
+    for (const address of this.relationship.exchange.updates.addresses()) {
+      this.awaited.set(address, this.host.table.get(address)?.revision ?? 0);
+    }
   }
 
   // ---- time
@@ -132,7 +165,7 @@ export class Duties {
 
   /** In PARTNER-DOWN ended leases become free by time instead of by the partner's word (failover.md §2 E). */
   private get sweepAt(): number {
-    const down = this.relationship.state === 'partner-down' && !this.leavingPartnerDown;
+    const down = this.relationship.state === 'partner-down' && !this.withdrawing;
     return down && this.relationship.exchange.updates.unacked > 0
       ? this.sweptAt + SWEEP_MS
       : Number.POSITIVE_INFINITY;
@@ -206,7 +239,7 @@ export class Duties {
         this.forgetting.finish();
         return;
       case 'withdraw-partner-share':
-        this.leavingPartnerDown = true;
+        this.awaitAnswers();
         this.host.stateChanged();
         this.afterAnswers();
         return;

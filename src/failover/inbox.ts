@@ -38,10 +38,11 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       if (message.answersXid === duties.request?.xid)
         duties.request.progress.heard(message.bindings.length, message.remaining);
       exchange.received(link, xid, message.bindings);
+      if (duties.withdrawing) duties.afterAnswers();
       return;
     case 'bnd-ack':
       exchange.acknowledged(message.results);
-      duties.afterAnswers();
+      duties.afterAnswers(message.results);
       return;
     case 'upd-req':
       exchange.asked(xid, message.extent, message.scopes);

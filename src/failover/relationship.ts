@@ -376,6 +376,7 @@ export class Relationship implements Greeter, ExchangeView {
       const data = { from, to: outcome.to, why: event, section: outcome.section };
       host.event('failover-state', { relationship: this.name, ...data });
     } else if (this.record.stored !== record.stored) this.store([]);
+    if (outcome.moved) this.duties.moved();
     for (const action of outcome.actions) this.duties.act(action);
     if (outcome.moved) host.stateChanged();
     if (outcome.moved && this.state === 'normal') this.joining.normal();
