@@ -66,6 +66,12 @@ const DUPLICATE: Refusal = { reason: 'duplicate-connection', text: 'there is a c
 /** While the clock is held nothing else tells that a connection is silent. */
 const HELD_TRIES = 3;
 
+/**
+ * Before it is measured in this process: the partner's instants in the records were converted by an earlier one, in
+ * whole seconds of offset (offset.ts).
+ */
+const UNMEASURED: PartnerClock = { offsetMs: 0, uncertaintyMs: 1_000 };
+
 /** DISCONNECTs that end a connection but refuse nobody. */
 const PARTING: ReadonlySet<RejectReason> = new Set<RejectReason>([
   'no-traffic',
@@ -111,7 +117,7 @@ export class Contact {
   }
 
   clock(): PartnerClock {
-    return this.offset.known ? this.offset.clock(this.host.at) : { offsetMs: 0, uncertaintyMs: 0 };
+    return this.offset.known ? this.offset.clock(this.host.at) : UNMEASURED;
   }
 
   nextXid(): number {

@@ -1,8 +1,9 @@
 // Rule E of failover.md §2: from when in PARTNER-DOWN which addresses may go to whom (draft-ietf-dhc-failover-12 §9.4.2).
 // Asks lifetime.ts with what the relationship knows; outside PARTNER-DOWN every answer is "never".
 
-import { endAt, type Lease } from '../lease/lease.js';
+import type { Lease } from '../lease/lease.js';
 import {
+  lastPromiseAt,
   otherClientUsableAt,
   ownFreeUsableAt,
   partnerFreeUsableAt,
@@ -28,8 +29,11 @@ export class RuleE {
     return this.relationship.waitMcltSeconds;
   }
 
-  /** The wait's margin, for a lease of this length. */
-  private marginMs(leaseMs = 0): number {
+  /**
+   * The wait's margin, for a promise of this length: what was told last may be longer ago than the newest sample, and the
+   * two clocks have drifted apart since.
+   */
+  private marginMs(leaseMs: number): number {
     return this.relationship.marginMs(Math.max(this.mcltSeconds * 1000, leaseMs));
   }
 
@@ -57,7 +61,7 @@ export class RuleE {
 
   /** The address of a lease that has ended, for anybody else. */
   otherClientUsableAt(lease: Lease): number {
-    const marginMs = this.marginMs(endAt(lease) - lease.lastTransactionAt);
+    const marginMs = this.marginMs(lastPromiseAt(lease) - lease.lastTransactionAt);
     const known = otherClientUsableAt(lease, this.partnerDownAt, this.mcltSeconds, marginMs);
     return Math.max(known, this.partnerFreeUsableAt);
   }
@@ -66,7 +70,7 @@ export class RuleE {
   sameClientUsableAt(lease: Lease): number {
     const { holdOwnShare } = this.relationship.record.stored;
     const { at } = this.host;
-    const marginMs = this.marginMs();
+    const marginMs = this.marginMs(lastPromiseAt(lease) - lease.lastTransactionAt);
     const known = sameClientUsableAt(lease, holdOwnShare, at, this.partnerDownAt, this.mcltSeconds, marginMs);
     return known === 0 ? 0 : Math.max(known, this.partnerFreeUsableAt);
   }

@@ -120,9 +120,13 @@ export function otherClientUsableAt(
   marginMs: number,
 ): number {
   if (partnerDownAt === 0) return INFINITE_AT;
+  return later(Math.max(lastPromiseAt(binding), partnerDownAt), mcltSeconds * 1000 + marginMs);
+}
+
+/** The latest instant of which a client or either server may have been told in this binding. */
+export function lastPromiseAt(binding: BindingEnds): number {
   const { endToldAt, endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt } = binding;
-  const last = Math.max(endToldAt, endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt, partnerDownAt);
-  return later(last, mcltSeconds * 1000 + marginMs);
+  return Math.max(endToldAt, endPartnerAt, sentPetAt, ackedPetAt, receivedPetAt);
 }
 
 /**
