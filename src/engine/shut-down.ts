@@ -45,7 +45,7 @@ export function shutDownPlan(relationship: Relationship, at: number, freeOwn: nu
 
 /** What the partner does when it hears of it. */
 const TAKES_OVER: Readonly<Record<State, string>> = {
-  startup: 'goes on with its start as without this server',
+  startup: 'takes over when it has started, at once (partner-down) where it was in step with this server',
   normal: 'takes over at once (partner-down)',
   'communications-interrupted': 'takes over at once (partner-down)',
   'recover-done': 'takes over at once (partner-down)',

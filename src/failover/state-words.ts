@@ -113,6 +113,7 @@ export type Condition = keyof typeof CONDITIONS;
 
 // States in which SHUTDOWN leads to PARTNER-DOWN, or which may lead to one before I hear of it.
 const MAY_ENTER_PD: ReadonlySet<State> = new Set<State>([
+  'startup',
   'normal',
   'communications-interrupted',
   'recover',

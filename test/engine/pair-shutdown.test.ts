@@ -108,6 +108,20 @@ t.test('a partner that does not answer updates hears of it all the same', async 
   t.equal(b.view.state, 'partner-down');
 });
 
+t.test('a partner in STARTUP takes over as well, so whoever left recovers from it', async (t) => {
+  const pair = met({ latencyMs: 200 });
+  const { a, b } = pair;
+  pair.kill(b);
+  pair.pass(2_000);
+  pair.start(b);
+  for (let turn = 0; turn < 10_000 && a.view.partnerState !== 'startup'; turn++) pair.pass(1);
+  t.equal(a.view.state, 'communications-interrupted');
+  t.match(planOf(shutDown(a)), /dhcp2: .* takes over when it has started/);
+  pair.pass(5_000);
+  t.equal(states(pair), 'shutdown partner-down');
+  t.match(stored(a), { savedState: 'recover' });
+});
+
 t.test('out of contact the present state is the one to come back to', async (t) => {
   const pair = met();
   const { a } = pair;
