@@ -18,7 +18,7 @@ import {
   rejectReason,
 } from '../wire/partner-values.js';
 import { Dialling } from './dialling.js';
-import { cloneRefusal, copyRefusal, theirsCounts, versionRefusal } from './greeting.js';
+import { cloneRefusal, copyRefusal, greet, theirsCounts, versionRefusal } from './greeting.js';
 import type { FailoverHost } from './host.js';
 import { ClockOffset } from './offset.js';
 import { type Refusal, RefusedConnections } from './refused.js';
@@ -66,12 +66,6 @@ const DUPLICATE: Refusal = { reason: 'duplicate-connection', text: 'there is a c
 /** While the clock is held nothing else tells that a connection is silent. */
 const HELD_TRIES = 3;
 
-/**
- * Before it is measured in this process: the partner's instants in the records were converted by an earlier one, in
- * whole seconds of offset (offset.ts).
- */
-const UNMEASURED: PartnerClock = { offsetMs: 0, uncertaintyMs: 1_000 };
-
 /** DISCONNECTs that end a connection but refuse nobody. */
 const PARTING: ReadonlySet<RejectReason> = new Set<RejectReason>([
   'no-traffic',
@@ -117,7 +111,7 @@ export class Contact {
   }
 
   clock(): PartnerClock {
-    return this.offset.known ? this.offset.clock(this.host.at) : UNMEASURED;
+    return this.offset.clock(this.host.at);
   }
 
   nextXid(): number {
@@ -174,7 +168,8 @@ export class Contact {
       return;
     }
     this.connection = this.fresh(link, true);
-    this.say({ kind: 'connect', hello: this.greeter.hello(), t1At: this.host.at }, this.nextXid());
+    const message = { kind: 'connect', hello: this.greeter.hello(), t1At: this.host.at } as const;
+    greet(this.host, { link, xid: this.nextXid(), message });
   }
 
   private fresh(link: number, dialled: boolean): Connection {
@@ -237,7 +232,8 @@ export class Contact {
       t2At: askedAt,
       t3At: this.host.at,
     };
-    this.host.send({ link, xid, message: answer });
+    if (refusal) this.host.send({ link, xid, message: answer });
+    else greet(this.host, { link, xid, message: answer });
   }
 
   /** While this server's clock is in doubt, all that a partner is asked for is the time. */

@@ -1,10 +1,10 @@
 // What two servers say of themselves when they meet, and whether they are each other's partner (failover.md §5,
-// draft-ietf-dhc-failover-12 §7.8, §7.9). Questions over the stored record only.
+// draft-ietf-dhc-failover-12 §7.8, §7.9). Questions over the stored record.
 
 import type { PartnerHello, PartnerTerms } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
-import type { FailoverHost } from './host.js';
+import type { FailoverHost, OutgoingMessage } from './host.js';
 import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
@@ -42,6 +42,12 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     partnerNonce: record.partner?.nonce ?? '',
     clockAheadMs: host.clockAheadMs,
   };
+}
+
+/** Send CONNECT or an accepting CONNECTACK: what they tell of state and store has to be on disk (failover.md §2 C). */
+export function greet(host: FailoverHost, message: OutgoingMessage): void {
+  if (host.committedId === host.issuedId) host.send(message);
+  else host.commit({ leases: [], stored: undefined, messages: [message] });
 }
 
 /** Of the settings as operators read and write them: those are what can be made equal. */

@@ -19,7 +19,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       return;
     case 'contact':
       contact.contactReceived(message);
-      relationship.partnerCommitted(message.newest);
+      relationship.acquaintance.committed(message.newest);
       return;
     case 'disconnect': {
       const greeting = contact.partner === null;

@@ -14,6 +14,12 @@ export interface RoundTrip {
 
 const CLOCK_STEP_MS = 1_000;
 
+/**
+ * Before it is measured in this process: the partner's instants in the records were converted by an earlier one, in
+ * whole seconds of offset.
+ */
+const UNMEASURED: PartnerClock = { offsetMs: 0, uncertaintyMs: CLOCK_STEP_MS };
+
 interface Sample {
   readonly offsetMs: number; // partner's clock minus ours
   readonly uncertaintyMs: number;
@@ -56,6 +62,7 @@ export class ClockOffset {
    * instants by a millisecond, or two databases that hold the same would never look the same.
    */
   clock(now: number): PartnerClock {
+    if (this.best === null) return UNMEASURED;
     const uncertaintyMs = this.uncertaintyMs(now);
     // A round trip through a busy second may look like a clock that is off by one: only what is sure is corrected.
     const isSure = Math.abs(this.offsetMs) > uncertaintyMs;

@@ -5,7 +5,8 @@
 import type { JudgeContext } from '../lease/accept.js';
 import type { Side } from '../lease/lease.js';
 import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime.js';
-import type { PartnerCommitPoint, PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
+import type { PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
+import { Acquaintance } from './acquaintance.js';
 import type { Role } from './buckets.js';
 import { Contact, type Greeter } from './contact.js';
 import { Duties } from './duties.js';
@@ -31,6 +32,7 @@ export class Relationship implements Greeter, ExchangeView {
   readonly ruleE: RuleE;
   readonly held: HeldAcks;
   readonly joining: Joining;
+  readonly acquaintance: Acquaintance;
   readonly startedAt: number;
   /** A new maximum client lead time that this server has promised to take. */
   proposedMcltSeconds: number | null = null;
@@ -55,6 +57,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.ruleE = new RuleE(host, this);
     this.held = new HeldAcks(() => this.timers.eagerWaitMs);
     this.joining = new Joining(host, this);
+    this.acquaintance = new Acquaintance(host, this);
     this.startedAt = host.at;
     this.contactBeforeAt = record.stored.lastContactAt;
   }
@@ -190,7 +193,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.connectedAt = host.at;
     const downAt = hello.partnerDownSinceAt && fromPartner(hello.partnerDownSinceAt, this.clock, 'nearest');
     this.partnerLastDownAt = partnerStoreLost ? null : downAt;
-    this.record = record;
+    this.record = this.acquaintance.greeted(record);
     const wasClone = this.isClone;
     this.isClone = false;
     if (wasClone) host.scopesChanged();
@@ -216,6 +219,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.held.settleAll('short');
     const { lastContactAt } = this;
     this.partnerState = null;
+    this.acquaintance.lost();
     this.record = { ...this.record, stored: { ...this.record.stored, lastContactAt } };
     this.duties.linkLost();
     this.exchange.linkLost();
@@ -233,7 +237,9 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** STATE: the partner says where it is. */
   partnerMoved(state: ToldState, since: number, startup: boolean): void {
-    const { host, record } = this;
+    const { host } = this;
+    this.acquaintance.spoke();
+    const { record } = this;
     const sinceAt = fromPartner(since, this.clock, 'nearest');
     const reachedNormal = this.contact.partner?.everNormal ?? false;
     this.partnerState = startup ? 'startup' : state;
@@ -247,12 +253,6 @@ export class Relationship implements Greeter, ExchangeView {
   /** How far the partner's answer to our UPDREQ is, or ours to its; null when neither is under way. */
   get resync(): ProgressView | null {
     return this.duties.request?.progress.view(this.host.at) ?? this.exchange.progress;
-  }
-
-  /** Kept in memory until the record is stored again, at the latest when contact is lost. */
-  partnerCommitted(newest: PartnerCommitPoint): void {
-    const { partner } = this.record;
-    if (partner) this.record = { ...this.record, partner: { ...partner, newest } };
   }
 
   /**

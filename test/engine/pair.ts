@@ -21,6 +21,8 @@ export interface PairOptions {
   readonly latencyMs?: number; // one way, default 1
   /** False: neither knows a relationship, and only A has the scope. */
   readonly declared?: boolean;
+  /** Stores have a history, whose points they tell each other. */
+  readonly history?: boolean;
 }
 
 /** A lease as a client got it: from the ACK. */
@@ -83,6 +85,7 @@ export class Server {
       get lastOperationAt() {
         return self.lastOperationAt;
       },
+      knowsPoint: (point) => self.world.knowsPoint(point),
     };
     this.world = new World(options, START_AT + skewMs);
     this.world.interfaces = [{ ...ETH0, addresses: [{ address: ip(address), prefixLength: 24 }] }];
@@ -138,6 +141,7 @@ export class Pair {
     this.b = new Server('dhcp2', '10.77.0.3', 'bb'.repeat(16), options.skewMs ?? 0);
     for (const server of this.servers) {
       server.world.happenings = { push: (happening) => this.happened(server, happening) };
+      if (options.history) server.world.points = new Map();
       if (options.declared === false && server === this.b) continue;
       server.world.addScope(options.scope);
       if (options.declared === false) continue;

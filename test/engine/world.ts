@@ -4,7 +4,7 @@
 import type { CommandResult, Edit } from '../../src/engine/command.js';
 import type { Effect, JournalEvent, SendDatagram, Write } from '../../src/engine/effect.js';
 import { Engine, type EngineOptions } from '../../src/engine/engine.js';
-import type { Input, InterfaceState } from '../../src/engine/input.js';
+import type { CommitPoint, Input, InterfaceState } from '../../src/engine/input.js';
 import { SCOPE_DEFAULTS, type ScopeSettings } from '../../src/lease/settings.js';
 import { parseAddress } from '../../src/wire/address.js';
 import { parseHardware } from '../../src/wire/bytes.js';
@@ -71,6 +71,8 @@ export class World {
   readonly disk = new Map<number, Uint8Array>();
   readonly settings = new Map<string, unknown>();
   readonly journal: JournalEvent[] = [];
+  /** Points of the store's history, sequence → hash, where a test keeps one. */
+  points: Map<number, string> | null = null;
   /** What left: replies and probes, in order, since last taken. */
   sent: Reply[] = [];
   probes: Extract<Effect, { kind: 'probe' }>[] = [];
@@ -88,6 +90,7 @@ export class World {
   private waiting: Extract<Effect, { kind: 'commit' }>[] = [];
   private finishing = false;
   private nextCommand = 1;
+  private hashes = 1; // never the same one again, whatever is put back
 
   constructor(
     readonly options: Partial<EngineOptions> = {},
@@ -184,9 +187,22 @@ export class World {
       }
       this.happenings?.push(commit);
       this.carryOut(commit.then);
-      this.feed({ kind: 'committed', id: commit.id });
+      const point = this.nextPoint();
+      this.feed({ kind: 'committed', id: commit.id, ...(point ? { point } : {}) });
     }
     this.finishing = false;
+  }
+
+  private nextPoint(): CommitPoint | undefined {
+    if (this.points === null) return undefined;
+    const sequence = Math.max(0, ...this.points.keys()) + 1;
+    const hash = (this.hashes++).toString(16).padStart(16, '0');
+    this.points.set(sequence, hash);
+    return { sequence, hash };
+  }
+
+  knowsPoint({ sequence, hash }: CommitPoint): boolean {
+    return sequence === 0 || this.points === null || this.points.get(sequence) === hash;
   }
 
   private write(write: Write): void {
