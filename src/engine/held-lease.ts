@@ -10,9 +10,12 @@ import type { Engine } from './engine.js';
 /** Commit the full lease, and hold its ACK. */
 export function commitHeld(engine: Engine, served: ServedScope, held: HeldLease): void {
   const { address, revision } = held.lease;
+  // A client that asks again before it is answered was told nothing in between.
+  const earlier = engine.partners.ofScope(served.scope.scopeId)?.held.of(address);
+  const before = earlier ? earlier.before : held.before;
   const commitId = engine.commitLease(held.lease, held.event, null);
-  const settle = (end: HeldEnd) => settleHeld(engine, served, held, end);
-  served.authority.hold({ address, revision, commitId, settle });
+  const settle = (end: HeldEnd) => settleHeld(engine, served, { ...held, before }, end);
+  served.authority.hold({ address, revision, commitId, before, settle });
 }
 
 function settleHeld(engine: Engine, served: ServedScope, held: HeldLease, end: HeldEnd): void {

@@ -3,6 +3,7 @@
 // Each held ACK ends in exactly one way; all of them end before a state transition is stored. Holds replies, not time:
 // nothing else waits for them.
 
+import type { Lease } from '../lease/lease.js';
 import { REJECT_NUMBERS } from '../wire/partner-values.js';
 
 /** How a held ACK ends. */
@@ -15,6 +16,8 @@ export interface HeldAck {
   readonly address: number;
   readonly revision: number;
   readonly commitId: number; // of the record with the full lease
+  /** What the record said before the client asked; undefined: there was none. */
+  readonly before: Lease | undefined;
   /** Carry out the end. */
   readonly settle: (end: HeldEnd) => void;
 }
@@ -53,10 +56,14 @@ export class HeldAcks {
     return this.byAddress.has(address);
   }
 
+  of(address: number): HeldAck | undefined {
+    return this.byAddress.get(address);
+  }
+
   /** Hold one; an earlier one of the same address is the same client's older request and needs no answer any more. */
   hold(ack: HeldAck): void {
-    const { address, revision, commitId, settle } = ack;
-    const waiting = { address, revision, commitId, settle, untilAt: Number.POSITIVE_INFINITY };
+    const { address, revision, commitId, before, settle } = ack;
+    const waiting = { address, revision, commitId, before, settle, untilAt: Number.POSITIVE_INFINITY };
     this.byAddress.delete(address);
     this.byAddress.set(address, waiting);
     this.unstored.push(waiting);
