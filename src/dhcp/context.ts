@@ -72,6 +72,8 @@ export interface DhcpContext {
   scopeAt(address: number): ServedScope | undefined;
   scopesOfSuperscope(name: string): readonly ServedScope[];
   isOwnAddress(address: number): boolean;
+  /** A client has chosen the offer of another server, of an address of this scope. */
+  otherServerChosen(scope: ServedScope, server: number, address: number): void;
   /** Count a packet that gets no answer. */
   drop(reason: DropReason): void;
   countSent(operation: 'offer' | 'ack' | 'nak'): void;

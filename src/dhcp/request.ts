@@ -87,12 +87,13 @@ export function request(ctx: DhcpContext, query: Query): void {
 
 /** The client takes an OFFER: ours, or somebody else's. */
 function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, address: number): void {
+  const served = scopeOnLink(query, address);
   if (serverIdentifier !== query.serverId && !ctx.isOwnAddress(serverIdentifier)) {
     withdrawOffer(ctx, query.client);
+    if (served) ctx.otherServerChosen(served, serverIdentifier, address);
     ctx.drop('other-server');
     return;
   }
-  const served = scopeOnLink(query, address);
   if (!served) {
     nakElsewhere(ctx, query);
     return;

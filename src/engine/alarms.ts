@@ -21,6 +21,8 @@ export const ALARMS = {
   'recording-ended': 'the input recording ended before it was told to',
   'relationship-not-normal': 'a relationship has been out of NORMAL for longer than a restart takes',
   'partner-down': 'the partner was declared down: this server goes over to serving alone',
+  'partner-lives':
+    'the partner answers clients though it is not in contact: the link between the servers is at fault',
   'shut-down': 'this server was shut down in a relationship, and answers nobody in its scopes',
   'started-alone': 'this server started without hearing a partner that may have declared it down',
   'not-authenticated': 'a relationship has no secret: nothing proves who the partner is',

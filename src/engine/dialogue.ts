@@ -48,6 +48,9 @@ export class DialogueContext implements DhcpContext {
   isOwnAddress(address: number): boolean {
     return this.engine.interfaces.some(({ addresses }) => addresses.some((own) => own.address === address));
   }
+  otherServerChosen({ scope }: ServedScope, server: number, address: number): void {
+    this.engine.partners.otherServerChosen(scope.scopeId, server, address);
+  }
   drop(reason: DropReason): void {
     this.engine.drop(reason);
   }

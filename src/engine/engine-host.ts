@@ -58,6 +58,10 @@ export class EngineHost implements FailoverHost {
     return this.engine.clockHeld;
   }
 
+  get hearsClients(): boolean {
+    return this.engine.interfaces.length > 0;
+  }
+
   partnerTime(at: number): void {
     this.engine.push({ kind: 'partner-time', at });
   }

@@ -259,6 +259,7 @@ export class Engine {
   }
 
   private setInterfaces(interfaces: Extract<Input, { kind: 'interfaces' }>['interfaces']): void {
+    this.partners.clientSideChanged(this.interfaces, interfaces);
     this.interfaces = interfaces;
     if (interfaces.length === 0) {
       this.alarms.raise(

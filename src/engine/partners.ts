@@ -1,12 +1,14 @@
 // The relationships of this server and the connections they speak on: finds out whose a connection is, reads frames,
 // and lends the engine to each relationship as its host. Decides nothing about failover; that is the failover room's.
 
+import type { NetworkInterface } from '../dhcp/context.js';
 import { ALONE, type Authority, SharedAuthority, UNKNOWN } from '../failover/authority.js';
 import type { FailoverHost } from '../failover/host.js';
 import { HeldAuthority, SilentAuthority } from '../failover/joining.js';
 import { type RelationshipRecord, wakeRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
 import { Unanswered } from '../failover/unanswered.js';
+import { formatAddress } from '../wire/address.js';
 import { FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
 import type { ReceivedFrame } from '../wire/partner-message.js';
@@ -235,6 +237,26 @@ export class Partners {
 
   addressOf(link: number): string {
     return this.links.get(link)?.from ?? '';
+  }
+
+  // ---- signs of life
+
+  /** A client took an address of a shared scope from another server: its partner, which this one may take for down. */
+  otherServerChosen(scopeId: string, server: number, address: number): void {
+    for (const relationship of this.byName.values()) {
+      const { safePeriod } = relationship.duties;
+      if (safePeriod.untilAt === Number.POSITIVE_INFINITY) continue;
+      if (!relationship.record.settings.scopes.includes(scopeId)) continue;
+      const text = `a client has taken ${formatAddress(address)} from server ${formatAddress(server)}`;
+      if (safePeriod.partnerLives(text)) this.alarms.look(relationship);
+    }
+  }
+
+  /** The interfaces to clients are others: one is gone, or the first one is there. */
+  clientSideChanged(before: readonly NetworkInterface[], now: readonly NetworkInterface[]): void {
+    const isGone = ({ name }: NetworkInterface) => !now.some((one) => one.name === name);
+    if (before.length > 0 && !before.some(isGone)) return;
+    for (const { duties } of this.byName.values()) duties.safePeriod.clientSideChanged();
   }
 
   // ---- the clock

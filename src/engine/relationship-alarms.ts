@@ -49,6 +49,16 @@ const ROWS: readonly Row[] = [
       `${partnerNameOf(relationship)} is declared down: it must answer no client until it has been in contact with this server`,
   },
   {
+    code: 'partner-lives',
+    afterMs: atOnce,
+    sinceAt: ({ duties }) => duties.safePeriod.signOfLife?.sinceAt ?? 0,
+    message: (relationship) => {
+      const { signOfLife } = relationship.duties.safePeriod;
+      const seen = signOfLife ? ` (${isoOf(signOfLife.at)}: ${signOfLife.text})` : '';
+      return `${partnerNameOf(relationship)} is not in contact, and yet answers clients${seen}: it is not taken for down by itself before it has been silent to them for as long; mend the link between the two`;
+    },
+  },
+  {
     code: 'shut-down',
     afterMs: atOnce,
     sinceAt: ({ state, sinceAt }) => (state === 'shutdown' ? sinceAt : 0),

@@ -154,7 +154,7 @@ function refusedConnection({ contact }: Relationship): RelationshipView['refused
 function relationshipInstants(relationship: Relationship) {
   return {
     lastContactAt: relationship.connected ? relationship.contact.heardAt : relationship.lastContactAt,
-    automaticAt: finite(relationship.duties.safePeriodUntilAt),
+    automaticAt: finite(relationship.duties.safePeriod.untilAt),
   };
 }
 

@@ -8,6 +8,7 @@ import { Forgetting } from './forgetting.js';
 import type { FailoverHost } from './host.js';
 import { Progress } from './progress.js';
 import type { Relationship } from './relationship.js';
+import { SafePeriod } from './safe-period.js';
 import { type Occasion, REBALANCE_INTERVAL_MS } from './split.js';
 import type { Action, Event } from './states.js';
 import { splitRuleOf } from './terms.js';
@@ -36,8 +37,6 @@ interface Request {
 export class Duties {
   /** Own UPDREQ or UPDREQALL that waits for its UPDDONE. */
   request: Request | null = null;
-  /** Since when COMMUNICATIONS-INTERRUPTED has been uninterrupted; 0 = the safe period does not run. */
-  safePeriodFromAt = 0;
   /** Since when an own resync has made no progress although it was asked for again; 0 = it has. */
   stalledSinceAt = 0;
   private rebalanceAt = 0;
@@ -52,11 +51,13 @@ export class Duties {
   private sweptAt = 0;
   private shutdownToldBy = 0; // 0 = it need not be told, or was
   readonly forgetting: Forgetting;
+  readonly safePeriod: SafePeriod;
 
   constructor(
     private readonly host: FailoverHost,
     private readonly relationship: Relationship,
   ) {
+    this.safePeriod = new SafePeriod(host, relationship);
     this.forgetting = new Forgetting(host, relationship, (leases) => this.commitAndTell(leases));
   }
 
@@ -72,6 +73,7 @@ export class Duties {
   /** Another state was entered, or PARTNER-DOWN anew. */
   moved(): void {
     this.awaited = null;
+    this.safePeriod.stop();
   }
 
   /** Leaving PARTNER-DOWN: the partner's share and rule E are given up already. */
@@ -130,10 +132,10 @@ export class Duties {
   nextDeadline(): number {
     const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
     const flushed = this.shutdownToldBy || Number.POSITIVE_INFINITY;
-    const { safePeriodUntilAt, resyncUntilAt, sweepAt } = this;
+    const { resyncUntilAt, sweepAt } = this;
     return Math.min(
       rebalance,
-      safePeriodUntilAt,
+      this.safePeriod.untilAt,
       resyncUntilAt,
       sweepAt,
       flushed,
@@ -144,7 +146,7 @@ export class Duties {
   onDeadline(): void {
     const { at } = this.host;
     const { relationship } = this;
-    if (at >= this.safePeriodUntilAt) relationship.take('safe-period-over');
+    if (at >= this.safePeriod.untilAt) relationship.take('safe-period-over');
     else if (at >= this.resyncUntilAt) this.askAgain();
     else if (at >= this.sweepAt) this.freeByRuleE();
     else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
@@ -192,14 +194,6 @@ export class Duties {
     if (leases.length > 0) this.commitAndTell(leases);
   }
 
-  /** When automatic PARTNER-DOWN comes; infinity where it does not (failover.md §3 "Automatic PD"). */
-  get safePeriodUntilAt(): number {
-    const { autoStateTransition, stateSwitchIntervalSeconds } = this.relationship.record.settings;
-    const interrupted = this.relationship.state === 'communications-interrupted';
-    if (!interrupted || !autoStateTransition || this.safePeriodFromAt === 0) return Number.POSITIVE_INFINITY;
-    return this.safePeriodFromAt + stateSwitchIntervalSeconds * 1000;
-  }
-
   /** A resync without progress is started again (failover.md §3, last paragraph). */
   private get resyncUntilAt(): number {
     if (this.request === null) return Number.POSITIVE_INFINITY;
@@ -244,10 +238,10 @@ export class Duties {
         this.afterAnswers();
         return;
       case 'start-safe-period':
-        this.safePeriodFromAt = this.host.at;
+        this.safePeriod.start();
         return;
       case 'stop-safe-period':
-        this.safePeriodFromAt = 0;
+        this.safePeriod.stop();
         return;
       case 'answer-own-offers':
         this.ownOffersUntilAt = this.host.at + OWN_OFFERS_MS;

@@ -67,6 +67,8 @@ export interface FailoverHost {
   readonly clockAheadMs: number;
   /** The clock of this machine is in doubt: engine time stands still and nobody is answered. */
   readonly clockHeld: boolean;
+  /** Is there an interface on which clients can be heard? */
+  readonly hearsClients: boolean;
   /** A partner that proved who it is says that it is now this late, by its own clock. */
   partnerTime(at: number): void;
   /**
