@@ -5,15 +5,15 @@ import { isMalformed } from '../wire/error.js';
 import { OptionCode, readAddress } from '../wire/message.js';
 import { endedLease, quarantinedLease } from './bind.js';
 import { isClientOf, scopeOnLink } from './choose.js';
-import type { DhcpContext } from './context.js';
+import type { DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
 
 /** The client gives its address back; it stays remembered as the last to hold it (RFC 2131 §4.3.4). */
 export function release(ctx: DhcpContext, query: Query): void {
-  if (!meantForUs(ctx, query)) return;
   const address = query.message.ciaddr;
-  const lease = ctx.table.get(address);
   const served = scopeOnLink(query, address);
+  if (!meantForUs(ctx, query, served)) return;
+  const lease = ctx.table.get(address);
   if (!served?.authority.answersKnown || lease?.state !== 'active' || !isClientOf(lease, query)) {
     ctx.drop('not-the-holder');
     return;
@@ -23,13 +23,13 @@ export function release(ctx: DhcpContext, query: Query): void {
 
 /** The client found somebody else using the address: nobody gets it until the quarantine ends (RFC 2131 §4.3.3). */
 export function decline(ctx: DhcpContext, query: Query): void {
-  if (!meantForUs(ctx, query)) return;
   const address = readAddress(query.message, OptionCode.dhcpRequestedAddress);
   if (address === undefined || isMalformed(address)) {
     ctx.drop('malformed-option');
     return;
   }
   const served = scopeOnLink(query, address);
+  if (!meantForUs(ctx, query, served)) return;
   const lease = ctx.table.get(address);
   const holds = lease?.state === 'active' && isClientOf(lease, query);
   const offered = ctx.memory.offerTo(query.client)?.address === address;
@@ -48,14 +48,18 @@ export function decline(ctx: DhcpContext, query: Query): void {
   ctx.commitLease(served.authority.stored(declined, null), 'lease-declined', null);
 }
 
-/** Both messages name the server they are meant for (RFC 2131 table 5). */
-function meantForUs(ctx: DhcpContext, query: Query): boolean {
+/**
+ * Both messages name the server they are meant for (RFC 2131 table 5). In a shared scope either of the two takes them
+ * (failover.md §3): the one that is named may be gone, and what its client says is about both.
+ */
+function meantForUs(ctx: DhcpContext, query: Query, served: ServedScope | undefined): boolean {
   const server = readAddress(query.message, OptionCode.dhcpServerIdentifier);
   if (isMalformed(server)) {
     ctx.drop('malformed-option');
     return false;
   }
-  if (server !== undefined && server !== query.serverId && !ctx.isOwnAddress(server)) {
+  const named = server === undefined || server === query.serverId || ctx.isOwnAddress(server);
+  if (!named && !served?.authority.answersForPartner) {
     ctx.drop('other-server');
     return false;
   }

@@ -31,6 +31,8 @@ export interface Authority {
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody';
   /** SELECTING by us, renewing, rebinding, RELEASE, DECLINE: answered by whatever server hears it, if it answers. */
   readonly answersKnown: boolean;
+  /** RELEASE and DECLINE of a client that names the partner are taken here, too. */
+  readonly answersForPartner: boolean;
   /** SELECTING of an own live offer: a paused or stopping server answers these a moment longer. */
   readonly answersOffers: boolean;
   /** Does a quarantine end here, or does the partner say when (failover.md §4)? */
@@ -68,6 +70,7 @@ export const ALONE: Authority = {
   sides: [1],
   answersNew: () => 'answer',
   answersKnown: true,
+  answersForPartner: false,
   answersOffers: true,
   endsQuarantine: true,
   naks: true,
@@ -139,6 +142,10 @@ export class SharedAuthority implements Authority {
 
   get answersKnown(): boolean {
     return this.relationship.service.answers !== 'none';
+  }
+
+  get answersForPartner(): boolean {
+    return this.answersKnown;
   }
 
   get answersOffers(): boolean {

@@ -145,6 +145,7 @@ function isMeant(networks: readonly number[], scopeId: string): boolean {
 export class SilentAuthority implements Authority {
   readonly sides: readonly Side[] = [];
   readonly answersKnown = false;
+  readonly answersForPartner = false;
   readonly answersOffers = false;
   readonly naks = false;
   readonly probes = false;
@@ -199,6 +200,9 @@ export class HeldAuthority implements Authority {
   }
   get answersKnown(): boolean {
     return this.excepted || this.shared.answersKnown;
+  }
+  get answersForPartner(): boolean {
+    return !this.excepted && this.shared.answersForPartner;
   }
   get answersOffers(): boolean {
     return this.excepted || this.shared.answersOffers;

@@ -203,3 +203,30 @@ t.test(
     t.same([1, 2, 3, 4, 5].map(offersOf), [0, 0, 0, 1, 1], 'and not once more');
   },
 );
+
+t.test('RELEASE and DECLINE are taken by whichever of the two hears them, whoever is named', async (t) => {
+  for (const what of ['released', 'declined'] as const) {
+    for (const alone of [true, false]) {
+      const pair = new Pair();
+      pair.settle();
+      const bound = pair.bind(mac(1));
+      pair.pass(1_000);
+      const giver = bound?.server ?? pair.a;
+      const other = pair.other(giver);
+      const address = ip(bound?.address ?? '');
+      if (alone) pair.kill(giver);
+      const server = [OptionCode.dhcpServerIdentifier, quad(ip(giver.address))] as const;
+      const packet =
+        what === 'released'
+          ? { type: 7, ciaddr: bound?.address ?? '', options: [server] }
+          : { type: 4, options: [[OptionCode.dhcpRequestedAddress, quad(address)] as const, server] };
+      pair.say({ ...packet, mac: mac(2), xid: 8 }, [other]);
+      t.equal(other.world.engine.table.stateOf(address), 'active', 'of its holder only');
+      pair.say({ ...packet, mac: mac(1), xid: 9 }, alone ? [other] : pair.servers);
+      t.equal(other.world.engine.table.stateOf(address), alone || what === 'declined' ? what : 'free');
+      pair.pass(5_000);
+      if (!alone) t.equal(giver.world.engine.table.stateOf(address), what === 'declined' ? what : 'free');
+      if (!alone) t.same([pair.a.view.unacked, pair.b.view.unacked], [0, 0]);
+    }
+  }
+});
