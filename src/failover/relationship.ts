@@ -255,10 +255,7 @@ export class Relationship implements Greeter, ExchangeView {
     return this.duties.request?.progress.view(this.host.at) ?? this.exchange.progress;
   }
 
-  /**
-   * The partner, asked for a connection, says that the relationship is over. A clone does not act on it: nothing else
-   * would keep it silent beside its original.
-   */
+  /** The partner says that it is over. A clone does not act on it: nothing else would keep it silent. */
   ended(why: string): void {
     if (!this.isClone) this.host.ended(why);
   }
