@@ -89,7 +89,9 @@ export function reservedForAnother(query: Query, { scope }: ServedScope, address
  * when there is none.
  */
 export function chooseAddress(ctx: DhcpContext, query: Query): Choice | undefined {
-  const link = query.link.filter(({ scope }) => scope.settings.active);
+  const link = query.link.filter(
+    ({ scope, authority }) => scope.settings.active && authority.answersDiscovers,
+  );
   return (
     reserved(ctx, query, link) ??
     ownBinding(ctx, query, link) ??

@@ -37,9 +37,10 @@ export function discover(ctx: DhcpContext, query: Query): void {
   propose(ctx, query, choice, 1);
 }
 
-/** Is this client ours to answer, in the first scope of its link that is active? */
+/** Is this client ours to answer, in the first scope of its link that is active and answered for here? */
 export function answersNew(ctx: DhcpContext, query: Query): boolean {
-  const served = query.link.find(({ scope }) => scope.settings.active);
+  const active = query.link.filter(({ scope }) => scope.settings.active);
+  const served = active.find(({ authority }) => authority.answersDiscovers) ?? active[0];
   const answer = served?.authority.answersNew(query.facts, query.message.secs) ?? 'answer';
   if (answer === 'partner') {
     ctx.memory.left.note(query, ctx.at);

@@ -73,7 +73,8 @@ export function request(ctx: DhcpContext, query: Query): void {
       selecting(ctx, query, serverIdentifier ?? 0, requested ?? 0);
       return;
     case 'init-reboot':
-      if (answersNew(ctx, query)) known(ctx, query, requested ?? 0);
+      if (scopeOnLink(query, requested ?? 0)?.authority.answersDiscovers === false) ctx.drop('not-serving');
+      else if (answersNew(ctx, query)) known(ctx, query, requested ?? 0);
       return;
     case 'renewing-or-rebinding':
       // By unicast it may come from any network: of one that has no scope here nothing is known.

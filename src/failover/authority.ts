@@ -27,6 +27,8 @@ export interface FullLease {
 export interface Authority {
   /** Whose free addresses this server may give to new clients now, its own side first; none: no new bindings. */
   readonly sides: readonly Side[];
+  /** Is any DISCOVER answered in this scope now? Of a link with several scopes some may be, and others silent. */
+  readonly answersDiscovers: boolean;
   /** DISCOVER and INIT-REBOOT: answer, leave it to the partner, or serve nobody at all now. */
   answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody';
   /** SELECTING by us, renewing, rebinding, RELEASE, DECLINE: answered by whatever server hears it, if it answers. */
@@ -68,6 +70,7 @@ const TWO: readonly Side[] = [2];
 /** A scope without a relationship: everything is this server's. */
 export const ALONE: Authority = {
   sides: [1],
+  answersDiscovers: true,
   answersNew: () => 'answer',
   answersKnown: true,
   answersForPartner: false,
@@ -93,6 +96,7 @@ export const ALONE: Authority = {
 export const UNKNOWN: Authority = {
   ...ALONE,
   sides: [],
+  answersDiscovers: false,
   answersNew: () => 'nobody',
   answersKnown: false,
   answersOffers: false,
@@ -126,10 +130,14 @@ export class SharedAuthority implements Authority {
     return now >= ruleE.partnerFreeUsableAt ? [...own, other] : own;
   }
 
-  answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody' {
+  get answersDiscovers(): boolean {
     const { answers } = this.relationship.service;
-    if (answers === 'none' || answers === 'renew-only') return 'nobody';
-    if (answers === 'all') return 'answer';
+    return answers === 'all' || answers === 'load-balanced';
+  }
+
+  answersNew(facts: ClientFacts, secs: number): 'answer' | 'partner' | 'nobody' {
+    if (!this.answersDiscovers) return 'nobody';
+    if (this.relationship.service.answers === 'all') return 'answer';
     const { role, primaryPercent, timers, partnerState } = this.relationship;
     // Until the partner is in NORMAL as well it leaves new clients alone, and they would wait.
     if (partnerState !== 'normal') return 'answer';
@@ -178,6 +186,7 @@ export class SharedAuthority implements Authority {
   }
 
   leaseSeconds(binding: Lease | undefined, full: FullLease): number {
+    if (!this.answersOffers) return 0; // whoever asks: a silent state tells no end
     const now = this.now();
     const question = {
       now,

@@ -144,6 +144,7 @@ function isMeant(networks: readonly number[], scopeId: string): boolean {
 /** A scope of which this server gives something up, or has not got everything yet: nobody is answered. */
 export class SilentAuthority implements Authority {
   readonly sides: readonly Side[] = [];
+  readonly answersDiscovers = false;
   readonly answersKnown = false;
   readonly answersForPartner = false;
   readonly answersOffers = false;
@@ -194,6 +195,9 @@ export class HeldAuthority implements Authority {
 
   get sides(): readonly Side[] {
     return this.excepted ? this.relationship.joining.sidesOf(this.scopeId) : this.shared.sides;
+  }
+  get answersDiscovers(): boolean {
+    return this.excepted || this.shared.answersDiscovers;
   }
   answersNew(...question: Parameters<Authority['answersNew']>): 'answer' | 'partner' | 'nobody' {
     return this.excepted ? 'answer' : this.shared.answersNew(...question);

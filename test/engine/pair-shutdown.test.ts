@@ -4,8 +4,10 @@
 import t from 'tap';
 import type { CommandResult } from '../../src/engine/command.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
+import { formatAddress } from '../../src/wire/address.js';
+import { OptionCode } from '../../src/wire/message.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
-import { ip } from './world.js';
+import { ip, quad } from './world.js';
 
 const mac = (n: number) => `02:00:00:00:03:${n.toString(16).padStart(2, '0')}`;
 const HOUR = 3_600_000;
@@ -206,4 +208,31 @@ t.test('no new client waits while one is in normal and the other not yet', async
   t.ok(seen.has('recover-done normal'), [...seen].join(', '));
   t.same(unanswered, new Map());
   t.same([a.alarms(), b.alarms()], [[], []]);
+});
+
+t.test('what is silent stays so beside a scope of the same link that is served', async (t) => {
+  for (const giaddr of ['10.77.0.1', '10.76.0.1']) {
+    const shared = { superscope: 'floor', rapidCommit: true };
+    const pair = new Pair({ scope: shared });
+    const apart = { ...shared, subnet: '10.76.0.0/24', ranges: ['10.76.0.10-10.76.0.20'] };
+    for (const { world } of pair.servers) world.addScope(apart);
+    pair.settle();
+    const { a } = pair;
+    const ask = (type: number, options: readonly (readonly [number, Uint8Array])[]) =>
+      pair
+        .say({ type, mac: mac(1), xid: 1, giaddr, options }, [a])
+        .map((reply) => `${reply.type} ${formatAddress(reply.message.yiaddr)}`);
+    const rapid = [OptionCode.rapidCommit, new Uint8Array(0)] as const;
+    const wish = [OptionCode.dhcpRequestedAddress, quad(ip('10.77.0.160'))] as const;
+    t.same(ask(1, [wish, rapid]), ['5 10.77.0.160']);
+    shutDown(a);
+    pair.pass(5_000);
+    t.equal(
+      states(pair),
+      'shutdown partner-down',
+      'which may give the address to another once it is released',
+    );
+    t.same(ask(3, [wish]), [], 'INIT-REBOOT');
+    t.match(ask(1, [rapid]), [/^5 10\.76\./], `from ${giaddr}`);
+  }
 });
