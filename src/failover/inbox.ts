@@ -32,6 +32,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
   if (contact.partner === null) return;
   switch (message.kind) {
     case 'state':
+      relationship.acquaintance.spoke();
       relationship.partnerMoved(message.state, message.sinceAt, message.startup);
       return;
     case 'bnd-upd':

@@ -237,9 +237,7 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** STATE: the partner says where it is. */
   partnerMoved(state: ToldState, since: number, startup: boolean): void {
-    const { host } = this;
-    this.acquaintance.spoke();
-    const { record } = this;
+    const { host, record } = this;
     const sinceAt = fromPartner(since, this.clock, 'nearest');
     const reachedNormal = this.contact.partner?.everNormal ?? false;
     this.partnerState = startup ? 'startup' : state;
