@@ -1,24 +1,21 @@
 // Relationships of which only one of the two servers knows (failover.md §3 "Lost or rolled-back store"). The one that
 // knows, refused as a stranger, says over a management connection what they share; the other answers nobody in those of
-// its scopes that are in no relationship, until an operator takes the relationship or ends it. A store that was lost and
-// whose file declares the relationship takes terms and scopes from its partner without being asked.
+// its scopes that are in no relationship, until an operator takes the relationship or ends it.
 
 import { MOST_RELATIONSHIPS, mirrored, type Standing, sharedTermsOf } from '../failover/management.js';
-import { readDocument, readScopes, readStanding } from '../failover/management-document.js';
+import { readStanding } from '../failover/management-document.js';
 import { newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import type { RelationshipSettings } from '../failover/terms.js';
 import { sameSettings } from '../lease/both-versions.js';
 import { otherSide } from '../lease/lease.js';
 import { checkScope } from '../lease/scope.js';
-import type { ScopeSettings } from '../lease/settings.js';
 import type { CommandResult } from './command.js';
-import type { Effect, JournalEvent, Write } from './effect.js';
+import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { ManageAnswer } from './input.js';
 import type { Management } from './management.js';
 import { type Objection, overlappingScopes, scopeIdOf } from './management-rules.js';
-import type { ScopeEntry } from './scopes.js';
 import { withdrawOffers } from './withdraw.js';
 
 type Document = Readonly<Record<string, unknown>>;
@@ -235,7 +232,7 @@ export class Adoption {
       role: role === 'primary' ? 'secondary' : 'primary',
       side: otherSide(side),
     };
-    const taken = this.takeScopes(scopes, actor);
+    const taken = this.management.following.takeScopes(scopes, actor);
     const data = { relationship: name, before: null, after: settings, with: serverName };
     const events = [engine.makeEvent('relationship-added', data, actor), ...taken.events];
     const forgotten = this.forget(name);
@@ -261,55 +258,5 @@ export class Adoption {
       [{ kind: 'event', event }, reply],
     );
     engine.partners.scopesChanged();
-  }
-
-  /** The partner's settings of these scopes in the place of what is here. */
-  private takeScopes(
-    scopes: readonly ScopeSettings[],
-    actor: string,
-  ): { readonly writes: Write[]; readonly events: JournalEvent[] } {
-    const { engine } = this;
-    const all = new Map(engine.index.settings.scopes);
-    const writes: Write[] = [];
-    const events: JournalEvent[] = [];
-    for (const settings of scopes) {
-      const scopeId = scopeIdOf(settings);
-      const before = all.get(scopeId);
-      if (before && sameSettings(before.settings, settings)) continue;
-      const entry: ScopeEntry = { settings, revision: (before?.revision ?? 0) + 1 };
-      all.set(scopeId, entry);
-      writes.push({ table: 'settings', key: `scope/${scopeId}`, value: entry });
-      const type = before ? 'scope-changed' : 'scope-added';
-      events.push(
-        engine.makeEvent(type, { scopeId, before: before?.settings ?? null, after: settings }, actor),
-      );
-    }
-    if (writes.length > 0)
-      engine.index = engine.indexOf({ ...engine.index.settings, scopes: all }, engine.index);
-    return { writes, events };
-  }
-
-  // ---- a lost store whose file declares the relationship
-
-  /** The partner has gone on with the scopes since: its settings are in force. */
-  askScopes({ name, record }: Relationship): void {
-    this.engine.push(this.management.askOver(name, 'scopes', record.id, { relationship: name }));
-  }
-
-  scopes(id: string, answer: ManageAnswer): void {
-    const { engine } = this;
-    const relationship = engine.partners.all.find(({ record }) => record.id === id);
-    const scopes = answer.ok ? readScopes(readDocument(answer.document)?.['scopes']) : undefined;
-    if (!relationship || !scopes) return;
-    const { settings, partner } = relationship.record;
-    const own = scopes.filter(
-      (scope) =>
-        settings.scopes.includes(scopeIdOf(scope)) &&
-        checkScope(scope, engine.index.settings.server).length === 0,
-    );
-    const { writes, events } = this.takeScopes(own, partner?.serverName ?? settings.partnerAddress);
-    if (writes.length === 0) return;
-    const then = events.map((event): Effect => ({ kind: 'event', event }));
-    engine.commit([...writes, { table: 'journal', events }], then);
   }
 }

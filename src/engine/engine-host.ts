@@ -133,7 +133,7 @@ export class EngineHost implements FailoverHost {
 
   takeScopes(): void {
     const relationship = this.relationship();
-    if (relationship) this.engine.management.adoption.askScopes(relationship);
+    if (relationship) this.engine.management.following.ask(relationship);
   }
 
   ended(why: string): void {

@@ -22,6 +22,7 @@ import { Coordinator } from './coordinator.js';
 import type { Effect } from './effect.js';
 import { Endings } from './endings.js';
 import type { Engine } from './engine.js';
+import { Following } from './following.js';
 import type { Input, ManageAnswer } from './input.js';
 import { isoOf } from './instants.js';
 import { type Objection, staleObjection } from './management-rules.js';
@@ -70,6 +71,7 @@ export class Management {
   private readonly scopesAsked = new Map<string, number>(); // tx → the command that waits
   readonly endings: Endings;
   readonly adoption: Adoption;
+  readonly following: Following;
   private readonly coordinator: Coordinator;
   private readonly participant: Participant;
   private nextCall = 1;
@@ -77,6 +79,7 @@ export class Management {
   constructor(private readonly engine: Engine) {
     this.endings = new Endings(engine, this);
     this.adoption = new Adoption(engine, this);
+    this.following = new Following(engine, this);
     this.coordinator = new Coordinator(engine, this);
     this.participant = new Participant(engine, this);
   }
@@ -173,7 +176,7 @@ export class Management {
     else if (operation === 'decision' && answer.ok) this.participant.heard(tx, answer.document);
     else if (operation === 'ended') this.endings.told(tx, answer);
     else if (operation === 'standing') this.adoption.told(tx, answer);
-    else if (operation === 'scopes' && !this.scopesTold(tx, answer)) this.adoption.scopes(tx, answer);
+    else if (operation === 'scopes' && !this.scopesTold(tx, answer)) this.following.told(tx, answer);
   }
 
   /** What the partner has of the scopes shared, for an order: over the connection of the relationship. */
@@ -219,7 +222,8 @@ export class Management {
   // ---- time
 
   nextDeadline(): number {
-    let next = Math.min(this.participant.nextDeadline(), this.endings.nextDeadline());
+    const { participant, endings, following } = this;
+    let next = Math.min(participant.nextDeadline(), endings.nextDeadline(), following.nextDeadline());
     for (const at of this.askAt.values()) if (at < next) next = at;
     for (const { untilAt } of this.calls.values()) if (untilAt < next) next = untilAt;
     return next;
@@ -229,6 +233,7 @@ export class Management {
     this.engine.replication.onDeadline();
     this.participant.lookAtGates();
     this.endings.onDeadline();
+    this.following.onDeadline();
     for (const [call, { untilAt }] of [...this.calls])
       if (this.engine.at >= untilAt) this.answered(call, NO_ANSWER);
     for (const [tx, at] of [...this.askAt]) {

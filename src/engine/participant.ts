@@ -148,7 +148,7 @@ export class Participant {
     if (relationship?.record.partner?.serverId !== from) return { scopes: [] };
     const scopeIds = relationship.record.settings.scopes;
     const scopes = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
-    return { scopes, server: engine.sharing.sharedWith(relationship) };
+    return { scopes, scopeIds, server: engine.sharing.sharedWith(relationship) };
   }
 
   private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {

@@ -214,7 +214,8 @@ export class Replication {
     for (const [scopeId] of entries) this.alarm(scopeId);
   }
 
-  private alarm(scopeId: string): void {
+  /** A scope is in conflict, and that is on disk or about to be. */
+  alarm(scopeId: string): void {
     const { engine } = this;
     const name = engine.partners.ofScope(scopeId)?.name ?? '';
     const message = `scope ${scopeId} was edited on both servers, the same setting differently: see \`tandem failover diff ${name}\`, and decide with \`tandem failover replicate ${name} --from local|partner\``;

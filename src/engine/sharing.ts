@@ -235,6 +235,19 @@ export class Sharing {
     return { writes, events };
   }
 
+  /** This store went back, and the partner has gone on: what it shares is in force, where this server can take it. */
+  adopt(
+    relationship: Relationship,
+    theirs: SharedServer,
+    actor: string,
+  ): { readonly writes: Write[]; readonly events: JournalEvent[] } {
+    const { theirLocal } = this.entryOf(relationship);
+    const versions = { settings: theirs, proposed: theirs, base: theirs };
+    const change: Share = { kind: 'share', ...versions, local: theirLocal, force: true };
+    if (this.objection(relationship, change, 'participant')) return { writes: [], events: [] };
+    return this.apply(relationship, change, 'participant', actor);
+  }
+
   /** The relationship is over. */
   forget(name: string, id: string): Write[] {
     this.retold.delete(name);

@@ -208,6 +208,12 @@ export class Duties {
     this.ask(all);
   }
 
+  /** What a resync told of scopes that were not shared here yet was refused: everything once more. */
+  askAnew(): void {
+    this.request = null;
+    this.ask(true);
+  }
+
   // ---- the actions of the table
 
   act(action: Action): void {

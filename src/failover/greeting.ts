@@ -1,10 +1,12 @@
 // What two servers say of themselves when they meet, and whether they are each other's partner (failover.md §5,
 // draft-ietf-dhc-failover-12 §7.8, §7.9). Questions over the stored record.
 
+import { INFINITE_AT } from '../lease/lease.js';
 import type { PartnerHello, PartnerTerms } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
 import type { Role } from './buckets.js';
 import type { FailoverHost, OutgoingMessage } from './host.js';
+import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
 import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
@@ -41,6 +43,7 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     partnerStartCounter: record.partner?.startCounter ?? 0,
     partnerNonce: record.partner?.nonce ?? '',
     clockAheadMs: host.clockAheadMs,
+    waitMcltSeconds: waitMcltSeconds(record, null, host.at),
   };
 }
 
@@ -54,12 +57,6 @@ export function greet(host: FailoverHost, message: OutgoingMessage): void {
 function digestsOf(host: FailoverHost) {
   const scopes = host.scopes().map(({ entry }) => entry.settings);
   return { settingsDigest: settingsDigest(scopes), scopesDigest: scopesDigest(scopes) };
-}
-
-/** Have both the same scopes with the same settings, as far as the two say? */
-function sharesAlike(host: FailoverHost, hello: PartnerHello): boolean {
-  const own = digestsOf(host);
-  return own.settingsDigest === hello.settingsDigest && own.scopesDigest === hello.scopesDigest;
 }
 
 /** Why no connection is made: the greeting's own checks, in the order in which they are told. */
@@ -175,7 +172,7 @@ export function theirsCounts(ours: PartnerHello, theirs: PartnerHello): boolean 
 /** What meeting the partner makes of the record, and what it shows of either store. */
 export interface Meeting {
   readonly record: RelationshipRecord;
-  /** The scopes are not alike, and the partner's are in force: it has gone on with them, and this store knows nothing. */
+  /** The partner has gone on with the relationship, and this store may know nothing of it: its scopes are in force. */
   readonly takesScopes: boolean;
   readonly partnerStoreLost: boolean;
   readonly ownStoreLost: boolean;
@@ -196,24 +193,40 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     hello.partnerNonce !== '' &&
     hello.partnerNonce !== identity.nonce &&
     identity.startCounter <= hello.partnerStartCounter;
-  const adopts = !record.stored.reachedNormal && hello.everNormal;
+  const ownStoreLost = (hello.returned !== null && !host.knowsPoint(hello.returned)) || ownSeenBefore;
+  const forgot = ownStoreLost || record.stored.storeLost;
+  // No edit tells a store that went back what it has forgotten: of two that did neither knows better.
+  const adopts = hello.everNormal && (!record.stored.reachedNormal || (forgot && !hello.storeLost));
   const settings = adopts ? adopted(record.settings, hello.terms) : record.settings;
-  const theirs = adopts && hello.role !== 'undecided' ? hello.role : null;
-  const roleNow = theirs === null ? roleOf(settings, identity.serverName, serverName) : opposite(theirs);
-  const role = record.role ?? roleNow;
+  const theirs = adopts && hello.role !== 'undecided' ? opposite(hello.role) : null;
+  const role = theirs ?? record.role ?? roleOf(settings, identity.serverName, serverName);
   return {
     record: {
       ...record,
       settings,
+      ...(adopts ? lingering(record, settings.mcltSeconds, hello, host) : {}),
       id: idWith(record, hello, role),
       role,
       side: record.side ?? sideOf(role, hello.side),
       partner: { serverId, serverName, startCounter, nonce, newest },
     },
-    takesScopes: adopts && !sharesAlike(host, hello),
+    takesScopes: adopts,
     partnerStoreLost: hello.storeLost || other || seenBefore,
-    ownStoreLost: (hello.returned !== null && !host.knowsPoint(hello.returned)) || ownSeenBefore,
+    ownStoreLost,
   };
+}
+
+/** A lead time that either server remembers, and that was longer: leases may last that were granted under it. */
+function lingering(
+  record: RelationshipRecord,
+  mcltSeconds: number,
+  hello: PartnerHello,
+  { at, longestLeaseSeconds }: FailoverHost,
+): Pick<RelationshipRecord, 'mclt'> {
+  const waitSeconds = Math.max(waitMcltSeconds(record, null, at), hello.waitMcltSeconds);
+  if (waitSeconds <= mcltSeconds) return {};
+  const waitUntilAt = Math.min(INFINITE_AT, at + mcltLingersMs(longestLeaseSeconds, waitSeconds));
+  return { mclt: { grantSeconds: null, waitSeconds, waitUntilAt } };
 }
 
 function opposite(role: Role): Role {

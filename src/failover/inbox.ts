@@ -7,7 +7,7 @@ import type { Relationship } from './relationship.js';
 
 /** Hand a frame to the part of the relationship that it is for. */
 export function deliver(relationship: Relationship, link: number, { xid, message }: ReceivedFrame): void {
-  const { contact, exchange, duties, joining } = relationship;
+  const { contact, exchange, duties, joining, taking } = relationship;
   if (message.kind === 'connect') {
     contact.connectReceived(link, xid, message.hello, message.t1At);
     return;
@@ -50,7 +50,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       return;
     case 'upd-done':
       joining.answered(xid, duties.request?.xid === xid && duties.request.all);
-      if (duties.answered(xid)) relationship.take('update-done');
+      if (duties.answered(xid)) taking.updateDone();
       joining.ask();
       return;
     case 'pool-req':

@@ -133,6 +133,14 @@ export function withJoining(record: RelationshipRecord, joining: JoiningScopes):
   return Object.keys(joining).length === 0 ? rest : { ...rest, joining };
 }
 
+/**
+ * The record of a store that went back: what it served alone then its partner may share since, and nobody is answered
+ * before that is known.
+ */
+export function withoutAlone(record: RelationshipRecord): RelationshipRecord {
+  return withJoining(record, withoutSteps(record.joining ?? {}, ['held', 'told']));
+}
+
 function withoutSteps(scopes: JoiningScopes, steps: readonly JoiningStep[]): JoiningScopes {
   return Object.fromEntries(Object.entries(scopes).filter(([, step]) => !steps.includes(step)));
 }

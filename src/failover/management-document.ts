@@ -130,6 +130,11 @@ export function readScopes(value: unknown): readonly ScopeSettings[] | undefined
   return areScopes(value) ? (value as readonly ScopeSettings[]) : undefined;
 }
 
+/** Ids of scopes, as an answer carries them. */
+export function readScopeIds(value: unknown): readonly string[] | undefined {
+  return areTexts(value) ? (value as readonly string[]) : undefined;
+}
+
 /** Settings of all scopes, as an answer carries them. */
 export function readShared(value: unknown): SharedServer | undefined {
   return isSharedShape(value) ? value : undefined;

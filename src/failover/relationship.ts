@@ -15,7 +15,7 @@ import { comesFromRecover, helloOf, meet, refusalOf, skewRefusal } from './greet
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import { deliver } from './inbox.js';
-import { Joining } from './joining.js';
+import { Joining, withoutAlone } from './joining.js';
 import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
 import { type RelationshipRecord, SERVING } from './record.js';
@@ -23,6 +23,7 @@ import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
 import { type Event, type Facts, next, type State, serviceOf, type ToldState } from './states.js';
+import { Taking } from './taking.js';
 import { primaryPercent, type RelationshipTimers } from './terms.js';
 
 export class Relationship implements Greeter, ExchangeView {
@@ -33,16 +34,14 @@ export class Relationship implements Greeter, ExchangeView {
   readonly held: HeldAcks;
   readonly joining: Joining;
   readonly acquaintance: Acquaintance;
+  readonly taking: Taking;
   readonly startedAt: number;
-  /** A new maximum client lead time that this server has promised to take. */
-  proposedMcltSeconds: number | null = null;
-  /** Newest STATE of this connection; null = no contact. */
-  partnerState: State | null = null;
+  proposedMcltSeconds: number | null = null; // a new maximum client lead time that is promised
+  partnerState: State | null = null; // newest STATE of this connection; null = no contact
   private connectedAt = 0;
   private contactBeforeAt: number;
   private partnerLastDownAt: number | null = 0;
   private alone: Facts['alone'] = 'no';
-  private takesScopes = false; // asked for before the partner's leases are
   /** The partner is connected to another process with this server's store: silent until it takes this one. */
   isClone = false;
 
@@ -58,6 +57,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.held = new HeldAcks(() => this.timers.eagerWaitMs);
     this.joining = new Joining(host, this);
     this.acquaintance = new Acquaintance(host, this);
+    this.taking = new Taking(host, this);
     this.startedAt = host.at;
     this.contactBeforeAt = record.stored.lastContactAt;
   }
@@ -206,7 +206,7 @@ export class Relationship implements Greeter, ExchangeView {
       return;
     }
     this.tellState();
-    this.takesScopes = takesScopes;
+    this.taking.met(takesScopes);
   }
 
   takenForClone(): void {
@@ -217,6 +217,7 @@ export class Relationship implements Greeter, ExchangeView {
 
   lost(reason: string): void {
     this.held.settleAll('short');
+    this.taking.lost();
     const { lastContactAt } = this;
     this.partnerState = null;
     this.acquaintance.lost();
@@ -241,7 +242,7 @@ export class Relationship implements Greeter, ExchangeView {
     const sinceAt = fromPartner(since, this.clock, 'nearest');
     const reachedNormal = this.contact.partner?.everNormal ?? false;
     this.partnerState = startup ? 'startup' : state;
-    if (this.takesScopes) host.takeScopes();
+    this.taking.ask();
     this.alone = 'no';
     this.record = { ...record, stored: hear(record.stored, { state, sinceAt, reachedNormal }, host.at) };
     if (state === 'partner-down') this.partnerLastDownAt = Math.max(this.partnerLastDownAt ?? 0, sinceAt);
@@ -354,7 +355,8 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** The one place where the state changes: the table says what, then it is stored, told, and acted on. */
   take(event: Event): void {
-    const { host, record } = this;
+    const { host } = this;
+    const record = event === 'own-store-lost' ? withoutAlone(this.record) : this.record;
     const from = this.state;
     const outcome = next(from, event, this.facts());
     if (outcome.moved) this.held.settleAll('short');
@@ -372,6 +374,7 @@ export class Relationship implements Greeter, ExchangeView {
       host.event('failover-state', { relationship: this.name, ...data });
     } else if (this.record.stored !== record.stored) this.store([]);
     if (outcome.moved) this.duties.moved();
+    if (event === 'own-store-lost') host.scopesChanged();
     for (const action of outcome.actions) this.duties.act(action);
     if (outcome.moved) host.stateChanged();
     if (outcome.moved && this.state === 'normal') this.joining.normal();

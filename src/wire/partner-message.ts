@@ -93,6 +93,7 @@ export interface PartnerHello {
   readonly partnerStartCounter: number; // of the receiver's process that the sender met last, 0 = none
   readonly partnerNonce: string; // of that process, 32 hex digits or ''
   readonly clockAheadMs: number; // the time as an operator vouches for it, minus the sender's engine clock
+  readonly waitMcltSeconds: number; // the longest lead time of which leases may last; 0 = that of the terms
 }
 
 export interface ConnectMessage {

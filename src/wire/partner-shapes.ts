@@ -89,6 +89,7 @@ const HELLO = tableCodec<PartnerHello>(
     partnerStartCounter: whole('Hello.partnerStartCounter'),
     partnerNonce: hex('Hello.partnerNonce', 16, 'allowed'),
     clockAheadMs: whole('Hello.clockAhead', -LIMITS.instantMs, LIMITS.instantMs),
+    waitMcltSeconds: whole('Hello.waitMcltSeconds'),
   },
   ({ protocolLow, protocolHigh, terms }) => {
     if (protocolLow > protocolHigh) fault('field-malformed', 'Hello.protocolHigh');

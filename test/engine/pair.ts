@@ -39,6 +39,12 @@ export interface Manage {
   readonly from: Server;
 }
 
+/** A store as it was once. */
+export interface Snapshot {
+  readonly disk: ReadonlyMap<number, Uint8Array>;
+  readonly settings: ReadonlyMap<string, unknown>;
+}
+
 type ManageEffect = Extract<Happening, { kind: 'manage-call' | 'manage-reply' }>;
 /** Until a question to a server that does not answer is given up. */
 const MANAGE_LIMIT_MS = 5_000;
@@ -55,6 +61,8 @@ export class Server {
   wallAheadMs = 0;
   maxClockSkewMs = 60_000;
   startCounter = 1;
+  /** Set while the store is older than what the partner remembers of it. */
+  rolledBack = false;
   private lastOperationAt = 0;
 
   constructor(
@@ -85,7 +93,7 @@ export class Server {
       get lastOperationAt() {
         return self.lastOperationAt;
       },
-      knowsPoint: (point) => self.world.knowsPoint(point),
+      knowsPoint: (point) => !self.rolledBack && self.world.knowsPoint(point),
     };
     this.world = new World(options, START_AT + skewMs);
     this.world.interfaces = [{ ...ETH0, addresses: [{ address: ip(address), prefixLength: 24 }] }];
@@ -280,6 +288,26 @@ export class Pair {
     server.died();
     for (const [, { peer, link }] of server.links) this.later(() => this.closed(peer, link, 'reset'));
     server.links.clear();
+  }
+
+  /** What a snapshot of a machine keeps of a server: its store as it is now. */
+  snapshot({ world }: Server): Snapshot {
+    return { disk: new Map(world.disk), settings: structuredClone(new Map(world.settings)) };
+  }
+
+  /** The server dies, and its store is found as it was when the snapshot was taken. */
+  rollBack(server: Server, { disk, settings }: Snapshot): void {
+    this.kill(server);
+    const { world } = server;
+    world.disk.clear();
+    for (const [address, record] of disk) world.disk.set(address, record);
+    world.settings.clear();
+    for (const [key, value] of settings) world.settings.set(key, structuredClone(value));
+    server.rolledBack = true;
+    this.start(server);
+    // Whoever has met its partner knows; what it commits from then on is known again.
+    this.pass(5_000);
+    server.rolledBack = false;
   }
 
   start(server: Server): void {

@@ -51,7 +51,7 @@ export function managedFaults(
   if (rng.chance(0.25)) faults.set('cloned', often());
   if (reforms.length > 0 || editUs < Number.POSITIVE_INFINITY) {
     faults.delete('store lost');
-    faults.delete('store rolled back');
+    if (STRUCTURE.some((reform) => reforms.includes(reform))) faults.delete('store rolled back');
   }
   return faults;
 }

@@ -51,6 +51,7 @@ export const HELLO: PartnerHello = {
   partnerStartCounter: 0,
   partnerNonce: '',
   clockAheadMs: 0,
+  waitMcltSeconds: 0,
 };
 
 export function binding(address: number): Binding {
@@ -212,6 +213,7 @@ const hello: fc.Arbitrary<PartnerHello> = record({
   partnerStartCounter: u32,
   partnerNonce: fc.oneof(fc.constant(''), hexOf(16)),
   clockAheadMs: fc.integer({ min: -PARTNER_LIMITS.instantMs, max: PARTNER_LIMITS.instantMs }),
+  waitMcltSeconds: u32,
 });
 
 export const anyBinding: fc.Arbitrary<Binding> = record({
