@@ -14,6 +14,7 @@ import type { ManageAnswer } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
 import { applyChange, lingersUntilAt } from './management-apply.js';
 import { ownObjection, staleObjection } from './management-rules.js';
+import { giveWay } from './settling.js';
 import { agreedOnServer } from './sharing.js';
 
 /** A change that is neither decided nor given up. */
@@ -120,6 +121,7 @@ export class Coordinator {
         this.answer(command, refusal(against.code as RefusalCode, against.message));
       return;
     }
+    const scopeIds = management.givenUp(proposal);
     const { writes, events, after } = applyChange(engine, proposal, 'coordinator', actor);
     const promised: unknown = JSON.parse(answer.document);
     const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
@@ -131,7 +133,7 @@ export class Coordinator {
       after();
       return;
     }
-    const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at };
+    const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at, scopeIds };
     management.keep(record, engine.at + 2 * AGAIN_MS);
     this.waiting.set(tx, { command, document: promised });
     engine.commit(
@@ -165,7 +167,8 @@ export class Coordinator {
       management.forget(tx);
       engine.commit([{ table: 'settings', key: `manage/${tx}`, value: undefined }], []);
       this.bothKnow(record.proposal);
-    }
+    } else if (record?.phase === 'committed' && !answer.ok && answer.code === 'in-doubt')
+      giveWay(engine, record, answer.message);
     const waiting = this.waiting.get(tx);
     this.waiting.delete(tx);
     const kind = record?.proposal.change.kind;

@@ -282,9 +282,21 @@ export class Management {
     const { name } = relationship;
     // What was promised is the end itself: that it came is the decision.
     if (this.participant.ended(relationship.record.id, name)) return true;
+    if (this.isKept(relationship.record.id)) return true;
     if (this.busy(name)) return false;
     removeAsTold(this.engine, relationship, why);
     return true;
+  }
+
+  /** An operator has decided here that the relationship goes on, whatever its partner made of it. */
+  private isKept(id: string): boolean {
+    return [...this.transactions.values()].some(
+      (record) =>
+        record.phase === 'settled' &&
+        record.decision === 'aborted' &&
+        record.proposal.id === id &&
+        record.proposal.change.kind === 'remove',
+    );
   }
 
   removeAlone(command: number, actor: string, order: Extract<Command, { kind: 'remove-alone' }>): void {

@@ -24,6 +24,7 @@ import {
   partnerObjection,
   scopeIdOf,
 } from './management-rules.js';
+import { declareDown, settleObjection } from './settling.js';
 import type { Share } from './sharing.js';
 import { withdrawOffers } from './withdraw.js';
 
@@ -332,8 +333,15 @@ export class Participant {
       this.engine.push({ kind: 'reply', id: command, result });
       return;
     }
+    const against = settleObjection(this.engine, name);
+    if (against) {
+      this.engine.push({ kind: 'reply', id: command, result: { ok: false, ...against, faults: [] } });
+      return;
+    }
     const reply: Effect = { kind: 'reply', id: command, result: { ok: true, value: {} } };
-    this.end(doubt.proposal.tx, decision === 'commit' ? 'committed' : 'aborted', [reply], actor);
+    const decided = decision === 'commit' ? 'committed' : 'aborted';
+    declareDown(this.engine, doubt.proposal, decided, actor);
+    this.end(doubt.proposal.tx, decided, [reply], actor);
   }
 
   /** A promise ends: kept or lifted. What an operator decided stays known, for the coordinator may have decided, too. */

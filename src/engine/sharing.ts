@@ -235,6 +235,14 @@ export class Sharing {
     return { writes, events };
   }
 
+  /** The operator of the partner did not take this edit, though it was made here: it is not agreed yet. */
+  unagree(relationship: Relationship, { base }: Share): Write[] {
+    const write = this.put(relationship, { ...this.entryOf(relationship), agreed: base });
+    this.refresh();
+    this.engine.replication.wake();
+    return [write];
+  }
+
   /** This store went back, and the partner has gone on: what it shares is in force, where this server can take it. */
   adopt(
     relationship: Relationship,

@@ -84,7 +84,13 @@ export type Transaction =
   /** The participant has promised to carry it out, and asks how it ended. */
   | { readonly phase: 'prepared'; readonly proposal: Proposal; readonly sinceAt: number }
   /** The coordinator has decided to; the participant has not said yet that it knows. */
-  | { readonly phase: 'committed'; readonly proposal: Proposal; readonly sinceAt: number }
+  | {
+      readonly phase: 'committed';
+      readonly proposal: Proposal;
+      readonly sinceAt: number;
+      /** Scopes that the participant gave up with it, which are served here alone; absent in earlier versions. */
+      readonly scopeIds?: readonly string[];
+    }
   /** The operator of the participant decided, the coordinator being out of reach. */
   | {
       readonly phase: 'settled';

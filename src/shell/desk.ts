@@ -261,7 +261,10 @@ export class Desk implements RelationshipDesk {
   private settlement(name: string, decision: 'commit' | 'abort'): string[] {
     const { management } = this.room.engine;
     if (management.inDoubt(name) || !management.adoption.knows(name))
-      return [`${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`];
+      return [
+        `${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`,
+        'declare its partner down: new clients wait until what it may have given is over',
+      ];
     if (decision === 'commit')
       return [
         `take relationship ${name} with its scopes from the server that knows it, then read all its leases`,
