@@ -108,7 +108,10 @@ export class EngineHost implements FailoverHost {
   stateChanged(): void {
     const { engine } = this;
     const relationship = this.relationship();
-    if (relationship) engine.partners.alarms.look(relationship);
+    if (relationship) {
+      engine.partners.lookAtRuleE(relationship);
+      engine.partners.alarms.look(relationship);
+    }
     engine.replication.wake();
     const shared = new Set(this.scopes().map(({ scope }) => scope.scopeId));
     for (const served of engine.index.all)

@@ -7,7 +7,6 @@ import { probed } from '../dhcp/discover.js';
 import type { DropReason } from '../dhcp/drop.js';
 import { Memory } from '../dhcp/memory.js';
 import { OPERATIONS, serve } from '../dhcp/server.js';
-import { ALONE } from '../failover/authority.js';
 import type { OwnIdentity } from '../failover/host.js';
 import type { RelationshipRecord } from '../failover/record.js';
 import type { Lease } from '../lease/lease.js';
@@ -29,7 +28,7 @@ import { Notices } from './notices.js';
 import { Partners } from './partners.js';
 import { Random } from './random.js';
 import { Replication } from './replication.js';
-import { emptySettings, loadSettings, ScopeIndex, type Settings } from './scopes.js';
+import { emptySettings, loadSettings, ScopeIndex, type Settings, UNSHARED } from './scopes.js';
 import { Sharing } from './sharing.js';
 import { Snapshot } from './snapshot.js';
 import { CLOCK_ACCEPTED, WallClock } from './wall-clock.js';
@@ -90,7 +89,7 @@ export class Engine {
   constructor(readonly options: EngineOptions) {
     this.table = new LeaseTable(options.seed);
     this.clockHeld = options.clockHeld;
-    this.index = new ScopeIndex(emptySettings(), this.table, null, () => ALONE);
+    this.index = new ScopeIndex(emptySettings(), this.table, null, UNSHARED);
     this.memory = new Memory((address) => this.index.at(address)?.pools.giveBack(address));
     this.alarms = new Alarms((change) => {
       const { raised, ...data } = change;
@@ -313,7 +312,7 @@ export class Engine {
 
   /** The scopes of these settings, each with what this server may do there. */
   indexOf(settings: Settings, before: ScopeIndex | null): ScopeIndex {
-    return new ScopeIndex(settings, this.table, before, (scopeId) => this.partners.authorityOf(scopeId));
+    return new ScopeIndex(settings, this.table, before, this.partners);
   }
 
   /**

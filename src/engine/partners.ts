@@ -8,6 +8,7 @@ import { HeldAuthority, SilentAuthority } from '../failover/joining.js';
 import { type RelationshipRecord, wakeRecord } from '../failover/record.js';
 import { Relationship } from '../failover/relationship.js';
 import { Unanswered } from '../failover/unanswered.js';
+import { INFINITE_AT } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import { FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
@@ -16,6 +17,7 @@ import type { RejectReason } from '../wire/partner-values.js';
 import type { Engine } from './engine.js';
 import { EngineHost } from './engine-host.js';
 import type { Input } from './input.js';
+import { keepOffers } from './keep-offers.js';
 import { RelationshipAlarms } from './relationship-alarms.js';
 import { Strangers } from './strangers.js';
 
@@ -30,6 +32,7 @@ export class Partners {
   private readonly authorities = new Map<string, SharedAuthority>();
   private readonly silent = new Map<string, Authority>();
   private readonly heldAlone = new Map<string, HeldAuthority>(); // by scope id
+  private readonly byRuleE = new Set<string>(); // relationships whose scopes are indexed so
   private readonly links = new Map<number, Link>();
   readonly alarms: RelationshipAlarms;
   private readonly strangers: Strangers;
@@ -88,6 +91,41 @@ export class Partners {
     this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
   }
 
+  /**
+   * May this server use its own version of settings, whatever its partner has: down, and all that it may have given by
+   * another is over (failover.md §4, §2 E)?
+   */
+  decidesAlone({ ruleE }: Relationship): boolean {
+    return this.engine.at >= ruleE.everythingUsableAt;
+  }
+
+  /** The same of a scope. */
+  isByRuleE(scopeId: string): boolean {
+    const relationship = this.ofScope(scopeId);
+    return relationship !== undefined && this.decidesAlone(relationship);
+  }
+
+  /** Index the scopes again where that has changed. */
+  lookAtRuleE(relationship: Relationship): void {
+    const { name } = relationship;
+    const before = this.byRuleE.has(name);
+    if (this.decidesAlone(relationship) === before) return;
+    if (before) this.byRuleE.delete(name);
+    else this.byRuleE.add(name);
+    const { engine } = this;
+    const { index } = engine;
+    engine.sharing.refresh();
+    this.scopesChanged();
+    keepOffers(engine, index);
+  }
+
+  /** When that changes by time alone. */
+  private ruleEAt(relationship: Relationship): number {
+    return this.byRuleE.has(relationship.name)
+      ? Number.POSITIVE_INFINITY
+      : finite(relationship.ruleE.everythingUsableAt);
+  }
+
   /** A relationship that both servers have agreed on at run time; its record is being committed. */
   make(record: RelationshipRecord): void {
     this.load(record);
@@ -106,6 +144,7 @@ export class Partners {
     this.byName.delete(name);
     this.authorities.delete(name);
     this.silent.delete(name);
+    this.byRuleE.delete(name);
     this.alarms.forget(name);
   }
 
@@ -280,7 +319,8 @@ export class Partners {
   nextDeadline(): number {
     let next = Number.POSITIVE_INFINITY;
     for (const [name, relationship] of this.byName) {
-      next = Math.min(next, relationship.nextDeadline(), this.alarms.nextLookAt(name));
+      const own = Math.min(relationship.nextDeadline(), this.ruleEAt(relationship));
+      next = Math.min(next, own, this.alarms.nextLookAt(name));
     }
     return next;
   }
@@ -288,6 +328,7 @@ export class Partners {
   onDeadline(): void {
     for (const relationship of this.all) {
       if (this.engine.at >= relationship.nextDeadline()) relationship.onDeadline();
+      this.lookAtRuleE(relationship);
       this.alarms.lookLater(relationship);
     }
   }
@@ -295,4 +336,8 @@ export class Partners {
   committed(): void {
     for (const relationship of this.all) relationship.committed();
   }
+}
+
+function finite(at: number): number {
+  return at >= INFINITE_AT ? Number.POSITIVE_INFINITY : at;
 }

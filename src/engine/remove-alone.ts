@@ -20,7 +20,7 @@ export function aloneObjection(relationship: Relationship, at: number): Objectio
     const message = `${name} is in ${state.toUpperCase()}: declare ${partnerNameOf(relationship)} down first (\`tandem failover partner-down ${name}\`), if it is gone for good`;
     return { code: 'wrong-state', message };
   }
-  const usableAt = Math.max(ruleE.partnerFreeUsableAt, ruleE.ownFreeUsableAt);
+  const usableAt = ruleE.everythingUsableAt;
   if (usableAt <= at) return null;
   const when = usableAt >= INFINITE_AT ? 'later' : `from ${isoOf(usableAt)}`;
   const message = `clients of ${partnerNameOf(relationship)} may hold leases that this server does not know: ${name} can be removed ${when}`;

@@ -2,7 +2,7 @@
 // edit that leaves their addresses as they were, so that a change of options costs nothing in leases held.
 
 import type { ServedScope } from '../dhcp/context.js';
-import type { Authority } from '../failover/authority.js';
+import { ALONE, type Authority } from '../failover/authority.js';
 import { bothAllow } from '../lease/both-versions.js';
 import { ScopePools } from '../lease/pools.js';
 import { type CompiledServer, checkScope, checkServer, compileScope, compileServer } from '../lease/scope.js';
@@ -27,8 +27,15 @@ export interface ScopeEntry {
   readonly proposed?: ScopeSettings;
 }
 
-/** What is served: while the servers have not agreed, new clients get what every version allows (failover.md §4). */
-export function servedSettings({ settings, agreed, theirs, proposed }: ScopeEntry): ScopeSettings {
+/**
+ * What is served: while the servers have not agreed, new clients get what every version allows, or, `byRuleE`, what this
+ * server's own does (failover.md §4).
+ */
+export function servedSettings(
+  { settings, agreed, theirs, proposed }: ScopeEntry,
+  byRuleE = false,
+): ScopeSettings {
+  if (byRuleE) return settings;
   const others = [agreed, theirs, proposed].filter((one) => one !== undefined);
   return others.length === 0 ? settings : bothAllow([settings, ...others]);
 }
@@ -42,9 +49,20 @@ export interface Settings {
   readonly otherFilters?: readonly FilterSettings[];
 }
 
+/** What this server may do in its scopes, as its relationships have it. */
+interface ScopeRights {
+  authorityOf(scopeId: string): Authority;
+  /** Do its own settings count there alone, although the partner has others? */
+  isByRuleE(scopeId: string): boolean;
+}
+
+/** Without any relationship. */
+export const UNSHARED: ScopeRights = { authorityOf: () => ALONE, isByRuleE: () => false };
+
 interface IndexedScope extends ServedScope {
   readonly entry: ScopeEntry;
   readonly geometry: string;
+  readonly byRuleE: boolean;
 }
 
 export class ScopeIndex {
@@ -55,12 +73,7 @@ export class ScopeIndex {
   private readonly bySuperscope = new Map<string, ServedScope[]>();
   private readonly byScopeId: ReadonlyMap<string, IndexedScope>;
 
-  constructor(
-    settings: Settings,
-    table: LeaseTable,
-    before: ScopeIndex | null,
-    authorityOf: (scopeId: string) => Authority,
-  ) {
+  constructor(settings: Settings, table: LeaseTable, before: ScopeIndex | null, rights: ScopeRights) {
     const serverSame =
       before !== null &&
       before.settings.server === settings.server &&
@@ -69,7 +82,10 @@ export class ScopeIndex {
     this.server = serverSame ? before.server : compileServer(settings.server, settings.otherFilters);
     this.all = [...settings.scopes.entries()]
       .map(([scopeId, entry]) =>
-        this.indexed(entry, table, before?.byId(scopeId), serverSame, authorityOf(scopeId)),
+        this.indexed(entry, table, before?.byId(scopeId), serverSame, {
+          authority: rights.authorityOf(scopeId),
+          byRuleE: rights.isByRuleE(scopeId),
+        }),
       )
       .sort((a, b) => a.scope.network - b.scope.network);
     this.byScopeId = new Map(this.all.map((served) => [served.scope.scopeId, served]));
@@ -93,14 +109,15 @@ export class ScopeIndex {
     table: LeaseTable,
     before: IndexedScope | undefined,
     serverSame: boolean,
-    authority: Authority,
+    { authority, byRuleE }: Pick<IndexedScope, 'authority' | 'byRuleE'>,
   ): IndexedScope {
-    if (before && before.entry === entry && serverSame && before.authority === authority) return before;
-    const settings = servedSettings(entry);
+    const same = before?.entry === entry && before.authority === authority && before.byRuleE === byRuleE;
+    if (same && serverSame) return before;
+    const settings = servedSettings(entry, byRuleE);
     const scope = compileScope(settings, this.server);
     const geometry = geometryOf(settings);
     const pools = before?.geometry === geometry ? before.pools : new ScopePools(scope, table);
-    return { entry, scope, geometry, pools, authority };
+    return { entry, scope, geometry, pools, authority, byRuleE };
   }
 
   /** The scope whose subnet holds the address. */

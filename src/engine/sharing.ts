@@ -275,8 +275,10 @@ export class Sharing {
 
   private otherFilters(): FilterSettings[] {
     const found: FilterSettings[] = [];
-    for (const relationship of this.engine.partners.all) {
+    const { engine } = this;
+    for (const relationship of engine.partners.all) {
       const entry = this.entries.get(relationship.record.id);
+      if (engine.partners.decidesAlone(relationship)) continue;
       if (!entry || this.marks(entry).includes('filters')) continue;
       for (const version of [entry.agreed, entry.theirs, entry.proposed])
         if (version && !sameSettings(version.filters, this.own.filters)) found.push(version.filters);

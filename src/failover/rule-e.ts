@@ -59,6 +59,11 @@ export class RuleE {
     return ownFreeUsableAt(outOfTouch, this.partnerDownAt, seconds, this.marginMs(seconds * 1000));
   }
 
+  /** Any free address: nothing that the partner may have given without this server's knowledge lasts any more. */
+  get everythingUsableAt(): number {
+    return Math.max(this.partnerFreeUsableAt, this.ownFreeUsableAt);
+  }
+
   /** The address of a lease that has ended, for anybody else. */
   otherClientUsableAt(lease: Lease): number {
     const marginMs = this.marginMs(lastPromiseAt(lease) - lease.lastTransactionAt);

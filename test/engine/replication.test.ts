@@ -99,6 +99,45 @@ t.test('apart: new clients get what both versions allow; back together the edits
   }
 });
 
+t.test(
+  'a partner that is down holds up no edit: own settings are in force when its leases are over',
+  async (t) => {
+    const pair = pairOf();
+    pair.kill(pair.b);
+    pair.pass(70_000);
+    pair.a.world.command({ kind: 'partner-down', relationship: RELATIONSHIP, force: false });
+    const reservation = { address: '10.77.0.160', hardwareAddress: mac(9), options: {} };
+    edit(pair.a, {
+      ranges: ['10.77.0.150-10.77.0.169', '10.77.0.200-10.77.0.219'],
+      reservations: [reservation],
+    });
+    setServer(pair.a, { filters: { allow: [], deny: [mac(1)] } });
+    setServer(pair.a, { filters: { allow: [], deny: [] } });
+    const hosts = (from: number, count: number) =>
+      Array.from({ length: count }, (_, n) => Number(pair.bind(mac(from + n))?.address.split('.')[3] ?? 0));
+    t.ok(
+      hosts(20, 5).every((host) => host >= 150 && host <= 169 && host !== 160),
+      'what both versions allow',
+    );
+    t.not(pair.bind(mac(9))?.address, reservation.address);
+    pair.pass(3_700_000);
+    const offered = pair.say({ type: 1, mac: mac(60), xid: 7 });
+    t.equal(offered.length, 1);
+    edit(pair.a, { leaseTime: 7_200 });
+    t.equal(pair.bind(mac(9))?.address, reservation.address);
+    const given = hosts(70, 32);
+    t.notOk(given.includes(0), 'as many as the new ranges have');
+    t.ok(given.some((host) => host >= 200));
+    pair.start(pair.b);
+    pair.pass(3_800_000);
+    for (const server of pair.servers) {
+      t.equal(server.view.state, 'normal');
+      t.same(open(server), SETTLED);
+      t.same(settingsOf(server).reservations, [reservation]);
+    }
+  },
+);
+
 t.test('the same field edited on both: kept on both, alarmed, settled by an operator', async (t) => {
   for (const from of ['a', 'b'] as const) {
     const pair = pairOf();

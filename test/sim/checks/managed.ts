@@ -17,6 +17,7 @@ import { relationshipOf, sharing, sharingFully } from '../pair.js';
 import { type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { addRules, bindsAnew, type Rule, sends } from './answers.js';
+import { ruleEOf } from './rule-e.js';
 import { changesScopes } from './state.js';
 
 function entryOf({ process }: Node, scopeId: string): ScopeEntry | undefined {
@@ -30,7 +31,7 @@ export class BothVersions implements Checker {
   readonly name = 'both-versions';
   readonly section = 'failover.md §4';
   readonly says =
-    'a new client gets what its server and a version in force on the partner both allow; who does not own it, only what both reserve';
+    'a new client gets what its server and a version in force on the partner both allow; who does not own it, only what both reserve; by rule E what its server alone does';
   /** By server and scope: the versions it has had since the two were last alike. */
   readonly #history = new Map<string, ScopeSettings[]>();
   readonly #rules = new WeakMap<ScopeSettings, Rules>();
@@ -68,17 +69,17 @@ export class BothVersions implements Checker {
     return history;
   }
 
-  onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
+  onEffects(process: Process, at: number, input: Input, effects: readonly Effect[]): void {
     if (input.kind !== 'datagram' && input.kind !== 'probed') return;
     for (const effect of effects) {
       if (effect.kind === 'send' && typeOf(effect.bytes) === MessageType.OFFER)
-        this.#look(process, effect.bytes);
+        this.#look(process, at, effect.bytes);
       if (effect.kind !== 'commit' || !bindsAnew(effect)) continue;
-      for (const { bytes } of sends(effect.then)) this.#look(process, bytes);
+      for (const { bytes } of sends(effect.then)) this.#look(process, at, bytes);
     }
   }
 
-  #look(process: Process, bytes: Uint8Array): void {
+  #look(process: Process, at: number, bytes: Uint8Array): void {
     const address = yiaddrOf(bytes);
     const { node, engine } = process;
     const scopeId = engine.index.at(address)?.scope.scopeId ?? '';
@@ -99,7 +100,10 @@ export class BothVersions implements Checker {
     const theirs = this.#historyOf(other, scopeId);
     const who = `${node.name} gives ${formatAddress(address)} to ${name}`;
     if (!allows(own)) this.#fail(`${who}, which its own settings do not allow`);
-    if (theirs.length > 0 && !theirs.some(allows))
+    // "Or by E": what a partner that is down gave by its own version is over (failover.md §4).
+    const down =
+      relationship.state === 'partner-down' && ruleEOf(this.world, { process, at }).entryWaitMs <= 0;
+    if (theirs.length > 0 && !down && !theirs.some(allows))
       this.#fail(`${who}, which no version on ${other.name} allows`);
   }
 

@@ -23,7 +23,7 @@ interface Waits {
 }
 
 /** What rule E says at this step. */
-export function ruleEOf(world: World, { process, at }: Step): Waits {
+export function ruleEOf(world: World, { process, at }: Pick<Step, 'process' | 'at'>): Waits {
   const mcltMs = (relationshipOf(process)?.record.settings.mcltSeconds ?? 0) * 1000 * RATE - SLACK_MS;
   const { downUs } = world.ledger.of(process.node);
   const entryWaitMs = mcltMs - (world.scheduler.now - downUs) / MS;
