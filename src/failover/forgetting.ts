@@ -9,6 +9,7 @@ import type { FailoverHost } from './host.js';
 /** What it has to know of the relationship. */
 interface View {
   readonly mcltMs: number;
+  readonly record: { readonly index: number };
   marginMs(leaseMs: number): number;
 }
 
@@ -70,7 +71,9 @@ export class Forgetting {
     const sentPetAt = Math.max(lease.sentPetAt, endPartnerAt);
     const stateSinceAt = over ? at : lease.stateSinceAt;
     const revision = lease.revision + 1;
-    return { ...lease, state: 'active', stateSinceAt, endPartnerAt, sentPetAt, revision };
+    // Of a lease from before the scope was shared as well: the marks are this relationship's from now on.
+    const relationship = this.view.record.index;
+    return { ...lease, state: 'active', relationship, stateSinceAt, endPartnerAt, sentPetAt, revision };
   }
 
   /** Forget in so many records, of addresses from `first` on; returns where to go on, null = that was all. */
