@@ -78,9 +78,10 @@ const STRIKES = {
     // With commits under way: what was not on disk when the link ended must not be told before it is.
     const busy = faults.world.config.scale === 'short' && rng.chance(0.5);
     if (busy) faults.slowDisk(node, rng.spread(200, 3000) * MS, 4 * SECOND);
-    faults.world.scheduler.after(busy ? rng.range(0, SECOND) : 0, () =>
-      faults.world.resetLinks(a!.name, b!.name),
-    );
+    faults.world.scheduler.after(busy ? rng.range(0, SECOND) : 0, () => {
+      // A clone may have begun since, and its original is not cut off meanwhile (failover.md §1).
+      if (faults.world.clones.size === 0) faults.world.resetLinks(a!.name, b!.name);
+    });
   },
   'link stall': (faults, node, rng) => {
     const other = faults.partnerOf(node);
