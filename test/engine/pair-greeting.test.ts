@@ -98,6 +98,35 @@ t.test('whoever is refused while it serves falls silent, and loses nothing', asy
   t.same(b.view.refusedConnection?.reason, 'clone', 'the newest refusal stays to be read');
 });
 
+t.test(
+  'a clone stays silent when its original ends the relationship: that is told to the original',
+  async (t) => {
+    const pair = met();
+    const { a, b } = pair;
+    a.world.addScope({ subnet: '10.78.0.0/24', ranges: ['10.78.0.100-10.78.0.199'] });
+    const apart = { type: 1, mac: mac(3), giaddr: '10.78.0.1' } as const;
+    const clone = pair.clone(a, '10.77.0.4');
+    pair.pass(4_000);
+    t.same(clone.alarms(), ['clone']);
+    const place = ({ address }: Server) => ({ address, port: 647 });
+    const ended = b.world.post({
+      kind: 'propose',
+      name: RELATIONSHIP,
+      id: recordOf(b).id,
+      coordinator: place(b),
+      participant: place(a),
+      change: { kind: 'remove', keep: true },
+    });
+    pair.pass(60_000);
+    t.match(b.world.replies.get(ended), { ok: true });
+    t.equal(a.world.engine.partners.named(RELATIONSHIP), undefined);
+    t.match(clone.view.refusedConnection, { reason: 'relationship-ended' });
+    t.same(pair.say(apart, [clone]), [], 'its original serves that scope');
+    t.equal(pair.say(apart, [a]).length, 1);
+    t.same(clone.alarms(), ['clone']);
+  },
+);
+
 t.test('a new process takes the place of one that vanished', async (t) => {
   for (const name of ['a', 'b'] as const) {
     const pair = met();
