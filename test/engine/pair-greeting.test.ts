@@ -123,7 +123,7 @@ t.test(
     t.match(clone.view.refusedConnection, { reason: 'relationship-ended' });
     t.same(pair.say(apart, [clone]), [], 'its original serves that scope');
     t.equal(pair.say(apart, [a]).length, 1);
-    t.same(clone.alarms(), ['clone']);
+    t.ok(clone.alarms().includes('clone'));
   },
 );
 
