@@ -108,12 +108,37 @@ function nameObjection(engine: Engine, name: string, where: string): Objection |
 }
 
 function countObjection(engine: Engine, where: string): Objection | null {
-  const count = engine.partners.all.length;
+  // One that is promised is as good as made: several may propose at once.
+  const made = promised(engine).filter(({ change }) => change.kind === 'make').length;
+  const count = engine.partners.all.length + made;
   if (count < MOST_RELATIONSHIPS) return null;
   return {
     code: 'too-many-relationships',
     message: `${where} has ${count} relationships: a server cannot have more than ${MOST_RELATIONSHIPS}`,
   };
+}
+
+/** Changes that this server has promised to carry out, if they are. */
+function promised({ management }: Engine): readonly Proposal[] {
+  const open = [...management.transactions.values()].filter(({ phase }) => phase === 'prepared');
+  return open.map(({ proposal }) => proposal);
+}
+
+/** Scopes that come to this server with what it has promised, and that overlap these subnets. */
+function promisedScopes(engine: Engine, subnets: readonly string[]): readonly string[] {
+  const coming = promised(engine).flatMap(({ change }) =>
+    change.kind === 'make' || change.kind === 'add-scopes' ? change.scopes : [],
+  );
+  const ranges = rangesOf(subnets);
+  return coming.map(({ subnet }) => subnet).filter((subnet) => rangesOf([subnet]).some(isIn(ranges)));
+}
+
+/** What speaks against a scope of this server's own: one that it has promised to take lies there. */
+export function promisedObjection(engine: Engine, { subnet }: ScopeSettings): Objection | null {
+  const [coming] = promisedScopes(engine, [subnet]);
+  if (coming === undefined) return null;
+  const message = `a relationship that is being made brings ${coming} to this server: try again when it is decided`;
+  return { code: 'in-doubt', message };
 }
 
 function shareObjection(engine: Engine, scope: ScopeSettings): Objection | null {
@@ -146,10 +171,8 @@ function scopesObjection(
   scopes: readonly ScopeSettings[],
   server = engine.index.settings.server,
 ): Objection | null {
-  const overlapping = overlappingScopes(
-    engine,
-    scopes.map(({ subnet }) => subnet),
-  );
+  const subnets = scopes.map(({ subnet }) => subnet);
+  const overlapping = [...overlappingScopes(engine, subnets), ...promisedScopes(engine, subnets)];
   if (overlapping.length > 0) {
     return {
       code: 'scope-exists-on-partner',
@@ -200,17 +223,29 @@ function changeObjection(engine: Engine, relationship: Relationship, change: Cha
 
 /** Scopes of this server that overlap any of these subnets, with their prefix. */
 export function overlappingScopes(engine: Engine, subnets: readonly string[]): string[] {
-  const wanted = subnets.flatMap((subnet) => {
+  const wanted = rangesOf(subnets);
+  return engine.index.all
+    .filter(({ scope: { network: first, broadcast: last } }) => isIn(wanted)({ first, last }))
+    .map(({ scope }) => scope.settings.subnet);
+}
+
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
+
+function rangesOf(subnets: readonly string[]): readonly Range[] {
+  return subnets.flatMap((subnet) => {
     const parsed = parseSubnet(subnet);
     return parsed
       ? [{ first: parsed.network, last: parsed.network + 2 ** (32 - parsed.prefixLength) - 1 }]
       : [];
   });
-  return engine.index.all
-    .filter(({ scope }) =>
-      wanted.some(({ first, last }) => scope.network <= last && scope.broadcast >= first),
-    )
-    .map(({ scope }) => scope.settings.subnet);
+}
+
+/** Does a range overlap any of these? */
+function isIn(ranges: readonly Range[]): (one: Range) => boolean {
+  return (one) => ranges.some(({ first, last }) => one.first <= last && one.last >= first);
 }
 
 /** Leases of a scope that clients hold, reserved addresses among them. */

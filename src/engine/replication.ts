@@ -13,7 +13,7 @@ import type { Write } from './effect.js';
 import type { Engine } from './engine.js';
 import { editObjection, hasUnanswered, untoldObjection } from './gate.js';
 import { keepOffers } from './keep-offers.js';
-import { faultObjection, type Objection, scopeIdOf } from './management-rules.js';
+import { faultObjection, type Objection, promisedObjection, scopeIdOf } from './management-rules.js';
 import { type ScopeEntry, servedSettings } from './scopes.js';
 import type { Share } from './sharing.js';
 
@@ -37,11 +37,16 @@ export class Replication {
   /** What speaks against these edits because scopes are shared. */
   objection(changes: readonly Change[]): Objection | null {
     for (const change of changes) {
-      if (change.kind !== 'scope' || change.before === null) continue;
+      if (change.kind !== 'scope') continue;
       const { scopeId, before, after } = change;
+      if (before === null) {
+        const promised = after && promisedObjection(this.engine, after.settings);
+        if (promised) return promised;
+        continue;
+      }
       const sharing = this.engine.partners.ofScope(scopeId);
       // Not even by force: the partner would go on with its part of the addresses.
-      if (sharing && after === null) {
+      if (sharing && after?.settings.subnet !== before.settings.subnet) {
         const message = `scope ${scopeId} is in relationship ${sharing.name}: \`tandem failover remove-scope ${sharing.name} ${scopeId}\` comes first`;
         return { code: 'scope-already-in-relationship', message };
       }

@@ -3,7 +3,10 @@
 
 import t, { type Test } from 'tap';
 import type { Command } from '../../src/engine/command.js';
+import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
 import type { Change } from '../../src/failover/management.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import type { ScopeSettings } from '../../src/lease/settings.js';
 import { OptionCode } from '../../src/wire/message.js';
 import { Pair, type PairOptions, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 import { ip, quad } from './world.js';
@@ -143,4 +146,52 @@ t.test('a lease that the partner refuses to hear of is not left to it', async (t
   t.match(order(pair, a, removal), refused);
   t.match(order(pair, a, { kind: 'remove', keep: true }), refused);
   t.ok(b.world.engine.view.scopes()[0]?.active, 'and all is as it was');
+});
+
+t.test('a shared scope is not made another subnet under the partner', async (t) => {
+  const pair = new Pair();
+  pair.settle();
+  const bound = pair.bind(mac(1));
+  const settings = pair.a.world.engine.index.settings.scopes.get(SCOPE)!.settings;
+  const scope = { ...settings, subnet: '10.77.0.0/26', ranges: ['10.77.0.10-10.77.0.40'] };
+  const result = pair.a.world.edit(
+    [
+      { kind: 'scope-remove', scopeId: SCOPE },
+      { kind: 'scope-add', scope },
+    ],
+    {
+      force: true,
+    },
+  );
+  t.match(result, { ok: false, code: 'scope-already-in-relationship' });
+  t.equal(pair.a.world.engine.table.stateOf(ip(bound!.address)), 'active', 'no record is gone');
+});
+
+t.test('a server that has promised to take a relationship counts it, and its scopes', async (t) => {
+  const pair = new Pair({ declared: false });
+  const { world } = pair.b;
+  const place = { serverId: 'cc'.repeat(16), serverName: 'dhcp3', address: '10.77.0.9', port: 647 };
+  const scopes = [{ ...pair.a.world.engine.index.settings.scopes.get(SCOPE)!.settings }];
+  const answers: { refusal: string }[] = [];
+  world.happenings = { push: (one) => one.kind === 'manage-reply' && answers.push(one) };
+  const prepare = (n: number, subnets: readonly ScopeSettings[]) => {
+    const hex = n.toString(16).padStart(2, '0');
+    const proposal = {
+      tx: hex.repeat(16),
+      name: `relationship ${n}`,
+      id: hex.repeat(16),
+      coordinator: { ...place, serverId: (n + 64).toString(16).repeat(16) },
+      participant: place,
+      change: { kind: 'make', terms: TERM_DEFAULTS, timers: TIMER_DEFAULTS, scopes: subnets },
+    };
+    const document = JSON.stringify(proposal);
+    const from = proposal.coordinator.serverId;
+    world.feed({ kind: 'manage-request', call: n, from, operation: 'prepare', document });
+    world.pass(100);
+    return answers.at(-1)?.refusal;
+  };
+  t.equal(prepare(1, scopes), '');
+  t.equal(prepare(2, scopes), 'scope-exists-on-partner', 'another server with the same scope');
+  for (let n = 3; n < 33; n++) t.equal(prepare(n, []), '', `${n - 1} promised`);
+  t.equal(prepare(33, []), 'too-many-relationships');
 });
