@@ -2,7 +2,7 @@
 // takes the scopes of the relationship with their settings from there before it leaves RECOVER (failover.md §3 "Lost or
 // rolled-back store", §5, §6). No edit would ever tell it what it has forgotten.
 
-import { readDocument, readScopeIds, readScopes, readShared } from '../failover/management-document.js';
+import { readDocument, readScopes, readShared, readTexts } from '../failover/management-document.js';
 import { edited } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { sameSettings } from '../lease/both-versions.js';
@@ -91,7 +91,7 @@ export class Following {
       stored.storeLost && server
         ? engine.sharing.adopt(relationship, server, actor)
         : { writes: [], events: [] };
-    const theirs = readScopeIds(document['scopeIds']) ?? settings.scopes;
+    const theirs = readTexts(document['scopeIds']) ?? settings.scopes;
     const mayBe = scopes.filter((scope) => this.mayFollow(relationship, scope, theirs));
     const { writes, events } = this.takeScopes(mayBe, actor);
     const added = mayBe.map(scopeIdOf).filter((scopeId) => !settings.scopes.includes(scopeId));

@@ -279,12 +279,13 @@ export class Participant {
       scopeId,
       leases: activeLeases(engine, scopeId),
     }));
-    const exports = scopeIds.length > 0 ? { relationship: proposal.name, scopeIds } : null;
+    const takesAway = scopeIds.length > 0 && 'keep' in proposal.change && !proposal.change.keep;
+    const exports = takesAway ? { relationship: proposal.name, scopeIds } : null;
     const scopes = this.merged.get(proposal.tx);
     this.merged.delete(proposal.tx);
     const server = this.mergedServers.get(proposal.tx);
     this.mergedServers.delete(proposal.tx);
-    const said = server ? { server } : scopes ? { scopes } : { leases };
+    const said = server ? { server, local: engine.sharing.local } : scopes ? { scopes } : { leases };
     const reply = this.management.replyOf(call, said);
     engine.push(reply.kind === 'manage-reply' ? { ...reply, exports } : reply);
   }

@@ -4,7 +4,7 @@
 // until an operator decides. Until an edit of filters is agreed, a new client has to be let in by both versions.
 
 import type { Change, Proposal } from '../failover/management.js';
-import { readDocument, readShared } from '../failover/management-document.js';
+import { readDocument, readShared, readTexts } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
 import { sameSettings } from '../lease/both-versions.js';
 import { checkScope, checkServer } from '../lease/scope.js';
@@ -55,7 +55,8 @@ export class Sharing {
     return this.engine.index.settings.server;
   }
 
-  private get local(): readonly string[] {
+  /** What this server shares with nobody. */
+  get local(): readonly string[] {
     return this.own.local ?? [];
   }
 
@@ -183,12 +184,13 @@ export class Sharing {
   /** What speaks against these settings on this server. */
   objection(
     relationship: Relationship,
-    { settings, local }: Share,
+    { settings, local, theirLocal }: Share,
     part: 'coordinator' | 'participant',
   ): Objection | null {
     const { engine } = this;
     const entry = this.entryOf(relationship);
-    const marks = this.marks(part === 'participant' ? { ...entry, theirLocal: local } : entry);
+    const told = part === 'participant' ? local : (theirLocal ?? entry.theirLocal);
+    const marks = this.marks({ ...entry, theirLocal: told });
     const server = withShared(this.own, settings, marks);
     const faults = [
       ...checkServer(server).map(({ path, message }) => `${path}: ${message}`),
@@ -213,7 +215,8 @@ export class Sharing {
     const before = this.entryOf(relationship);
     if (part === 'coordinator' && relationship.link !== null)
       this.retold.set(relationship.name, relationship.link);
-    const theirLocal = part === 'participant' ? change.local : before.theirLocal;
+    // What the participant has marked since it was heard last is not in its answer, and not gone for that.
+    const theirLocal = part === 'participant' ? change.local : (change.theirLocal ?? before.theirLocal);
     const ownLocal = part === 'coordinator' ? change.local : before.ownLocal;
     const marks = this.marks({ ...before, theirLocal });
     const agreed = sharedOf(change.settings, marks);
@@ -290,6 +293,12 @@ export class Sharing {
 /** The answer to a proposal, as the coordinator takes it. */
 export function agreedOnServer(proposal: Proposal, document: string): Proposal {
   const { change } = proposal;
-  const settings = change.kind === 'share' ? readShared(readDocument(document)?.['server']) : undefined;
-  return change.kind === 'share' && settings ? { ...proposal, change: { ...change, settings } } : proposal;
+  if (change.kind !== 'share') return proposal;
+  const { server, local } = readDocument(document) ?? {};
+  const settings = readShared(server);
+  const theirLocal = readTexts(local);
+  return {
+    ...proposal,
+    change: { ...change, ...(settings ? { settings } : {}), ...(theirLocal ? { theirLocal } : {}) },
+  };
 }

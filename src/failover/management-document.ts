@@ -130,8 +130,8 @@ export function readScopes(value: unknown): readonly ScopeSettings[] | undefined
   return areScopes(value) ? (value as readonly ScopeSettings[]) : undefined;
 }
 
-/** Ids of scopes, as an answer carries them. */
-export function readScopeIds(value: unknown): readonly string[] | undefined {
+/** Ids of scopes, or what a server says that it does not share, as an answer carries them. */
+export function readTexts(value: unknown): readonly string[] | undefined {
   return areTexts(value) ? (value as readonly string[]) : undefined;
 }
 

@@ -53,13 +53,17 @@ export type Change =
       readonly bases: readonly ScopeSettings[];
       readonly force: boolean;
     }
-  /** The same of options, classes and filters of all scopes; `local`: what the coordinator does not share. */
+  /**
+   * The same of options, classes and filters of all scopes; `local`: what the coordinator does not share, `theirLocal`:
+   * what the participant does not, by its answer (absent from earlier versions).
+   */
   | {
       readonly kind: 'share';
       readonly settings: SharedServer;
       readonly proposed: SharedServer;
       readonly base: SharedServer;
       readonly local: readonly string[];
+      readonly theirLocal?: readonly string[];
       readonly force: boolean;
     }
   | { readonly kind: 'remove-scopes'; readonly scopeIds: readonly string[]; readonly keep: boolean }

@@ -322,6 +322,24 @@ t.test(
   },
 );
 
+t.test('what one marks as its own while the other edits it is lost on neither', async (t) => {
+  for (const marking of ['a', 'b'] as const) {
+    const pair = pairOf();
+    const [marks, edits] = marking === 'a' ? [pair.a, pair.b] : [pair.b, pair.a];
+    setServer(edits, { options: { routers: ['10.0.0.1'], 'domain-name': 'lab.example' }, classes: [voip] });
+    pair.pass(100);
+    // Neither has heard of the other's edit.
+    setServer(marks, { local: ['options.routers', 'classes'], classes: [] });
+    setServer(edits, { options: { routers: ['10.0.0.9'], 'domain-name': 'lab.example' } });
+    pair.pass(40_000);
+    t.same(serverOf(marks).options, { routers: ['10.0.0.1'], 'domain-name': 'lab.example' }, marking);
+    t.same(serverOf(edits).options, { routers: ['10.0.0.9'], 'domain-name': 'lab.example' }, marking);
+    t.same(serverOf(edits).classes, [voip], marking);
+    t.same(serverOf(marks).classes, [], marking);
+    for (const server of pair.servers) t.same(server.alarms(), [], marking);
+  }
+});
+
 t.test('servers that meet for the first time put theirs together; nothing is taken away', async (t) => {
   const pair = new Pair();
   setServer(pair.a, { options: { 'domain-name': 'a.example' }, classes: [voip] });
