@@ -175,7 +175,9 @@ class Application implements Applied {
     this.write(record);
     const was = { ...before.settings, role: before.role };
     this.event('relationship-changed', { ...difference(was, { ...record.settings, role: record.role }) });
-    const renew = before.settings.authenticated !== record.settings.authenticated;
+    // By whoever carries it out last, or the other would be dialled in a way that it does not take yet.
+    const differs = before.settings.authenticated !== record.settings.authenticated;
+    const renew = differs && this.part === 'participant';
     this.after = () => {
       if (renew) relationship.contact.hangUp('link-renewed', 'authentication is on or off from now');
       relationship.contact.begin(); // out of contact it may be this server now that dials

@@ -33,6 +33,8 @@ export interface PartnerNetHandlers {
   readonly onManage?: (caller: ManageCaller) => void;
   /** A stranger was refused. At most once in `noticeMs` a reason; `count` is how many since the start. */
   readonly onRefused: (end: LinkEnd, remoteAddress: string, detail: string, count: number) => void;
+  /** Is this server about to learn how a change of the relationship ended? Its partner may act on it already. */
+  readonly isInDoubt?: (relationship: string) => boolean;
   /** Each time somebody is turned away who named a relationship. */
   readonly onTurnedAway?: (end: LinkEnd, remoteAddress: string, detail: string, relationship: string) => void;
 }
@@ -73,6 +75,10 @@ export class PartnerNet {
       mayComeFrom: (relationship, address) => handlers.mayComeFrom?.(relationship, address) ?? true,
       onCaller: (caller) => this.callerUp(caller),
       onRefused: (end, remote, detail, relationship) => {
+        if (relationship !== '' && handlers.isInDoubt?.(relationship) === true) {
+          this.count(end);
+          return;
+        }
         this.refused(end, remote, detail);
         if (relationship !== '') handlers.onTurnedAway?.(end, remote, detail, relationship);
       },

@@ -22,6 +22,8 @@ export interface PartnerSideOptions {
   readonly mustProve: (relationship: string) => boolean;
   /** The address declared for the partner of a relationship, dotted quad; undefined = no such relationship. */
   readonly partnerAddress: (relationship: string) => string | undefined;
+  /** Has this server promised a change of the relationship, and not heard yet how it ended? */
+  readonly isInDoubt?: (relationship: string) => boolean;
   readonly feed: (input: Input) => void;
   readonly onManage?: (caller: ManageCaller) => void;
   readonly say: Log['say'];
@@ -55,6 +57,7 @@ export class PartnerSide {
       onManage: (caller) => (options.onManage ? options.onManage(caller) : caller.socket.destroy()),
       // A send may find the link dead: the engine hears of it when the effects at hand are carried out, not between.
       onLinkDown: (link, end, detail) => queueMicrotask(() => this.down(link, end, detail)),
+      isInDoubt: (relationship) => options.isInDoubt?.(relationship) ?? false,
       onTurnedAway: (end, remote, detail, relationship) => this.turnedAway(end, remote, detail, relationship),
       onRefused: (end, remote, detail, count) =>
         options.say('warn', `partner port: ${remote || 'somebody'} refused: ${sentence(end, detail)}`, {

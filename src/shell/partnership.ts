@@ -79,6 +79,7 @@ export class Partnership {
       address: partner?.address ?? null,
       mustProve: (name) => engine.partners.named(name)?.record.settings.authenticated ?? false,
       partnerAddress: (name) => engine.partners.named(name)?.record.settings.partnerAddress,
+      isInDoubt: (name) => engine.management.inDoubt(name) !== null,
       feed,
       onManage: (caller) => this.managing.received(caller),
       say,
@@ -104,8 +105,9 @@ export class Partnership {
   carryOut(effect: PartnerEffect): void {
     if (effect.kind === 'manage-call' || effect.kind === 'manage-reply') this.managing.carryOut(effect);
     else {
-      // A relationship is dialled as soon as it is made, before anybody tells of it.
-      if (effect.kind === 'dial') this.useSecrets();
+      // A relationship is dialled as soon as it is made, and again when it is hung up for another way to be proved, before
+      // anybody tells of it.
+      if (effect.kind !== 'link-send') this.useSecrets();
       this.side.carryOut(effect);
     }
   }
