@@ -199,7 +199,13 @@ export class AdminClient {
     const problem = this.json<Partial<Problem> | null>(answer);
     if (answer.status === 401) return new Refusal(this.tokenSentence(), [], 'unauthorized');
     const detail = problem?.detail ?? problem?.title ?? `The daemon refused with HTTP ${answer.status}.`;
-    return new Refusal(detail, problem?.faults ?? [], problem?.code ?? null, problem?.checks ?? null);
+    // The daemon names the key of its API; here it is a flag.
+    return new Refusal(
+      detail.replace(/\bforce=true\b/g, '--force'),
+      problem?.faults ?? [],
+      problem?.code ?? null,
+      problem?.checks ?? null,
+    );
   }
 
   private tokenSentence(): string {

@@ -116,7 +116,7 @@ export class Declaring {
   ): void {
     const { name } = relationship;
     if (change.kind === 'remove-scopes' && !force) {
-      const message = `${this.held(change.scopeIds)} would leave relationship ${name}, and stay on the partner inactive: repeat with --force`;
+      const message = `${this.held(change.scopeIds)} would leave relationship ${name}, and stay on the partner inactive: repeat with force=true`;
       this.refuse(id, 'would-strand-leases', message);
     } else if (!relationship.connected) {
       const message = `the file changes ${name}, which both servers have to carry out, and its partner is not connected`;
@@ -144,7 +144,7 @@ export class Declaring {
     }
     const { settings, stored } = relationship.record;
     if (settings.scopes.length > 0 && !force) {
-      const message = `relationship ${name} is gone from the file, and shares ${this.held(settings.scopes)}: repeat with --force to end it`;
+      const message = `relationship ${name} is gone from the file, and shares ${this.held(settings.scopes)}: repeat with force=true to end it`;
       this.refuse(id, 'would-strand-leases', message);
     } else if (relationship.connected) {
       if (dryRun) this.answer(id, { left: true });

@@ -30,18 +30,18 @@ function rashness(relationship: Relationship, at: number): Objection | null {
   const { name, lastContactAt, timers } = relationship;
   const partner = partnerNameOf(relationship);
   if (relationship.connected) {
-    const message = `${partner} answers: stop it first, or have it shut down by \`tandem failover shutdown ${name}\` there; with --force it is declared down although it is up, and both may then give out one address`;
+    const message = `${partner} answers: stop it first, or have it shut down by \`tandem failover shutdown ${name}\` there; with force=true it is declared down although it is up, and both may then give out one address`;
     return { code: 'partner-heard', message };
   }
   const silentMs = at - lastContactAt;
   if (lastContactAt !== 0 && silentMs < timers.restartGraceMs) {
-    const message = `${partner} was heard ${duration(silentMs)} ago and may only be restarting: wait until it has been silent for ${duration(timers.restartGraceMs)}, or be sure that it is down and give --force`;
+    const message = `${partner} was heard ${duration(silentMs)} ago and may only be restarting: wait until it has been silent for ${duration(timers.restartGraceMs)}, or be sure that it is down and give force=true`;
     return { code: 'partner-heard', message };
   }
   const { stored } = relationship.record;
   const recovering = (stored.state === 'startup' ? stored.savedState : stored.state) === 'recover';
   if (!recovering || stored.partnerState === null) return null;
-  const message = `this server does not have all of ${partner}'s leases yet: with --force it gives new clients nothing until every lease it may not know of has ended`;
+  const message = `this server does not have all of ${partner}'s leases yet: with force=true it gives new clients nothing until every lease it may not know of has ended`;
   return { code: 'not-recovered', message };
 }
 

@@ -34,7 +34,7 @@ export function strandingOf(current: Settings, { next, changes }: Plan, table: L
   }
   if (count === 0) return null;
   const named = count > NAMED ? `; the first ${NAMED} are named` : '';
-  const message = `${counted(count, 'lease')} would lose ${count === 1 ? 'its' : 'their'} place${named}: repeat with --force`;
+  const message = `${counted(count, 'lease')} would lose ${count === 1 ? 'its' : 'their'} place${named}: repeat with force=true`;
   return { ok: false, code: 'would-strand-leases', message, faults };
 }
 

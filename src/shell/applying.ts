@@ -6,6 +6,11 @@ import type { JournalEvent } from '../engine/effect.js';
 import type { Log } from './log.js';
 import type { ApplyOptions, SettingsFile } from './settings-file.js';
 
+/** What the engine says of a file, for whoever reads it in a log: the key that it asks for is a flag of a command. */
+export function inCommandWords(message: string): string {
+  return message.replace(/repeat with force=true/, 'apply it with `tandem config apply --force`');
+}
+
 export class Applying {
   private waits = false; // for a partner
 
@@ -26,8 +31,7 @@ export class Applying {
     }
     // A file that would take leases away is no reason to leave clients alone: what ran before goes on.
     if (result.code === 'would-strand-leases') {
-      const how = 'apply it with `tandem config apply --force`';
-      const message = `${this.settings.path} was not applied: ${result.message.replace(/repeat with --force/, how)}`;
+      const message = `${this.settings.path} was not applied: ${inCommandWords(result.message)}`;
       this.say('error', message, { faults: result.faults });
       this.alarm(message);
       return null;

@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { ServeConfig } from '../config/config.js';
 import { formatFault } from '../config/fault.js';
 import { loadConfigFile } from '../config/load.js';
+import { inCommandWords } from './applying.js';
 import { type DaemonOptions, StartError, TandemDaemon } from './daemon.js';
 import { exitNow } from './ffi.js';
 import { type Log, openLog } from './log.js';
@@ -79,7 +80,7 @@ async function attend(daemon: TandemDaemon, config: ServeConfig, log: Log, end: 
       .then(
         (result) => {
           if (result.ok) log.say('info', 'config file applied', { result: result.value });
-          else log.say('error', result.message, { faults: result.faults });
+          else log.say('error', inCommandWords(result.message), { faults: result.faults });
         },
         // What could not be applied is no reason to stop serving what runs.
         (error) => log.say('error', 'the config file could not be applied', { error }),

@@ -145,7 +145,7 @@ t.test(
     t.match(declare(pair, pair.b, { scopes: [SCOPE] }), {
       ok: false,
       code: 'would-strand-leases',
-      message: /10\.78\.0\.0 with 0 leases .* --force/,
+      message: /10\.78\.0\.0 with 0 leases .* force=true/,
     });
     t.match(declare(pair, pair.b, { scopes: [SCOPE] }, true), { ok: true });
     t.same(settingsOf(pair.a).scopes, [SCOPE]);
@@ -173,7 +173,7 @@ t.test('dropped from the file: by force, on both; its scopes stay here, and ther
     t.match(order(pair, server, gone(false)), {
       ok: false,
       code: 'would-strand-leases',
-      message: /10\.77\.0\.0 with 1 lease: repeat with --force/,
+      message: /10\.77\.0\.0 with 1 lease: repeat with force=true/,
     });
     t.match(order(pair, server, gone(true)), { ok: true });
     pair.pass(5_000);
