@@ -58,6 +58,7 @@ export async function runChecks(room: CheckRoom, order: CheckOrder): Promise<Che
 /** An answer within 5 s (product), of which the command that asks needs some to start and to print. */
 const WHOLE_MS = 4_000;
 const LEAST_MS = 500;
+const AT_MOST = `a server cannot have more than ${MOST_RELATIONSHIPS} relationships`;
 
 class Checks {
   private readonly found = new Map<CheckCode, Check>();
@@ -116,22 +117,16 @@ class Checks {
   private local(): void {
     const { engine } = this.room;
     const { scopes } = this.order;
-    this.put(
-      'scope-required',
-      scopes.length > 0,
-      scopes.length > 0 ? `given: ${scopes.length}` : 'name at least one scope',
-    );
+    const some = scopes.length > 0;
+    this.put('scope-required', some, some ? `given: ${scopes.length}` : 'name at least one scope');
     const six = scopes.filter((scopeId) => isIP(scopeId.replace(/\/\d{1,3}$/, '')) === 6).join(', ');
     if (six !== '') this.put('ipv6-not-supported', false, `${six}: failover is for IPv4 scopes`, six);
     const missing = scopes.filter((scopeId) => !engine.index.byId(scopeId));
-    this.put(
-      'scope-not-found',
-      missing.length === 0,
-      missing.length === 0
-        ? 'every scope exists on this server'
-        : `this server has no scope ${missing.join(', ')}`,
-      missing.join(', ') || null,
-    );
+    const lacks = missing.length > 0;
+    const there = lacks
+      ? `this server has no scope ${missing.join(', ')}`
+      : 'every scope exists on this server';
+    this.put('scope-not-found', !lacks, there, missing.join(', ') || null);
     const shared = scopes.filter((scopeId) => engine.partners.ofScope(scopeId));
     this.put(
       'scope-already-in-relationship',
@@ -141,6 +136,7 @@ class Checks {
         : `in a relationship already: ${shared.map((scopeId) => `${scopeId} (${engine.partners.ofScope(scopeId)?.name})`).join(', ')}`,
       shared.join(', ') || null,
     );
+    this.ownCount();
     const { secret } = this.order;
     const secured = secret !== 'derived' || this.room.hasPartnerSecret();
     this.put(
@@ -269,7 +265,7 @@ class Checks {
     this.put('permission-denied', true, `${reply.serverName} takes our partner secret`);
     this.skew(answered, facts);
     this.counts(reply.serverName, facts);
-    const { overlapping } = facts;
+    const overlapping = facts.overlapping.filter((subnet) => !this.isSharedWith(reply.serverId, subnet));
     const free = overlapping.length === 0;
     this.put(
       'scope-exists-on-partner',
@@ -279,6 +275,15 @@ class Checks {
         : `${reply.serverName} has scopes of these addresses: ${overlapping.join(', ')}`,
       overlapping.join(', ') || null,
     );
+  }
+
+  /** A scope that the two share already is there for that reason, which `scope-already-in-relationship` says. */
+  private isSharedWith(serverId: string, subnet: string): boolean {
+    const { index, partners } = this.room.engine;
+    return this.order.scopes.some((scopeId) => {
+      const sharing = partners.ofScope(scopeId)?.record.partner;
+      return sharing?.serverId === serverId && index.byId(scopeId)?.scope.settings.subnet === subnet;
+    });
   }
 
   private skew({ reply, answeredAt }: Answered, { maxClockSkewSeconds }: Facts): void {
@@ -298,19 +303,20 @@ class Checks {
       this.put('too-many-relationships', true, 'no relationship is added');
       return;
     }
+    if (!this.ownCount()) return;
     const own = this.room.engine.partners.all.length;
-    const limit = `a server cannot have more than ${MOST_RELATIONSHIPS} relationships`;
-    const full =
-      own >= MOST_RELATIONSHIPS
-        ? `this server (local) has ${own}`
-        : `${partnerName} (partner) has ${relationships}`;
-    const fits = own < MOST_RELATIONSHIPS && relationships < MOST_RELATIONSHIPS;
-    this.put(
-      'too-many-relationships',
-      fits,
-      fits ? `${own} here, ${relationships} there` : `${full}: ${limit}`,
-      String(Math.max(own, relationships)),
-    );
+    const fits = relationships < MOST_RELATIONSHIPS;
+    const full = `${partnerName} (partner) has ${relationships}: ${AT_MOST}`;
+    const found = fits ? `${own} here, ${relationships} there` : full;
+    this.put('too-many-relationships', fits, found, String(Math.max(own, relationships)));
+  }
+
+  /** Whether this server has room for one more, which needs no partner to tell. */
+  private ownCount(): boolean {
+    const own = this.room.engine.partners.all.length;
+    if (this.order.name === undefined || own < MOST_RELATIONSHIPS) return true;
+    const message = `this server (local) has ${own}: ${AT_MOST}`;
+    return this.put('too-many-relationships', false, message, String(own));
   }
 
   private naming(): void {
