@@ -112,7 +112,7 @@ export class Coordinator {
     const { name } = proposal;
     const against = answer.ok
       ? (staleObjection(engine, name, ifRevision) ?? ownObjection(engine, proposal))
-      : answer;
+      : unanswered(proposal, answer);
     if (!answer.ok || against) {
       this.settingsRefused(proposal, answer);
       // The partner may hear at once that nothing comes of it; else it asks.
@@ -204,6 +204,13 @@ function agreedOn(proposal: Proposal, document: string): Proposal {
   if (change.kind !== 'replicate') return proposal;
   const scopes = readScopes(readDocument(document)?.['scopes']);
   return scopes ? { ...proposal, change: { ...change, scopes } } : proposal;
+}
+
+/** Whatever keeps the partner of a relationship from answering, its edits wait for it. */
+function unanswered({ name, change }: Proposal, answer: Extract<ManageAnswer, { ok: false }>) {
+  if (answer.heard || change.kind === 'make') return answer;
+  const message = `${answer.message}: the change was not made; edits of ${name} wait until its partner answers`;
+  return { code: 'partner-unreachable', message };
 }
 
 function refusal(code: RefusalCode, message: string): CommandResult {

@@ -1,6 +1,7 @@
 // How an order reaches the partner of a relationship: is it there and who it says it is, what both must know before a
 // change, and the change itself, by both engines or neither. Nothing here knows which order it is.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OrderOptions } from '../admin/relationship-desk.js';
 import type { Command, CommandResult, RefusalCode } from '../engine/command.js';
 import type { Engine } from '../engine/engine.js';
@@ -50,6 +51,8 @@ interface Theirs {
   readonly server?: SharedServer; // absent in earlier versions
 }
 
+const BUSY_MS = 5_000;
+const BUSY_LOOK_MS = 200;
 const NOT_TOLD =
   'the partner could not be told that it is decided: it asks, or is told, as soon as it is reached';
 
@@ -76,12 +79,18 @@ export class DeskPartner {
     return null;
   }
 
+  /** By both engines or neither. Another change of the relationship ends in a moment, as a rule, and is waited for. */
   async decide(
     actor: string,
     command: Propose,
   ): Promise<{ readonly ok: true; readonly value: Decided } | Failure> {
-    const result = await this.room.command(actor, command);
-    return result.ok ? { ok: true, value: result.value as Decided } : result;
+    const untilMs = performance.now() + BUSY_MS;
+    for (;;) {
+      const result = await this.room.command(actor, command);
+      if (result.ok) return { ok: true, value: result.value as Decided };
+      if (result.code !== 'in-doubt' || performance.now() > untilMs) return result;
+      await sleep(BUSY_LOOK_MS);
+    }
   }
 
   // ---- reach the partner of a relationship
@@ -103,10 +112,8 @@ export class DeskPartner {
       partner?.serverName,
     );
     if (!answered.ok) {
-      // Whatever keeps the partner of a relationship from answering, its edits wait for it.
-      const away = place === undefined && answered.code === 'partner-not-running';
-      const message = `${answered.message}: nothing was changed; edits of ${name} wait until its partner answers`;
-      return away ? refusal('partner-unreachable', message) : refusal(answered.code, answered.message);
+      const failure = refusal(answered.code, answered.message);
+      return place === undefined ? waitsFor(name, failure) : failure;
     }
     const { reply, localAddress } = answered;
     if (reply.refusal !== '') return refusal('permission-denied', reply.text);
@@ -228,6 +235,13 @@ export function guard(ifRevision: number | undefined): { readonly ifRevision?: n
 /** What was planned, and that the partner does not know yet, if so. */
 export function withDoubt(plan: readonly string[], { partnerKnows }: Decided): readonly string[] {
   return partnerKnows ? plan : [...plan, NOT_TOLD];
+}
+
+/** Whatever keeps the partner of a relationship from answering, its edits wait for it. */
+export function waitsFor(name: string, failure: Failure): Failure {
+  if (failure.code !== 'partner-not-running' && failure.code !== 'partner-unreachable') return failure;
+  const message = `${failure.message}: nothing was changed; edits of ${name} wait until its partner answers`;
+  return refusal('partner-unreachable', message);
 }
 
 export function badSecret(): Failure {

@@ -30,6 +30,7 @@ import {
   guard,
   refusal,
   secretWarning,
+  waitsFor,
   withDoubt,
 } from './desk-partner.js';
 import { DeskRemoval } from './desk-removal.js';
@@ -158,7 +159,7 @@ export class Desk implements RelationshipDesk {
       const { key, reply } = reached.answered;
       const shared = { participant, key, partnerName: reply.serverName };
       const refused = await this.partner.shareSecret(id, shared, sharedSecret, options.actor);
-      if (refused) return refused;
+      if (refused) return moved ? refused : waitsFor(name, refused);
     }
     if (!differs) return { ok: true, value: { plan } };
     const done = await this.partner.decide(options.actor, {
