@@ -44,9 +44,11 @@ const STAGES: readonly Stage[] = [
 const LONG: Readonly<Record<string, number>> = {
   'net/kill': 75,
   'net/lab': 70,
-  'net/manage': 64,
+  'net/manage': 60,
+  'net/crash': 35,
   'shell/pair-daemons': 47,
   'net/service': 41,
+  'net/server-settings': 23,
   'net/pair': 30,
   'net/declared': 27,
   'net/clients': 24,

@@ -24,6 +24,11 @@ const PROOFS: readonly Proof[] = [
     file: 'kill.test.js',
     env: { TANDEM_KILL_ROUNDS: '200' },
   },
+  {
+    name: 'orders',
+    what: 'five orders about a relationship, each cut short 40 times by the kill of either server',
+    file: 'crash.test.js',
+  },
   { name: 'balance', what: 'shares, and how soon both are equal', file: 'proofs-balance.test.js' },
   { name: 'blackout', what: 'kill -9, pulled cable, rolling restart', file: 'proofs-blackout.test.js' },
   { name: 'apart', what: 'partition, PARTNER-DOWN, lost and old stores', file: 'proofs-apart.test.js' },
