@@ -80,7 +80,10 @@ async function make(
   try {
     const options = { body, query: dryRun ? { dryRun: 'true' } : {}, patienceMs: ORDER_PATIENCE_MS };
     const made = await client.send<MadeResponse>('POST', path, options);
-    if (quiet && !dryRun) return made;
+    if (quiet && !dryRun) {
+      printWarnings(terminal, made.warnings);
+      return made;
+    }
     if (call.json) await terminal.write(`${jsonText(reportOf(made))}\n`);
     else {
       if (dryRun) await printChecks(terminal, made.checks);
@@ -155,9 +158,14 @@ export async function changeRelationship(
   guardSecret(call, body.sharedSecret);
   const options = { body, query: dryRun ? { dryRun: 'true' } : {}, patienceMs: ORDER_PATIENCE_MS };
   const changed = await call.client.send<ChangedResponse>('PATCH', pathTo(name), options);
+  if (!call.json) printWarnings(call.terminal, changed.warnings ?? []);
   if (quiet && !dryRun) return;
   if (call.json) return call.terminal.write(`${jsonText(changed)}\n`);
-  if (!dryRun) await call.terminal.write(`${printable(name)} changed: ${Object.keys(body).join(', ')}.\n`);
+  const line =
+    changed.plan.length === 0
+      ? 'is so already; nothing was changed'
+      : `changed: ${Object.keys(body).join(', ')}`;
+  if (!dryRun) await call.terminal.write(`${printable(name)} ${line}.\n`);
   await printPlan(call.terminal, changed);
 }
 
@@ -220,7 +228,7 @@ export async function removeScopes(
   });
   if (left?.scopesLeft.length !== 0 || call.json || manner.quiet) return;
   await call.terminal.write(
-    `${printable(name)} shares no scope now. It stays, to be used again; if it is not, \`tandem failover remove ${printable(name)}\` ends it.\n`,
+    `${printable(name)} shares no scope now. It stays, to be used again; if it is not, \`tandem failover remove\` ends it.\n`,
   );
 }
 

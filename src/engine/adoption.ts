@@ -6,7 +6,7 @@ import { MOST_RELATIONSHIPS, mirrored, type Standing, sharedTermsOf } from '../f
 import { readStanding } from '../failover/management-document.js';
 import { newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
-import type { RelationshipSettings } from '../failover/terms.js';
+import { asArgument, type RelationshipSettings } from '../failover/terms.js';
 import { sameSettings } from '../lease/both-versions.js';
 import { otherSide } from '../lease/lease.js';
 import { checkScope } from '../lease/scope.js';
@@ -166,7 +166,7 @@ export class Adoption {
     const { name, serverName } = standing;
     const silenced = this.silenced(standing);
     const silence = silenced.length === 0 ? '' : `; nobody is answered in ${silenced.join(', ')}`;
-    const message = `${serverName} says that it shares scopes with this server in relationship ${name}, of which nothing is known here${silence}: \`tandem failover settle ${name} --commit\` takes it with its scopes and leases from ${serverName}, \`--abort\` ends it`;
+    const message = `${serverName} says that it shares scopes with this server in relationship ${name}, of which nothing is known here${silence}: \`tandem failover settle ${asArgument(name)} --commit\` takes it with its scopes and leases from ${serverName}, \`--abort\` ends it`;
     engine.alarms.raise(engine.at, 'relationship-unknown', message, { relationship: name });
   }
 

@@ -4,6 +4,7 @@
 import type { Proposal } from '../failover/management.js';
 import type { Relationship } from '../failover/relationship.js';
 import { hasForgotten } from '../failover/startup.js';
+import { asArgument } from '../failover/terms.js';
 import { differInHolders } from '../lease/both-versions.js';
 import type { Scope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
@@ -100,6 +101,6 @@ export function untoldObjection(
     });
   }
   if (untold === null) return null;
-  const message = `${partnerNameOf(relationship)} has not accepted the lease of ${formatAddress(untold)}, which a client holds: try again when the two agree, see \`tandem failover get ${relationship.name}\``;
+  const message = `${partnerNameOf(relationship)} has not accepted the lease of ${formatAddress(untold)}, which a client holds: try again when the two agree, see \`tandem failover get ${asArgument(relationship.name)}\``;
   return { code: 'partner-refused', message };
 }

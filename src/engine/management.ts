@@ -12,6 +12,7 @@ import {
   type Transaction,
 } from '../failover/management.js';
 import type { Relationship } from '../failover/relationship.js';
+import { asArgument } from '../failover/terms.js';
 import { encodeFrame } from '../wire/partner.js';
 import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { ManageReplyMessage, ManageRequestMessage } from '../wire/partner-message.js';
@@ -273,7 +274,7 @@ export class Management {
 
   private alarm({ proposal, sinceAt }: Transaction): void {
     const { name, change, coordinator } = proposal;
-    const message = `in doubt since ${isoOf(sinceAt)} whether to carry out "${change.kind}": only ${coordinator.serverName} knows, and is asked every ${AGAIN_MS / 1000} s; \`tandem failover settle ${name} --commit|--abort\` decides without it`;
+    const message = `in doubt since ${isoOf(sinceAt)} whether to carry out "${change.kind}": only ${coordinator.serverName} knows, and is asked every ${AGAIN_MS / 1000} s; \`tandem failover settle ${asArgument(name)} --commit|--abort\` decides without it`;
     this.engine.alarms.raise(this.engine.at, 'change-in-doubt', message, { relationship: name });
   }
 

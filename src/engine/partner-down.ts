@@ -4,6 +4,7 @@
 import type { Relationship } from '../failover/relationship.js';
 import { next } from '../failover/states.js';
 import { duration } from '../failover/story.js';
+import { asArgument } from '../failover/terms.js';
 import { ownFreeUsableAt, partnerFreeUsableAt } from '../lease/lifetime.js';
 import type { RefusalCode } from './command.js';
 import { isoOf } from './instants.js';
@@ -30,7 +31,7 @@ function rashness(relationship: Relationship, at: number): Objection | null {
   const { name, lastContactAt, timers } = relationship;
   const partner = partnerNameOf(relationship);
   if (relationship.connected) {
-    const message = `${partner} answers: stop it first, or have it shut down by \`tandem failover shutdown ${name}\` there; with force=true it is declared down although it is up, and both may then give out one address`;
+    const message = `${partner} answers: stop it first, or have it shut down by \`tandem failover shutdown ${asArgument(name)}\` there; with force=true it is declared down although it is up, and both may then give out one address`;
     return { code: 'partner-heard', message };
   }
   const silentMs = at - lastContactAt;

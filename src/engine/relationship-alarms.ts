@@ -4,6 +4,7 @@
 import type { Relationship } from '../failover/relationship.js';
 import type { State } from '../failover/states.js';
 import { duration } from '../failover/story.js';
+import { asArgument } from '../failover/terms.js';
 import { formatAddress } from '../wire/address.js';
 import type { AlarmCode } from './alarms.js';
 import { declaredNames } from './declared.js';
@@ -38,7 +39,7 @@ const ROWS: readonly Row[] = [
     message: (relationship) => {
       const { name, state, sinceAt, connected, contact } = relationship;
       const trouble = connected || contact.lastTrouble === '' ? '' : ` (${contact.lastTrouble})`;
-      return `${state.toUpperCase()} with ${partnerNameOf(relationship)} since ${isoOf(sinceAt)}${trouble}: see \`tandem failover get ${name}\``;
+      return `${state.toUpperCase()} with ${partnerNameOf(relationship)} since ${isoOf(sinceAt)}${trouble}: see \`tandem failover get ${asArgument(name)}\``;
     },
   },
   {
@@ -133,7 +134,7 @@ const ROWS: readonly Row[] = [
       const { count } = refusals.unsettled;
       const last = refusals.list().at(-1);
       const example = last ? `, one is ${formatAddress(last.address)} (${last.reason})` : '';
-      return `${count} ${count === 1 ? 'address' : 'addresses'} on which ${partnerNameOf(relationship)} and this server do not agree${example}: see \`tandem failover get ${relationship.name}\``;
+      return `${count} ${count === 1 ? 'address' : 'addresses'} on which ${partnerNameOf(relationship)} and this server do not agree${example}: see \`tandem failover get ${asArgument(relationship.name)}\``;
     },
   },
   {

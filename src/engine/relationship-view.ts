@@ -6,6 +6,7 @@ import type { Transaction } from '../failover/management.js';
 import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { type NextStep, type Story, storyOf } from '../failover/story.js';
+import { asArgument } from '../failover/terms.js';
 import { INFINITE_AT } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import type { Engine } from './engine.js';
@@ -88,7 +89,7 @@ function doubtOf(engine: Engine, { name }: Relationship): RelationshipView['inDo
 function awaited({ phase, proposal: { name, coordinator } }: Transaction): string {
   return phase === 'committed'
     ? 'the change is made here; the partner is told until it has said that it knows'
-    : `${coordinator.serverName} decides, and is asked every 5 s; \`tandem failover settle ${name} --commit|--abort\` decides without it`;
+    : `${coordinator.serverName} decides, and is asked every 5 s; \`tandem failover settle ${asArgument(name)} --commit|--abort\` decides without it`;
 }
 
 function sharedScopes(engine: Engine, { record }: Relationship): SharedScope[] {

@@ -4,6 +4,7 @@
 
 import type { Change, Proposal } from '../failover/management.js';
 import type { Relationship } from '../failover/relationship.js';
+import { asArgument } from '../failover/terms.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { CommandResult } from './command.js';
 import type { Effect } from './effect.js';
@@ -17,7 +18,7 @@ import { partnerNameOf } from './relationship-view.js';
 export function aloneObjection(relationship: Relationship, at: number): Objection | null {
   const { name, state, ruleE } = relationship;
   if (state !== 'partner-down') {
-    const message = `${name} is in ${state.toUpperCase()}: declare ${partnerNameOf(relationship)} down first (\`tandem failover partner-down ${name}\`), if it is gone for good`;
+    const message = `${name} is in ${state.toUpperCase()}: declare ${partnerNameOf(relationship)} down first (\`tandem failover partner-down ${asArgument(name)}\`), if it is gone for good`;
     return { code: 'wrong-state', message };
   }
   const usableAt = ruleE.everythingUsableAt;

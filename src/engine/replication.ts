@@ -5,6 +5,7 @@
 import type { Proposal } from '../failover/management.js';
 import { readDocument, readScopes } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
+import { asArgument } from '../failover/terms.js';
 import { mergeScopes, sameSettings } from '../lease/both-versions.js';
 import { compileScope, type Scope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
@@ -47,7 +48,7 @@ export class Replication {
       const sharing = this.engine.partners.ofScope(scopeId);
       // Not even by force: the partner would go on with its part of the addresses.
       if (sharing && after?.settings.subnet !== before.settings.subnet) {
-        const message = `scope ${scopeId} is in relationship ${sharing.name}: \`tandem failover remove-scope ${sharing.name} ${scopeId}\` comes first`;
+        const message = `scope ${scopeId} is in relationship ${sharing.name}: \`tandem failover remove-scope ${asArgument(sharing.name)} ${scopeId}\` comes first`;
         return { code: 'scope-already-in-relationship', message };
       }
       if (before.proposed)
@@ -223,7 +224,7 @@ export class Replication {
   alarm(scopeId: string): void {
     const { engine } = this;
     const name = engine.partners.ofScope(scopeId)?.name ?? '';
-    const message = `scope ${scopeId} was edited on both servers, the same setting differently: see \`tandem failover diff ${name}\`, and decide with \`tandem failover replicate ${name} --from local|partner\``;
+    const message = `scope ${scopeId} was edited on both servers, the same setting differently: see \`tandem failover diff ${asArgument(name)}\`, and decide with \`tandem failover replicate ${asArgument(name)} --from local|partner\``;
     engine.alarms.raise(engine.at, 'settings-conflict', message, { scopeId });
   }
 

@@ -6,6 +6,7 @@
 import type { Change, Proposal } from '../failover/management.js';
 import { readDocument, readShared, readTexts } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
+import { asArgument } from '../failover/terms.js';
 import { sameSettings } from '../lease/both-versions.js';
 import { checkScope, checkServer } from '../lease/scope.js';
 import type { FilterSettings, ServerSettings } from '../lease/settings.js';
@@ -162,7 +163,7 @@ export class Sharing {
 
   private alarm({ name }: Relationship): void {
     const { alarms, at } = this.engine;
-    const message = `options, classes or filters of all scopes were edited on both servers, the same one differently: see \`tandem failover diff ${name}\`, and decide with \`tandem failover replicate ${name} --from local|partner\``;
+    const message = `options, classes or filters of all scopes were edited on both servers, the same one differently: see \`tandem failover diff ${asArgument(name)}\`, and decide with \`tandem failover replicate ${asArgument(name)} --from local|partner\``;
     alarms.raise(at, 'settings-conflict', message, { relationship: name });
   }
 

@@ -3,6 +3,7 @@
 // and timers; it decides nothing. Instants are engine time in milliseconds, 0 = none.
 
 import type { SavedState, Service, State, ToldState } from './states.js';
+import { asArgument } from './terms.js';
 
 export interface StoryFacts {
   readonly at: number; // now
@@ -130,12 +131,7 @@ const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
       `the ${count(f.freeOwn, 'free address', 'free addresses')} of this server become usable`,
     ),
     ...timed(future(f, f.partnerShareAt), `${partnerAddresses(f)} become usable`),
-    step(
-      null,
-      f.partnerState === 'recover-done'
-        ? `normal when ${count(f.unanswered, 'update')} ${f.unanswered === 1 ? 'is' : 'are'} answered`
-        : `when ${f.partnerName} returns it recovers from this server, then both go to normal`,
-    ),
+    step(null, returning(f)),
   ],
   recover: (f) => [
     f.partnerState === null
@@ -143,7 +139,7 @@ const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
       : step(f.resync?.leftMs == null ? null : f.at + f.resync.leftMs, 'all leases are here'),
     step(
       null,
-      `if ${f.partnerName} is gone for good: tandem failover partner-down ${f.relationship}${f.neverNormal ? '' : ' --force'}`,
+      `if ${f.partnerName} is gone for good: tandem failover partner-down ${asArgument(f.relationship)}${f.neverNormal ? '' : ' --force'}`,
     ),
   ],
   'recover-wait': (f) => [
@@ -183,6 +179,15 @@ const NEXT: Readonly<Record<State, (facts: StoryFacts) => NextStep[]>> = {
     ),
   ],
 };
+
+/** How PARTNER-DOWN ends. */
+function returning(f: StoryFacts): string {
+  if (f.partnerState === 'recover-done')
+    return `normal when ${count(f.unanswered, 'update')} ${f.unanswered === 1 ? 'is' : 'are'} answered`;
+  if (f.partnerState === 'recover' || f.partnerState === 'recover-wait')
+    return `normal when ${f.partnerName} has recovered; when that is, it says itself`;
+  return `when ${f.partnerName} returns it recovers from this server, then both go to normal`;
+}
 
 function serving(f: StoryFacts): string {
   const { answers, allocates } = f.service;
@@ -237,7 +242,10 @@ function partnerStep(f: StoryFacts): string {
 }
 
 function byHand(f: StoryFacts): NextStep {
-  return step(null, `if ${f.partnerName} is really down: tandem failover partner-down ${f.relationship}`);
+  return step(
+    null,
+    `if ${f.partnerName} is really down: tandem failover partner-down ${asArgument(f.relationship)}`,
+  );
 }
 
 function partnerAddresses(f: StoryFacts): string {

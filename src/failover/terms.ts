@@ -123,3 +123,8 @@ export function splitRuleOf(settings: RelationshipSettings, role: Role): SplitRu
     ? { mode: 'hot-standby', reservePercent: settings.reservePercent }
     : { mode: 'load-balance', primaryPercent: primaryPercent(settings, role) };
 }
+
+/** The name of a relationship as a shell takes it: `'` around what is more than one plain word. */
+export function asArgument(name: string): string {
+  return /^[\w.,:@%+=][\w.,:@%+=-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+}

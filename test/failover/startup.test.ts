@@ -395,6 +395,20 @@ t.test('the state in words', async (t) => {
       'then: when dhcp2 returns it recovers from this server, then both go to normal',
     ],
   );
+  for (const partnerState of ['recover', 'recover-wait'] as const)
+    t.match(told({ state: 'partner-down', service: ALL_OWN, partnerState, sinceAt: NOON }), [
+      `dhcp2 was declared down 0 s ago; it is back, in ${partnerState.toUpperCase()}, and being brought up to date. This server answers everyone; new clients get one of its own 112 free addresses.`,
+      'then: normal when dhcp2 has recovered; when that is, it says itself',
+    ]);
+  for (const [relationship, argument] of [
+    ['two words', "'two words'"],
+    ["it's", "'it'\\''s'"],
+    ['-x', "'-x'"],
+    ['$(reboot)', "'$(reboot)'"],
+  ] as const) {
+    const steps = told({ state: 'communications-interrupted', service: ALL_OWN, relationship });
+    t.equal(steps.at(-1), `then: if dhcp2 is really down: tandem failover partner-down ${argument}`);
+  }
   t.same(
     told({
       state: 'recover',
