@@ -252,7 +252,9 @@ export interface DoneResponse {
   readonly plan: readonly string[]; // what was done, or with dryRun would be, a sentence each
 }
 export interface MadeResponse extends DoneResponse, CheckReport, Partial<RelationshipView> {}
-export interface ChangedResponse extends DoneResponse, Partial<RelationshipView> {}
+export interface ChangedResponse extends DoneResponse, Partial<RelationshipView> {
+  readonly warnings?: CheckReport['warnings'];
+}
 export interface RemovalResponse extends DoneResponse, RemovalValue {}
 
 /**

@@ -60,6 +60,7 @@ export type OrderResult<Value> =
 
 export interface OrderValue {
   readonly plan: readonly string[]; // what is done, a sentence each
+  readonly warnings?: CheckReport['warnings'];
 }
 
 /** What `add` answers: the checks always, and the relationship once it is made. */

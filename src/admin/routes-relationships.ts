@@ -101,11 +101,13 @@ async function setTerms(
   const options = { ...optionsOf(request), ...guard };
   const { dryRun } = options;
   const nothing = Object.keys(change).length === 0;
-  const { plan } = nothing ? { plan: [] } : unwrap(await deskOf(request).set(name, change, options));
+  const { plan, warnings = [] } = nothing
+    ? { plan: [] }
+    : unwrap(await deskOf(request).set(name, change, options));
   if (change.sharedSecret !== undefined && !dryRun)
     await note(request, 'secret-changed', { relationship: name, none: change.sharedSecret === null });
   const view = viewOf(request, name, dryRun);
-  return { json: { dryRun, plan, ...view }, headers: { ETag: `"${view.revision ?? ''}"` } };
+  return { json: { dryRun, plan, warnings, ...view }, headers: { ETag: `"${view.revision ?? ''}"` } };
 }
 
 const making: readonly Route[] = [

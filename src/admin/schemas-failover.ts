@@ -112,7 +112,12 @@ const dryRun = z.boolean();
 
 /** The relationship as made; a dry run leaves its keys out. */
 export const made = z.object({ dryRun, plan, ...report, ...relationship.partial().shape });
-export const changed = z.object({ dryRun, plan, ...relationship.partial().shape });
+export const changed = z.object({
+  dryRun,
+  plan,
+  warnings: z.array(warning).exactOptional(),
+  ...relationship.partial().shape,
+});
 export const removal = z.object({
   dryRun,
   plan,

@@ -135,15 +135,14 @@ export class Desk implements RelationshipDesk {
     const { moved } = found;
     const reached = await this.partner.reach(name, moved);
     if (!reached.ok) return reached;
-    const warned = secretWarning(sharedSecret);
+    const warnings = shortSecret(secretWarning(sharedSecret));
     const differs = JSON.stringify(before) !== JSON.stringify(terms.terms);
     const plan = [
       ...(moved ? [`reach the partner at ${moved.address}:${moved.port}`] : []),
       ...(sharedSecret ? ['put a new secret on both servers; the old one is accepted as well'] : []),
-      ...(warned === null ? [] : [warned]),
       ...(differs ? [`change ${name} on both servers: ${termsInWords(terms.terms)}`] : []),
     ];
-    if (options.dryRun) return { ok: true, value: { plan } };
+    if (options.dryRun) return { ok: true, value: { plan, warnings } };
     if (moved) {
       const command: Command = {
         kind: 'set-partner-address',
@@ -161,14 +160,14 @@ export class Desk implements RelationshipDesk {
       const refused = await this.partner.shareSecret(id, shared, sharedSecret, options.actor);
       if (refused) return moved ? refused : waitsFor(name, refused);
     }
-    if (!differs) return { ok: true, value: { plan } };
+    if (!differs) return { ok: true, value: { plan, warnings } };
     const done = await this.partner.decide(options.actor, {
       ...reached.order,
       change: { kind: 'set', terms: terms.terms },
       // Where the partner has moved, the revision is this order's own already.
       ...guard(moved ? undefined : ifRevision),
     });
-    return done.ok ? { ok: true, value: { plan: withDoubt(plan, done.value) } } : done;
+    return done.ok ? { ok: true, value: { plan: withDoubt(plan, done.value), warnings } } : done;
   }
 
   swapRoles(name: string, options: OrderOptions): Promise<OrderResult<OrderValue>> {
@@ -315,8 +314,11 @@ export class Desk implements RelationshipDesk {
 }
 
 function withWarning(report: CheckReport, message: string | null): CheckReport {
-  if (message === null) return report;
-  return { ...report, warnings: [...report.warnings, { code: 'secret-short', message }] };
+  return { ...report, warnings: [...report.warnings, ...shortSecret(message)] };
+}
+
+function shortSecret(message: string | null): CheckReport['warnings'] {
+  return message === null ? [] : [{ code: 'secret-short', message }];
 }
 
 function failedCheck({ checks }: CheckReport): Failure {

@@ -144,7 +144,12 @@ t.test('the documented examples', { skip: labUnavailable() }, (t) =>
     });
 
     // The word that Microsoft's pages put in the place of a secret; authentication goes on, and off again.
-    done('Set-DhcpServerv4Failover –Name “dhcp1-dc1 load balance” –SharedSecret sEcReT -Force');
+    const secret = 'Set-DhcpServerv4Failover –Name “dhcp1-dc1 load balance” –SharedSecret sEcReT -Force';
+    t.match(dc1.shell(secret), { status: 0, stdout: '', stderr: /^tandem: secret-short: / });
+    const down = dc1.shell('Set-DhcpServerv4Failover –Name “dhcp1-dc1 load balance” -PartnerDown -Force');
+    t.equal(down.status, 1, 'the partner answers');
+    t.match(down.stderr, "`tandem failover shutdown 'dhcp1-dc1 load balance'` there");
+    t.match(down.stderr, 'with `tandem failover partner-down --force` it is declared down');
     const ofThis = `${list} –Name “dhcp1-dc1 load balance”`;
     for (const machine of [dc1, dhcp1])
       await shows(

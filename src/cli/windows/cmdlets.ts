@@ -225,13 +225,20 @@ async function change(call: Call, values: Values): Promise<number | undefined> {
       throw new UsageError(
         'tandem Set-DhcpServerv4Failover: -PartnerDown stands alone: no setting is changed while the partner is gone',
       );
-    await failoverPartnerDown(call);
+    await failoverPartnerDown(call).catch(forcedElsewhere);
   } else if (keys === 0) {
     throw new UsageError(
       'tandem Set-DhcpServerv4Failover: nothing to change is given, such as -LoadBalancePercent 70',
     );
   } else await changeRelationship(call, name, body, manner(call));
   return passThruNamed(call, values, name);
+}
+
+/** -Force spares the question only, as on Windows; against an objection of the daemon there is another word. */
+function forcedElsewhere(error: Error): never {
+  if (!(error instanceof Refusal)) throw error;
+  const message = error.message.replace('--force', '`tandem failover partner-down --force`');
+  throw new Refusal(message, error.faults, error.code, error.checks);
 }
 
 async function get(call: Call, values: Values): Promise<number> {
