@@ -38,12 +38,40 @@ export function seqAt(journal: Journal, at: number): number {
   return low;
 }
 
-export interface EventQuery {
-  readonly fromSeq: number;
-  readonly limit: number;
+export interface EventFilter {
   readonly type?: string;
   readonly scopeId?: string;
   readonly address?: string;
+}
+
+export interface EventQuery extends EventFilter {
+  readonly fromSeq: number;
+  readonly limit: number;
+}
+
+/**
+ * Sequence number from which the newest `last` entries that pass the filter follow, or of the oldest that was looked at
+ * when the time for one page was over.
+ */
+export async function seqOfLast(
+  journal: Journal,
+  last: number,
+  filter: EventFilter,
+  limits: Pick<AdminLimits, 'sliceMs' | 'pageScanMs'>,
+): Promise<number> {
+  const slices = new Slices(limits.sliceMs);
+  const first = firstSeq(journal);
+  let seq = journal.lastEventSeq() + 1;
+  for (let left = last; left > 0 && seq > first && slices.elapsedMs() <= limits.pageScanMs; ) {
+    const from = Math.max(first, seq - CHUNK);
+    const entries = journal.events(from, CHUNK).filter((entry) => entry.seq < seq);
+    const passing = entries.filter((entry) => passes(entry, filter));
+    if (passing.length >= left) return passing.at(-left)!.seq;
+    left -= passing.length;
+    seq = from;
+    await slices.breathe();
+  }
+  return seq;
 }
 
 /** Entries from `fromSeq` on that pass the filters, oldest first. `next` is a sequence number. */
@@ -69,7 +97,7 @@ export async function eventPage(
   return { items, next: seq > journal.lastEventSeq() ? null : String(seq) };
 }
 
-function passes(event: JournalEvent, query: EventQuery): boolean {
+function passes(event: JournalEvent, query: EventFilter): boolean {
   return (
     (query.type === undefined || event.type === query.type) &&
     (query.scopeId === undefined || event.scopeId === query.scopeId) &&

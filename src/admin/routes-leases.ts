@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { LeaseQuery, LeaseView } from '../engine/view.js';
 import { formatAddress, parseAddress } from '../wire/address.js';
 import { type HistorySubject, history, parseHistoryCursor } from './history.js';
-import { eventPage, firstSeq, seqAt } from './journal.js';
+import { eventPage, seqAt, seqOfLast } from './journal.js';
 import { ApiError } from './problem.js';
 import {
   address,
@@ -235,7 +235,7 @@ const events: readonly Route[] = [
     method: 'GET',
     path: '/api/v1/events',
     access: 'read',
-    doc: 'The events journal, oldest first, from `since` (an instant or sequence number) or the `last` N; as a WebSocket: a snapshot, then events as they happen.',
+    doc: 'The events journal, oldest first, from `since` (an instant or sequence number) or the `last` N that pass the filters; as a WebSocket: a snapshot, then events as they happen.',
     query: z.strictObject({
       since: since.exactOptional(),
       last: z
@@ -257,24 +257,17 @@ const events: readonly Route[] = [
     handle: async ({ room, query }) => {
       const { since: from, last, cursor, type, scope, address: at } = query;
       const journal = room.daemon;
+      const filter = {
+        ...(type === undefined ? {} : { type }),
+        ...(scope === undefined ? {} : { scopeId: scope }),
+        ...(at === undefined ? {} : { address: at }),
+      };
       let fromSeq = 0;
       if (cursor !== undefined) fromSeq = cursor;
       else if (typeof from === 'object') fromSeq = seqAt(journal, from.at);
       else if (from !== undefined) fromSeq = from;
-      else if (last !== undefined) fromSeq = Math.max(firstSeq(journal), journal.lastEventSeq() + 1 - last);
-      return {
-        json: await eventPage(
-          journal,
-          {
-            fromSeq,
-            limit: query.limit,
-            ...(type === undefined ? {} : { type }),
-            ...(scope === undefined ? {} : { scopeId: scope }),
-            ...(at === undefined ? {} : { address: at }),
-          },
-          room.limits,
-        ),
-      };
+      else if (last !== undefined) fromSeq = await seqOfLast(journal, last, filter, room.limits);
+      return { json: await eventPage(journal, { fromSeq, limit: query.limit, ...filter }, room.limits) };
     },
   }),
 ];

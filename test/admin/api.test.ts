@@ -776,6 +776,15 @@ t.test('events', async (t) => {
   );
   t.match(all.items[0], { type: 'server-started', at: new Date(START_AT).toISOString() });
   t.same((await get('?last=2')).items, all.items.slice(-2));
+  const bound = all.items.filter(({ type }) => type === 'lease-bound');
+  t.same(
+    (await get('?type=lease-bound&last=3')).items,
+    bound.slice(-3),
+    'the last of those that are asked for',
+  );
+  t.same((await get('?type=server-started&last=100')).items, [all.items[0]]);
+  t.same((await get('?type=paused&last=1')).items, []);
+  t.same((await get('?scope=10.78.0.0&last=1')).items.length, 1);
   t.same(
     (await get('?since=5')).items,
     all.items.filter(({ seq }) => seq >= 5),

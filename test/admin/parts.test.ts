@@ -13,7 +13,7 @@ import {
   type LeaseNow,
   parseHistoryCursor,
 } from '../../src/admin/history.js';
-import { eventPage, firstSeq, instant, type Journal, seqAt } from '../../src/admin/journal.js';
+import { eventPage, firstSeq, instant, type Journal, seqAt, seqOfLast } from '../../src/admin/journal.js';
 import { ADMIN_LIMITS } from '../../src/admin/limits.js';
 import { METRICS, metricSource, renderMetrics } from '../../src/admin/metrics.js';
 import { jsonArray, Slices, StepSize } from '../../src/admin/slices.js';
@@ -276,6 +276,28 @@ t.test('a page of events that finds little gives up in time with a cursor', asyn
   }
   t.equal(count, 1);
   t.ok(pagesRead > 5, `${pagesRead} pages`);
+});
+
+t.test('the newest events of a kind are found, however many others came after them', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('x', 'x', 'x', 'rare'), { maxLength: 700 }),
+      fc.integer({ min: 1, max: 300 }),
+      async (types, last) => {
+        const events = types.map((type, i) => ({ seq: 1001 + i, at: START_AT, type, data: {} }));
+        const journal = journalOf(events);
+        const fromSeq = await seqOfLast(journal, last, { type: 'rare' }, ADMIN_LIMITS);
+        const { items } = await eventPage(journal, { fromSeq, limit: 1000, type: 'rare' }, ADMIN_LIMITS);
+        const wanted = events.filter(({ type }) => type === 'rare').slice(-last);
+        return String(items.map(({ seq }) => seq)) === String(wanted.map(({ seq }) => seq));
+      },
+    ),
+  );
+  const many = journalOf(
+    Array.from({ length: 1000 }, (_, i) => ({ seq: i + 1, at: START_AT, type: 'x', data: {} })),
+  );
+  const tired = await seqOfLast(many, 5, { type: 'rare' }, { sliceMs: 1, pageScanMs: -1 });
+  t.equal(tired, 1001, 'when the time is over it begins where it has got to');
 });
 
 // History.
