@@ -164,19 +164,18 @@ class Checks {
       return this.put('partner-address-invalid', false, `${place.host} is no IPv4 address`, place.host);
     if (isIP(place.host) === 0) {
       const found = await addressesOf(place.host);
-      const four = found.find(({ family }) => family === 4);
-      if (!four && found[0]) return this.isIpv6(found[0].address);
-      if (!four)
+      const one = found.find(({ family }) => family === 4) ?? found[0];
+      if (!one)
         return this.put(
           'partner-name-unresolved',
           false,
           `the name ${place.host} does not resolve`,
           place.host,
         );
-      this.address = four.address;
+      this.address = one.address;
     } else this.address = place.host;
     this.put('partner-name-unresolved', true, `${place.host} is ${this.address}`, place.host);
-    return this.isAddress();
+    return isIP(this.address) === 6 ? this.isIpv6(this.address) : this.isAddress();
   }
 
   private isIpv6(address: string): boolean {

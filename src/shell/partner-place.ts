@@ -40,7 +40,21 @@ export function wrongAddress(address: string, own: string | null): string | null
   const number = parseAddress(address);
   const unicast = number !== undefined && number >>> 24 !== 0 && number >>> 24 < 224;
   if (!unicast) return 'is no unicast address';
+  if (isAddressOfAll(number)) return 'is the address of a whole network that this server is on';
   return isOwnAddress(address) || address === own ? "is this server's own" : null;
+}
+
+/** First or last of a network that this machine is on; one of /31 has no address for everybody (RFC 3021). */
+function isAddressOfAll(address: number): boolean {
+  const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
+  return all.some(({ cidr, address: text }) => {
+    const length = Number(cidr?.split('/')[1]);
+    const own = parseAddress(text); // an IPv6 address is none
+    if (own === undefined || !(length <= 30)) return false;
+    const size = 2 ** (32 - length);
+    const network = own - (own % size);
+    return address === network || address === network + size - 1;
+  });
 }
 
 function isOwnAddress(address: string): boolean {

@@ -153,6 +153,8 @@ t.test('each check, with a partner in that very trouble', { skip: labUnavailable
     );
     await failed(t, 'partner-address-invalid', add(one, { partnerServer: '10.2.0.2' }), /own/);
     await failed(t, 'partner-address-invalid', add(one, { partnerServer: '224.0.0.5' }), /unicast/);
+    for (const whole of ['10.2.0.255', '10.2.0.0'])
+      await failed(t, 'partner-address-invalid', add(one, { partnerServer: whole }), /a whole network/);
     await failed(t, 'scope-not-found', add(one, { scopeId: ['10.9.0.0'] }), /10\.9\.0\.0/);
     await failed(
       t,
