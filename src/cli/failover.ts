@@ -105,6 +105,7 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['Updates', view.updates],
     ['Unacknowledged', counted(view.unacked, 'update')],
     ['Update lag', lagOf(view)],
+    ...(view.editsNotAgreed === 0 ? [] : [['Settings', notAgreedOf(view)] as const]),
     ...(view.resync === null ? [] : [['Resync', resyncOf(view.resync)] as const]),
     ['Clock skew', skewOf(view)],
     ['Id', view.id],
@@ -114,6 +115,11 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
 
 function doubtOf(doubt: NonNullable<RelationshipView['inDoubt']>): string {
   return `"${doubt.change}" since ${instant(doubt.since)}, transaction ${doubt.transaction}: ${doubt.waitsFor}`;
+}
+
+/** Settings of all scopes together count as one scope. */
+function notAgreedOf({ editsNotAgreed: count }: RelationshipView): string {
+  return `edits of ${counted(count, 'scope')} that both have not agreed on yet: see \`tandem failover diff\``;
 }
 
 function lagOf({ lag: { p50Ms, p99Ms, oldestMs } }: RelationshipView): string {

@@ -176,7 +176,7 @@ function scopesObjection(
   if (overlapping.length > 0) {
     return {
       code: 'scope-exists-on-partner',
-      message: `the partner has scopes of these addresses: ${overlapping.join(', ')}`,
+      message: `the partner has scopes of these addresses, to be removed there first: ${overlapping.join(', ')}`,
     };
   }
   for (const scope of scopes) {

@@ -271,7 +271,7 @@ class Checks {
       free,
       free
         ? `${reply.serverName} has none of the scopes`
-        : `${reply.serverName} has scopes of these addresses: ${overlapping.join(', ')}`,
+        : `${reply.serverName} has scopes of these addresses, to be removed there first: ${overlapping.join(', ')}`,
       overlapping.join(', ') || null,
     );
   }

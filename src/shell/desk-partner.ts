@@ -111,10 +111,7 @@ export class DeskPartner {
       {},
       partner?.serverName,
     );
-    if (!answered.ok) {
-      const failure = refusal(answered.code, answered.message);
-      return place === undefined ? waitsFor(name, failure) : failure;
-    }
+    if (!answered.ok) return refusal(answered.code, answered.message);
     const { reply, localAddress } = answered;
     if (reply.refusal !== '') return refusal('permission-denied', reply.text);
     if (partner !== null && reply.serverId !== partner.serverId) {
@@ -137,7 +134,7 @@ export class DeskPartner {
     { actor, dryRun, ifRevision }: OrderOptions,
   ) {
     const asked = await this.reach(name);
-    const reached = asked.ok ? asked : (this.overLink(name, change, asked) ?? asked);
+    const reached = asked.ok ? asked : (this.overLink(name, change, asked) ?? waitsFor(name, asked));
     if (!reached.ok) return reached;
     if (dryRun) return { ok: true, value: { plan, decided: null } } as const;
     const decided = await this.decide(actor, { ...reached.order, change, ...guard(ifRevision) });
@@ -171,7 +168,10 @@ export class DeskPartner {
       const told = await this.room.command('', { kind: 'ask-scopes', relationship: name });
       return told.ok ? { ok: true, document: String(told.value) } : told;
     }
-    if (!reached.ok) return reached;
+    if (!reached.ok) {
+      const message = `${reached.message}: what is shared in ${name} cannot be compared before the partner answers`;
+      return isAway(reached) ? refusal('partner-unreachable', message) : reached;
+    }
     const { participant } = reached.order;
     const target = { host: participant.address, port: participant.port };
     const result = await this.room.managing.ask(target, 'scopes', { relationship: name });
@@ -239,9 +239,13 @@ export function withDoubt(plan: readonly string[], { partnerKnows }: Decided): r
 
 /** Whatever keeps the partner of a relationship from answering, its edits wait for it. */
 export function waitsFor(name: string, failure: Failure): Failure {
-  if (failure.code !== 'partner-not-running' && failure.code !== 'partner-unreachable') return failure;
+  if (!isAway(failure)) return failure;
   const message = `${failure.message}: nothing was changed; edits of ${name} wait until its partner answers`;
   return refusal('partner-unreachable', message);
+}
+
+function isAway({ code }: Failure): boolean {
+  return code === 'partner-not-running' || code === 'partner-unreachable';
 }
 
 export function badSecret(): Failure {

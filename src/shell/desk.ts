@@ -134,7 +134,7 @@ export class Desk implements RelationshipDesk {
     if (!found.ok) return found;
     const { moved } = found;
     const reached = await this.partner.reach(name, moved);
-    if (!reached.ok) return reached;
+    if (!reached.ok) return moved ? reached : waitsFor(name, reached);
     const warnings = shortSecret(secretWarning(sharedSecret));
     const differs = JSON.stringify(before) !== JSON.stringify(terms.terms);
     const plan = [

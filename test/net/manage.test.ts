@@ -371,7 +371,16 @@ t.test('an edit of a shared scope is on the other server at once', { skip: labUn
       LIMIT_MS,
       async () => !(await two.statuses()).some((status) => status.relationships[0]?.connected),
     );
+    const apart = await order(one, 'GET', '/failover/pair/diff');
+    t.match(apart, {
+      status: 503,
+      json: { code: 'partner-unreachable', detail: /: what is shared in pair cannot be compared before the/ },
+    });
     await order(one, 'PATCH', `/scopes/${SCOPE_ID}`, { leaseTime: 1_300 });
+    t.match(await one.tandem('failover', 'get', 'pair'), {
+      code: 0,
+      text: /^Settings +edits of 1 scope that both have not agreed on yet: see `tandem failover diff`$/m,
+    });
     await order(other, 'PATCH', `/scopes/${SCOPE_ID}`, { leaseTime: 1_400 });
     two.hosts[1].link('eth1', 'up');
     await until('the conflict to be known', LIMIT_MS, async () => {
