@@ -63,6 +63,8 @@ function stateOf(engine: Engine, text: string, lease: Lease): string[] {
         `${text} was found in use by a host without a lease at ${isoOf(lease.stateSinceAt)}; nobody gets it until ${isoOf(lease.quarantineUntilAt)}.`,
       ];
     case 'free':
+      // A record that only says whose share the address is in.
+      if (lease.stateSinceAt === 0) return [`Nobody has ever held ${text}.`];
       return [
         `${text} is free since ${isoOf(lease.stateSinceAt)}.`,
         ...(lease.lastTransactionAt === 0 ? [] : [`Its last holder was ${client}, who would get it again.`]),

@@ -195,6 +195,12 @@ t.test('leases name their owner and what the partner knows', async (t) => {
   t.equal(pair.renew(mac(1), bound.address)?.seconds, 691_200, 'the renewal gets the full lease');
   pair.pass(1_000);
   t.notMatch(explain(giver, bound.address), /shorter/);
+  for (const server of pair.servers)
+    for (let last = 100; last < 200; last++) {
+      const address = `10.77.0.${last}`;
+      if (address !== bound.address)
+        t.match(explain(server, address), `Nobody has ever held ${address}.`, 'also where it was handed over');
+    }
   t.match(
     explain(pair.a, '10.77.0.190'),
     /in the share of dhcp1 .*: only that server gives it to a new client/,
