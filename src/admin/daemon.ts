@@ -12,7 +12,7 @@ export interface ShellStats {
   readonly storeFileBytes: number;
   readonly storePoint: { readonly sequence: number; readonly hash: string };
   readonly commitSeconds: Histogram;
-  readonly requestSeconds: Histogram; // datagram in to ACK handed to the kernel
+  readonly requestSeconds: ReadonlyMap<string, Histogram>; // offer, ack, nak → packet in to answer handed to the kernel
   readonly eventLoopLagSeconds: number; // newest
   readonly sendErrors: number;
   readonly oversizedDatagrams: number; // dropped before they were read whole

@@ -52,7 +52,18 @@ const byKey = (map: ReadonlyMap<string, number>, label: string): Sample[] =>
 const byScope = (source: MetricSource, read: (scope: StatusView['scopes'][number]) => number): Sample[] =>
   source.status.scopes.map((scope) => [{ scope: scope.scopeId }, read(scope)]);
 
-const ADDRESS_STATES = ['active', 'free', 'offered', 'other', 'reserved'] as const;
+/** All but the last two add up to the pool. */
+export const ADDRESS_STATES = [
+  'active',
+  'free',
+  'offered',
+  'expired',
+  'released',
+  'declined',
+  'reset',
+  'reserved',
+  'excluded',
+] as const;
 
 /** Keys of `Counters.received` are "operation interface". */
 function received(source: MetricSource): Sample[] {
@@ -96,6 +107,13 @@ function byShare(source: MetricSource, read: (pool: RelationshipView['pools'][nu
   );
 }
 
+function bySide(source: MetricSource): Sample[] {
+  return source.status.relationships.flatMap(({ name: relationship, generation }): Sample[] => [
+    [{ relationship, side: 'local' }, generation.local],
+    [{ relationship, side: 'partner' }, generation.partner],
+  ]);
+}
+
 /** A shared scope's free addresses are split; the others are all this server's. */
 function freeHere(source: MetricSource): Sample[] {
   const shared = new Map(
@@ -131,7 +149,7 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_conflicts_found_total', type: 'counter', help: 'Probes that found the address in use.', read: (s) => one(s.counters.probeConflicts) },
   { name: 'tandem_scope_info', type: 'gauge', help: 'Name of each scope; always 1.', read: (s) => s.status.scopes.map((scope) => [{ scope: scope.scopeId, name: scope.name }, 1]) },
   { name: 'tandem_scope_active', type: 'gauge', help: '1 when the scope is activated.', read: (s) => byScope(s, (scope) => (scope.activated ? 1 : 0)) },
-  { name: 'tandem_scope_addresses', type: 'gauge', help: 'Addresses of each scope by state; reserved ones stand outside the pool.', read: (s) => s.status.scopes.flatMap((scope) => ADDRESS_STATES.map((state): Sample => [{ scope: scope.scopeId, state }, scope[state]])) },
+  { name: 'tandem_scope_addresses', type: 'gauge', help: 'Addresses of each scope by state; reserved and excluded ones stand outside the pool.', read: (s) => s.status.scopes.flatMap((scope) => ADDRESS_STATES.map((state): Sample => [{ scope: scope.scopeId, state }, scope[state]])) },
   { name: 'tandem_scope_pool_size', type: 'gauge', help: 'Allocatable addresses of each scope.', read: (s) => byScope(s, (scope) => scope.total) },
   { name: 'tandem_scope_addresses_free_on_this_server', type: 'gauge', help: 'Free addresses in the share of this server.', read: freeHere },
   { name: 'tandem_scope_addresses_free_on_partner_server', type: 'gauge', help: 'Free addresses in the share of the partner.', read: (s) => byShare(s, (pool) => pool.freeOnPartner) },
@@ -153,9 +171,10 @@ export const METRICS: readonly (MetricRow | HistogramRow)[] = [
   { name: 'tandem_failover_update_ack_seconds', type: 'histogram', help: 'From sending a binding update to the answer of the partner, who then has it on disk.', read: (s) => [...s.counters.updateAcks].map(([relationship, value]) => [{ relationship }, value] as const) },
   { name: 'tandem_failover_unacked_updates', type: 'gauge', help: 'Binding updates that the partner has not answered.', read: (s) => byRelationship(s, (one) => one.unacked) },
   { name: 'tandem_failover_config_in_sync', type: 'gauge', help: '1 while both have the same settings of what they share; 0: an edit is not taken yet, or both edited the same.', read: (s) => byRelationship(s, (one) => (one.editsNotAgreed === 0 ? 1 : 0)) },
+  { name: 'tandem_failover_config_generation', type: 'gauge', help: 'Version of the settings of what is shared, counted on this server; side local: its own, partner: the newest that the partner is known to have.', read: bySide },
   { name: 'tandem_failover_sync_remaining', type: 'gauge', help: 'Leases of a resync still to come; 0 when none is under way.', read: (s) => byRelationship(s, (one) => (one.resync === null ? 0 : one.resync.total - one.resync.done)) },
   { name: 'tandem_partner_connections_ended_total', type: 'counter', help: 'Connections with partners, and of strangers on the partner port, that ended or were refused, by reason.', read: (s) => byKey(s.shell.partnerEnds, 'reason') },
-  { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet to its answer handed to the kernel.', read: (s) => [[{}, s.shell.requestSeconds]] },
+  { name: 'tandem_request_duration_seconds', type: 'histogram', help: 'From a client\'s packet, or the end of the probe that it waited for, to its answer handed to the kernel, by answer.', read: (s) => [...s.shell.requestSeconds].map(([operation, value]) => [{ operation }, value] as const) },
   { name: 'tandem_store_commit_seconds', type: 'histogram', help: 'Time until a commit is on disk.', read: (s) => [[{}, s.shell.commitSeconds]] },
   { name: 'tandem_store_commits_total', type: 'counter', help: 'Transactions committed to the store.', read: (s) => one(s.shell.storeCommits) },
   { name: 'tandem_store_file_bytes', type: 'gauge', help: 'Size of the store file.', read: (s) => one(s.shell.storeFileBytes) },

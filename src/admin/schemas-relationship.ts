@@ -66,6 +66,9 @@ export const relationship = z.object({
   editsNotAgreed: count.describe(
     'scopes, and settings of all scopes as one, whose edits the partner has not taken or has made differently',
   ),
+  generation: z
+    .object({ local: count, partner: count })
+    .describe('versions of what is shared: of this server, and the newest that the partner is known to have'),
   lag: z
     .object({ p50Ms: z.number().nullable(), p99Ms: z.number().nullable(), oldestMs: z.number() })
     .describe("from an update's sending to the partner's answer, of the newest 1000"),

@@ -31,7 +31,11 @@ export interface Datagram {
   readonly port: number;
   readonly hardware: { readonly htype: number; readonly address: Uint8Array } | null;
   readonly source: number;
+  readonly operation: Answer;
+  readonly askedAt: number; // when the packet came that it answers, or the probe ended that it waited for
 }
+
+export type Answer = 'offer' | 'ack' | 'nak';
 
 /** A lease that is stored in full before the client is told of it. */
 export interface HeldLease {
@@ -76,7 +80,7 @@ export interface DhcpContext {
   otherServerChosen(scope: ServedScope, server: number, address: number): void;
   /** Count a packet that gets no answer. */
   drop(reason: DropReason): void;
-  countSent(operation: 'offer' | 'ack' | 'nak'): void;
+  countSent(operation: Answer): void;
   /** Note that a scope had no address for a client (alarm, rate-limited event, counter). */
   exhausted(scope: ServedScope): void;
   /** Note that a reserved client cannot have its address because another still holds it (alarm). */

@@ -15,11 +15,17 @@ import {
   OptionCode,
   readMaxMessageSize,
 } from '../wire/message.js';
-import type { Datagram, DhcpContext, ServedScope } from './context.js';
+import type { Answer, Datagram, DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
 import { optionValue, renewalTimes, type Terms } from './terms.js';
 
 const BROADCAST = 0xffff_ffff;
+
+const OPERATIONS: ReadonlyMap<number, Answer> = new Map([
+  [MessageType.OFFER, 'offer'],
+  [MessageType.ACK, 'ack'],
+  [MessageType.NAK, 'nak'],
+]);
 
 type WireOption = readonly [code: number, value: Uint8Array];
 
@@ -157,13 +163,36 @@ function compose(
     options.push([OptionCode.subnetSelection, selected]);
   }
   options.push(...rest);
+  const bytes = bytesOf(query, type, served, yiaddr, ciaddr, options);
+  const { to, port, hardware } = where;
+  return {
+    interface: query.interface.name,
+    bytes,
+    to,
+    port,
+    hardware,
+    source: ownSource(query),
+    operation: OPERATIONS.get(type) ?? 'nak',
+    askedAt: ctx.at,
+  };
+}
+
+/** Boot file and server, where the scope has them; all else is in the options. */
+function bytesOf(
+  { message, relayInfo }: Query,
+  type: number,
+  served: ServedScope | null,
+  yiaddr: number,
+  ciaddr: number,
+  options: WireOption[],
+): Uint8Array {
   const settings = served?.scope.settings;
   const bootFile = settings?.bootFile ? utf8Encode(settings.bootFile) : undefined;
   const inField = bootFile !== undefined && bootFile.length < FILE_BYTES; // it ends with a NUL there (RFC 2131 §2)
   if (bootFile && !inField && !options.some(([code]) => code === OptionCode.bootfileName)) {
     options.push([OptionCode.bootfileName, bootFile]);
   }
-  const bytes = encodeMessage({
+  return encodeMessage({
     op: BOOTREPLY,
     htype: message.htype,
     hlen: message.hlen,
@@ -179,11 +208,9 @@ function compose(
     chaddr: message.chaddr,
     file: inField ? bootFile : undefined,
     options,
-    relayInfo: query.relayInfo,
+    relayInfo,
     maxSize: readMaxMessageSize(message),
   });
-  const { to, port, hardware } = where;
-  return { interface: query.interface.name, bytes, to, port, hardware, source: ownSource(query) };
 }
 
 /** RFC 2131 §4.1, in its order. Undefined: only a broadcast would reach the client, and we cannot send one. */

@@ -2,6 +2,7 @@
 // on; decides nothing.
 
 import type {
+  Answer,
   BindingEvent,
   Datagram,
   DhcpContext,
@@ -54,7 +55,7 @@ export class DialogueContext implements DhcpContext {
   drop(reason: DropReason): void {
     this.engine.drop(reason);
   }
-  countSent(operation: 'offer' | 'ack' | 'nak'): void {
+  countSent(operation: Answer): void {
     this.engine.counters.countSent(operation);
   }
   exhausted(served: ServedScope): void {
@@ -83,6 +84,7 @@ export class DialogueContext implements DhcpContext {
 }
 
 /** Spelled out rather than spread: made for every reply. */
-export function sendEffect({ interface: via, bytes, to, port, hardware, source }: Datagram): SendDatagram {
-  return { kind: 'send', interface: via, bytes, to, port, hardware, source };
+export function sendEffect(datagram: Datagram): SendDatagram {
+  const { interface: via, bytes, to, port, hardware, source, operation, askedAt } = datagram;
+  return { kind: 'send', interface: via, bytes, to, port, hardware, source, operation, askedAt };
 }

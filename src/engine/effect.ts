@@ -31,6 +31,8 @@ export interface SendDatagram {
   /** Set: the client has no address yet, so the frame goes straight to this hardware address (RFC 2131 §4.1). */
   readonly hardware: { readonly htype: number; readonly address: Uint8Array } | null;
   readonly source: number; // source address = server identifier
+  readonly operation: 'offer' | 'ack' | 'nak';
+  readonly askedAt: number; // engine time of the packet that it answers, or of the end of the probe it waited for
 }
 
 export type Effect =

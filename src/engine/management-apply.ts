@@ -373,7 +373,8 @@ function agreedEntry(
   const settings = untouched ? agreed : mergeScopes(proposed, now, agreed).settings;
   const changed = sameSettings(settings, now) ? 0 : 1;
   const entry = { settings, revision: revision + changed };
-  return sameSettings(settings, agreed) ? entry : { ...entry, agreed };
+  // Some edit stays to be told: what was agreed is one version behind it.
+  return sameSettings(settings, agreed) ? entry : { ...entry, agreed, agreedRevision: entry.revision - 1 };
 }
 
 /** The record of an address that only one server knows from now on. */

@@ -65,6 +65,7 @@ export function relationshipView(
     trouble: relationship.connected || contact.lastTrouble === '' ? null : contact.lastTrouble,
     unacked: exchange.updates.unacked,
     editsNotAgreed: engine.replication.notAgreed(relationship),
+    generation: engine.replication.generations(relationship),
     lag: exchange.lag.view(engine.at, exchange.updates.oldestSentAt),
     resync: relationship.resync,
     clockSkewMs: clockSkewMs === null ? null : Math.round(clockSkewMs),

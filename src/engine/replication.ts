@@ -4,6 +4,7 @@
 
 import type { Proposal } from '../failover/management.js';
 import { readDocument, readScopes } from '../failover/management-document.js';
+import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { asArgument } from '../failover/terms.js';
 import { mergeScopes, sameSettings } from '../lease/both-versions.js';
@@ -82,6 +83,23 @@ export class Replication {
       return agreed ?? theirs ?? proposed;
     });
     return open.length + (engine.sharing.isAgreed(relationship) ? 0 : 1);
+  }
+
+  /**
+   * Versions of what is shared, as counted on this server: the terms, each scope, the settings of all scopes. `local`: its
+   * own; `partner`: the newest that the partner is known to have. Equal if and only if nothing is to be agreed on.
+   */
+  generations(relationship: Relationship): { readonly local: number; readonly partner: number } {
+    const { engine } = this;
+    const { record } = relationship;
+    const entries = record.settings.scopes.flatMap((id) => engine.index.settings.scopes.get(id) ?? []);
+    const sum = (of: (entry: ScopeEntry) => number) => entries.reduce((total, one) => total + of(one), 0);
+    const terms = revisionOf(record);
+    const all = engine.sharing.generations(relationship);
+    return {
+      local: terms + sum(({ revision }) => revision) + all.local,
+      partner: terms + sum(partnerRevision) + all.partner,
+    };
   }
 
   // ---- to the partner
@@ -283,7 +301,19 @@ function withBase(before: ScopeEntry, after: ScopeEntry): ScopeEntry {
   const agreed = before.agreed ?? before.settings;
   const theirs = before.theirs === undefined ? {} : { theirs: before.theirs };
   if (before.theirs === undefined && sameSettings(settings, agreed)) return { settings, revision };
-  return { settings, revision, agreed, ...theirs };
+  const agreedRevision = before.agreed ? agreedRevisionOf(before) : before.revision;
+  return { settings, revision, agreed, agreedRevision, ...theirs };
+}
+
+function agreedRevisionOf({ revision, agreedRevision = revision - 1 }: ScopeEntry): number {
+  return agreedRevision;
+}
+
+/** The newest revision here that the partner has; one more than there is while it has proposed the next. */
+function partnerRevision(entry: ScopeEntry): number {
+  const { revision, agreed, theirs, proposed } = entry;
+  if (agreed || theirs) return agreedRevisionOf(entry);
+  return proposed ? revision + 1 : revision;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface ScopeEntry {
   readonly revision: number;
   /** Where the scope is shared and edited since: the version that both servers had last (failover.md §6). */
   readonly agreed?: ScopeSettings;
+  /** The revision here that was agreed; absent, though `agreed` is there: an earlier version wrote it, and did not count. */
+  readonly agreedRevision?: number;
   /** The partner's edit of the same fields: a conflict, until an operator decides. */
   readonly theirs?: ScopeSettings;
   /** What this server has promised to take. */

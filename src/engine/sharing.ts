@@ -27,6 +27,7 @@ export type Share = Extract<Change, { kind: 'share' }>;
 
 /** What is kept for each relationship under `common/ID`. */
 interface Entry {
+  readonly revision?: number; // how often they have agreed
   readonly agreed: SharedServer; // what both had last
   readonly ownLocal: readonly string[]; // marks of this server, as the partner knows them
   readonly theirLocal: readonly string[];
@@ -107,6 +108,13 @@ export class Sharing {
   isAgreed(relationship: Relationship): boolean {
     const { theirs, proposed } = this.entryOf(relationship);
     return !theirs && !proposed && this.changeFor(relationship) === null;
+  }
+
+  /** As `Replication.generations`, of these settings alone. */
+  generations(relationship: Relationship): { readonly local: number; readonly partner: number } {
+    const { revision = 0, theirs, proposed } = this.entryOf(relationship);
+    const isEdited = theirs !== undefined || this.changeFor(relationship) !== null;
+    return { local: revision + (isEdited ? 1 : 0), partner: revision + (proposed && !theirs ? 1 : 0) };
   }
 
   // ---- to the partner
@@ -226,7 +234,8 @@ export class Sharing {
     const since = part === 'coordinator' && !sharesSame(now, proposed);
     const wanted = since ? mergeServers(proposed, now, agreed).settings : agreed;
     const server = withShared(this.own, wanted, marks);
-    const writes = [this.put(relationship, { agreed, ownLocal, theirLocal })];
+    const revision = (before.revision ?? 0) + 1;
+    const writes = [this.put(relationship, { revision, agreed, ownLocal, theirLocal })];
     const events: JournalEvent[] = [];
     if (!sameSettings(server, this.own)) {
       const data = { relationship: relationship.name, ...difference(this.own, server) };

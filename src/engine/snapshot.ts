@@ -72,6 +72,7 @@ export class Snapshot implements EngineView {
 
   private scopeStatus({ scope, pools }: Engine['index']['all'][number]): ScopeStatus {
     const counts = pools.counts();
+    const { expired, released, reset } = counts;
     const free = counts.freeSide1 + counts.freeSide2;
     return {
       scopeId: scope.scopeId,
@@ -82,7 +83,12 @@ export class Snapshot implements EngineView {
       active: counts.active,
       offered: counts.offered,
       other: counts.other,
+      expired,
+      released,
+      declined: counts.other - expired - released - reset,
+      reset,
       reserved: counts.reserved,
+      excluded: scope.excluded,
       exhaustedInSeconds: this.exhaustedIn(scope.scopeId, free, free),
     };
   }

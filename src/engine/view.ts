@@ -66,7 +66,12 @@ export interface PoolCounts {
   readonly active: number;
   readonly offered: number;
   readonly other: number; // expired, released, declined, reset
+  readonly expired: number;
+  readonly released: number;
+  readonly declined: number; // in quarantine
+  readonly reset: number; // quarantine is over, and the partner does not know yet
   readonly reserved: number; // reservations, outside the split
+  readonly excluded: number;
 }
 
 export interface ScopeStatus extends PoolCounts {
@@ -136,6 +141,8 @@ export interface RelationshipView {
   readonly trouble: string | null; // why there is no connection, if it is known
   readonly unacked: number; // own updates that the partner has not answered
   readonly editsNotAgreed: number; // scopes, settings of all scopes as one, whose edits the partner does not share
+  /** Versions of what is shared, counted on this server: its own, and the newest that the partner is known to have. */
+  readonly generation: { readonly local: number; readonly partner: number };
   /** From an update's sending to the partner's answer: of the newest 1,000, and of the oldest that waits for one. */
   readonly lag: LagView;
   readonly resync: {

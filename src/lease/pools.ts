@@ -19,6 +19,9 @@ export interface SidedCounts {
   readonly active: number;
   readonly offered: number; // held
   readonly other: number; // expired, released, declined, reset
+  readonly expired: number;
+  readonly released: number;
+  readonly reset: number;
   readonly reserved: number; // reservations, outside the split
   readonly outside: number;
   readonly declined: number; // in quarantine, in a pool or outside
@@ -88,13 +91,26 @@ export class ScopePools implements RecordWatcher {
   /** Of one pool, or of all together. */
   counts(poolIndex?: number): SidedCounts {
     const pools = poolIndex === undefined ? this.#pools : this.#pools.slice(poolIndex, poolIndex + 1);
-    const sum = { total: 0, freeSide1: 0, freeSide2: 0, active: 0, offered: 0, declined: 0 };
+    const sum = {
+      total: 0,
+      freeSide1: 0,
+      freeSide2: 0,
+      active: 0,
+      offered: 0,
+      expired: 0,
+      released: 0,
+      reset: 0,
+      declined: 0,
+    };
     for (const pool of pools) {
       sum.total += pool.size;
       sum.freeSide1 += pool.freeOf(1);
       sum.freeSide2 += pool.freeOf(2);
       sum.active += pool.inState(STATE_CODE.active);
       sum.offered += pool.held.size;
+      sum.expired += pool.inState(STATE_CODE.expired);
+      sum.released += pool.inState(STATE_CODE.released);
+      sum.reset += pool.inState(STATE_CODE.reset);
       sum.declined += pool.inState(STATE_CODE.declined);
     }
     const other = sum.total - sum.freeSide1 - sum.freeSide2 - sum.active - sum.offered;

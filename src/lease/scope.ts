@@ -73,6 +73,7 @@ export interface Scope {
   readonly broadcast: number;
   /** Pool 0: the ranges without those of policies. Then one for each policy that has ranges of its own. */
   readonly pools: readonly AddressPool[];
+  readonly excluded: number; // addresses
   readonly policies: readonly Policy[]; // the first that matches counts
   readonly options: OptionMap; // mask and broadcast address, overlaid by the server's, overlaid by the scope's
   contains(address: number): boolean;
@@ -130,6 +131,7 @@ export function compileScope(settings: ScopeSettings, server: CompiledServer): S
     mask,
     broadcast,
     pools,
+    excluded: countExcluded(settings),
     policies: compilePolicies(settings.policies, server),
     options: new Map([
       ...derivedOptions(mask, broadcast),
@@ -181,6 +183,12 @@ function compilePools(settings: ScopeSettings, reserved: readonly number[]): Add
     const left = subtract(ranges, never);
     return { ranges: left, size: countAddresses(left) };
   });
+}
+
+/** Addresses of the ranges that exclusions take out. */
+function countExcluded({ ranges, policies, exclusions }: ScopeSettings): number {
+  const all = unite(compileRanges([...ranges, ...policies.flatMap((policy) => policy.ranges)]));
+  return countAddresses(all) - countAddresses(subtract(all, compileRanges(exclusions)));
 }
 
 function compileRanges(texts: readonly string[]): AddressRange[] {

@@ -12,7 +12,13 @@ import type { Store } from './store.js';
 type Commit = Extract<Effect, { kind: 'commit' }>;
 interface AskedCommit {
   readonly commit: Commit;
-  readonly since: number; // when what caused it came in
+  readonly since: Since;
+}
+
+/** When what caused an effect came in: by engine time, and by the clock that tells parts of a millisecond. */
+interface Since {
+  readonly at: number;
+  readonly fine: number;
 }
 
 export type PartnerEffect = Extract<
@@ -43,7 +49,11 @@ const LONGEST_SLEEP_MS = 1_000;
 
 export class Loop {
   readonly commitSeconds = new DurationHistogram();
-  readonly requestSeconds = new DurationHistogram();
+  readonly requestSeconds: ReadonlyMap<SendDatagram['operation'], DurationHistogram> = new Map([
+    ['offer', new DurationHistogram()],
+    ['ack', new DurationHistogram()],
+    ['nak', new DurationHistogram()],
+  ]);
   private timer: NodeJS.Timeout | undefined;
   private timerAt = Number.POSITIVE_INFINITY;
   private armed = false;
@@ -64,16 +74,21 @@ export class Loop {
     if (this.stopped) return;
     const at = this.world.now();
     this.world.record(at, input);
-    this.carryOut(this.engine.handle(at, input), performance.now());
+    const since = { at, fine: performance.now() };
+    this.carryOut(this.engine.handle(at, input), since);
     this.armSoon();
   }
 
   /** Carry out effects that the engine gave otherwise than through `feed` (its start). */
-  carryOut(effects: readonly Effect[], since = performance.now()): void {
+  carryOut(
+    effects: readonly Effect[],
+    since: Since = { at: this.world.now(), fine: performance.now() },
+  ): void {
     for (const effect of effects) {
       switch (effect.kind) {
         case 'send':
           this.world.send(effect);
+          this.answered(effect, since);
           break;
         case 'commit':
           this.commit(effect, since);
@@ -107,8 +122,14 @@ export class Loop {
     }
   }
 
+  /** What waited for the partner's word answers a packet that came before `since`: engine time has to do. */
+  private answered({ operation, askedAt }: SendDatagram, { at, fine }: Since): void {
+    const ms = askedAt === at ? performance.now() - fine : this.world.now() - askedAt;
+    this.requestSeconds.get(operation)?.observe(Math.max(0, ms) / 1000);
+  }
+
   /** Commits asked for in one turn of the event loop go to the store as one: their order and their `then` stay. */
-  private commit(commit: Commit, since: number): void {
+  private commit(commit: Commit, since: Since): void {
     this.asked++;
     this.batch.push({ commit, since });
     if (this.batch.length === 1) queueMicrotask(() => this.putBatch());
@@ -130,12 +151,8 @@ export class Loop {
   }
 
   private released(batch: readonly AskedCommit[], askedAt: number): void {
-    const done = performance.now();
-    this.commitSeconds.observe((done - askedAt) / 1000);
-    for (const { commit, since } of batch) {
-      if (commit.then[0]?.kind === 'send') this.requestSeconds.observe((done - since) / 1000);
-      this.carryOut(commit.then, done);
-    }
+    this.commitSeconds.observe((performance.now() - askedAt) / 1000);
+    for (const { commit, since } of batch) this.carryOut(commit.then, since);
     this.feed({ kind: 'committed', id: batch.at(-1)!.commit.id, point: this.store.tellable });
     this.settledCount += batch.length;
     this.release();

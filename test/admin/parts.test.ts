@@ -623,6 +623,7 @@ t.test('metrics in the text format, each with its help and type', async (t) => {
   t.equal(value('tandem_scope_info', { scope: '10.79.0.0', name }), 1, 'labels are escaped');
   t.equal(value('tandem_scope_addresses', { scope: '10.77.0.0', state: 'active' }), 10);
   t.equal(value('tandem_scope_addresses', { scope: '10.77.0.0', state: 'free' }), 90);
+  t.equal(value('tandem_request_duration_seconds_count', { operation: 'ack' }), 3);
   t.equal(value('tandem_scope_addresses_free_on_this_server', { scope: '10.77.0.0' }), 90);
   t.equal(value('tandem_scope_active', { scope: '10.78.0.0' }), 0);
   t.equal(value('tandem_scope_endurance_seconds', { scope: '10.77.0.0' }), Infinity);

@@ -43,7 +43,7 @@ export class World implements Daemon {
     storeFileBytes: 65_536,
     storePoint: { sequence: 12, hash: '00112233aabbccdd' },
     commitSeconds: { bounds: [0.001, 0.01, 0.1], counts: [5, 2, 1, 1], sum: 0.35 },
-    requestSeconds: { bounds: [0.001, 0.01], counts: [3, 0, 0], sum: 0.0021 },
+    requestSeconds: new Map([['ack', { bounds: [0.001, 0.01], counts: [3, 0, 0], sum: 0.0021 }]]),
     eventLoopLagSeconds: 0.0004,
     sendErrors: 2,
     oversizedDatagrams: 1,

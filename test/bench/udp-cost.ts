@@ -119,6 +119,8 @@ function startServer(): Promise<Responder> {
       to,
       port: toPort,
       hardware: null,
+      operation: 'ack',
+      askedAt: 0,
     } as const;
     sockets.send({ ...send, source: SERVER_ADDRESS });
   };

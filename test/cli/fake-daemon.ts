@@ -92,6 +92,7 @@ const relationship = (more: Partial<RelationshipView> = {}): RelationshipView =>
   trouble: 'nothing heard for 3000 ms',
   unacked: 3,
   editsNotAgreed: 0,
+  generation: { local: 4, partner: 4 },
   lag: { p50Ms: 1, p99Ms: 14, oldestMs: 2_950 },
   resync: null,
   clockSkewMs: -12,
@@ -467,7 +468,8 @@ export class FakeDaemon {
   }
 
   private status(): StatusResponse {
-    const counts = { offered: 0, other: 0, reserved: 1 };
+    const others = { expired: 0, released: 0, declined: 0, reset: 0 };
+    const counts = { offered: 0, other: 0, ...others, reserved: 1, excluded: 0 };
     return {
       name: 'dhcp1',
       id: '0123456789abcdef0123456789abcdef',

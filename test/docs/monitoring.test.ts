@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { METRICS } from '../../src/admin/metrics.js';
+import { ADDRESS_STATES, METRICS } from '../../src/admin/metrics.js';
 import { FAILOVER_STATES } from '../../src/admin/schemas.js';
 import { LINK_ENDS } from '../../src/shell/partner-ends.js';
 import { findTool } from '../setup/debian.js';
@@ -29,8 +29,9 @@ const KNOWN_VALUES: readonly {
   {
     metric: /^tandem_scope_addresses$/,
     label: 'state',
-    values: ['active', 'free', 'offered', 'other', 'reserved'],
+    values: ADDRESS_STATES,
   },
+  { metric: /^tandem_failover_config_generation$/, label: 'side', values: ['local', 'partner'] },
 ];
 
 t.test('every metric that is asked for exists', async (t) => {

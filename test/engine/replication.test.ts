@@ -29,6 +29,8 @@ const open = (server: Server) => {
   const { agreed, theirs, proposed } = entryOf(server);
   return { agreed: agreed !== undefined, theirs: theirs !== undefined, proposed: proposed !== undefined };
 };
+/** How far this server's version of what is shared is before the one that the partner has. */
+const ahead = ({ view }: Server) => view.generation.local - view.generation.partner;
 const SETTLED = { agreed: false, theirs: false, proposed: false };
 
 t.test('an edit on either server is on both at once', async (t) => {
@@ -88,10 +90,14 @@ t.test('apart: new clients get what both versions allow; back together the edits
     'a reservation that the partner does not know holds nobody',
   );
   t.same([pair.a.view.editsNotAgreed, pair.b.view.editsNotAgreed], [1, 1]);
+  t.same([ahead(pair.a), ahead(pair.b)], [2, 1], 'one a version that the partner does not have');
+  const before = pair.servers.map(({ view }) => view.generation.local);
   pair.heal();
   pair.pass(30_000);
-  for (const server of pair.servers) {
+  for (const [at, server] of pair.servers.entries()) {
     t.same(open(server), SETTLED);
+    t.equal(ahead(server), 0);
+    t.ok(server.view.generation.local > before[at]!, 'what the other edited is one version more');
     t.equal(server.view.editsNotAgreed, 0);
     t.equal(settingsOf(server).leaseTime, 1_800);
     t.same(settingsOf(server).ranges, ['10.77.0.150-10.77.0.199', '10.77.0.200-10.77.0.210']);
@@ -154,6 +160,7 @@ t.test('the same field edited on both: kept on both, alarmed, settled by an oper
     );
     for (const server of pair.servers)
       t.ok(server.alarms().includes('settings-conflict'), `${server.name} is alarmed`);
+    t.same([ahead(pair.a), ahead(pair.b)], [1, 1]);
     const server = pair[from];
     const own = [settingsOf(server)];
     const change: Change = { kind: 'replicate', scopes: own, proposed: own, bases: own, force: true };
@@ -176,6 +183,7 @@ t.test('the same field edited on both: kept on both, alarmed, settled by an oper
     );
     for (const one of pair.servers) {
       t.same(open(one), SETTLED);
+      t.equal(ahead(one), 0);
       t.notOk(one.alarms().includes('settings-conflict'));
     }
   }

@@ -301,7 +301,8 @@ class World {
     const inPools = leases.filter(({ address }) => this.scope.poolIndexOf(address) >= 0);
     const free = (side: Side) =>
       inPools.filter((l) => l.state === 'free' && l.owner === side && !model.held.has(l.address)).length;
-    const active = inPools.filter(({ state }) => state === 'active').length;
+    const inState = (wanted: Lease['state']) => inPools.filter(({ state }) => state === wanted).length;
+    const active = inState('active');
     const freeSide1 = free(1) + model.unused(0).length + model.unused(1).length;
     const outside = leases.filter(
       ({ address, state }) =>
@@ -314,6 +315,9 @@ class World {
       active,
       offered: model.held.size,
       other: 29 - freeSide1 - free(2) - active - model.held.size,
+      expired: inState('expired'),
+      released: inState('released'),
+      reset: inState('reset'),
       reserved: 2,
       outside: outside.length,
       declined: leases.filter(({ address, state }) => this.scope.contains(address) && state === 'declined')

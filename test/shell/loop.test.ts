@@ -2,9 +2,10 @@
 
 import t, { type Test } from 'tap';
 import type { Command, CommandResult } from '../../src/engine/command.js';
+import type { Effect, SendDatagram } from '../../src/engine/effect.js';
 import { Engine } from '../../src/engine/engine.js';
 import { openStore } from '../../src/shell/lmdb.js';
-import { Loop } from '../../src/shell/loop.js';
+import { Loop, type World } from '../../src/shell/loop.js';
 import { rehearse } from '../../src/shell/rehearsal.js';
 import { rehearsePair } from '../../src/shell/rehearsal-pair.js';
 import type { Store } from '../../src/shell/store.js';
@@ -141,3 +142,39 @@ t.test(
     t.ok(timed < 1e5, `${timed} exchanges in 50 ms`);
   },
 );
+
+t.test('how long an answer took: from its packet, whatever it waited for', async (t) => {
+  let now = 1_000;
+  let effects: readonly Effect[] = [];
+  const answer = (operation: SendDatagram['operation'], askedAt: number): SendDatagram => ({
+    ...{ kind: 'send', interface: 'eth0', bytes: new Uint8Array(0), to: 0, port: 68, hardware: null },
+    ...{ source: 0, operation, askedAt },
+  });
+  const engine = { handle: () => effects, nextDeadline: () => Number.POSITIVE_INFINITY };
+  const committed = Promise.resolve();
+  const store = { commit: () => committed, tellable: { sequence: 0, hash: '' } };
+  const world = { now: () => now, send: () => undefined, record: () => undefined };
+  const loop = new Loop(engine as unknown as Engine, store as unknown as Store, world as unknown as World);
+  t.teardown(() => loop.stop());
+  const feed = (...now: readonly Effect[]) => {
+    effects = now;
+    loop.feed({ kind: 'deadline' });
+    effects = [];
+  };
+  feed(answer('offer', 1_000));
+  // biome-ignore lint/suspicious/noThenProperty: an effect's, not a promise's
+  feed({ kind: 'commit', id: 1, writes: [], then: [answer('ack', 1_000)] });
+  await loop.settled();
+  now = 1_400;
+  feed(answer('ack', 1_100)); // held, until the partner had answered
+  const [offers, acks, naks] = ['offer', 'ack', 'nak'].map((name) =>
+    loop.requestSeconds.get(name as SendDatagram['operation']),
+  );
+  const sum = (counts: readonly number[] = []) => counts.reduce((all, one) => all + one, 0);
+  t.same(
+    [offers, acks, naks].map((one) => sum(one?.counts)),
+    [1, 2, 0],
+  );
+  t.ok((offers?.sum ?? 1) < 0.1);
+  t.ok((acks?.sum ?? 0) >= 0.3 && (acks?.sum ?? 1) < 0.4);
+});

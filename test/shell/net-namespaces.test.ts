@@ -83,6 +83,8 @@ function reply(fields: Partial<Send>): ServerOrder {
       port: 68,
       hardware: null,
       source: SERVER_ADDRESS,
+      operation: 'ack',
+      askedAt: 0,
       ...fields,
     },
   };

@@ -76,6 +76,8 @@ function sending(fields: Partial<SendDatagram>): SendDatagram {
     port: 68,
     hardware: null,
     source: LISTEN_ADDRESS,
+    operation: 'ack',
+    askedAt: 0,
     ...fields,
   };
 }

@@ -62,5 +62,7 @@ export function refuse(input: Extract<Input, { kind: 'datagram' }>): Effect {
     port: 68,
     hardware: null,
     source: 0,
+    operation: 'nak',
+    askedAt: 0,
   };
 }
