@@ -41,6 +41,7 @@ const PROOFS: readonly Proof[] = [
   { name: 'replay', what: 'a connection played again', file: 'proofs-replay.test.js' },
   { name: 'deaf', what: 'a partner that takes no updates', file: 'proofs-deaf.test.js' },
   { name: 'clock', what: 'the wall clock of one server is set wrong', file: 'proofs-clock.test.js' },
+  { name: 'image', what: 'the Dockerfile, line by line, in a Debian root', file: 'image.test.js' },
   { name: 'random', what: '200 random faults under load', file: 'proofs-random.test.js' },
 ];
 
