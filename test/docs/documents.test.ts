@@ -7,11 +7,13 @@ import { METRICS } from '../../src/admin/metrics.js';
 import { UsageError } from '../../src/cli/command.js';
 import { COMMANDS, LATER } from '../../src/cli/commands.js';
 import { parse } from '../../src/cli/parse.js';
+import { parseCmdlet } from '../../src/cli/windows/cmdlets.js';
 import { ALARMS } from '../../src/engine/alarms.js';
 import { alarmRows, DERIVED } from '../setup/derived.js';
 import { LIMIT_SOURCES, limitsOf } from '../setup/limits-page.js';
 import { blocksOf } from '../setup/protocol-page.js';
 import { projectFiles, ROOT, textOf } from '../tidy/sources.js';
+import { joined } from './vocabulary.js';
 
 const files = projectFiles();
 const documents = files.filter((file) => /(?:^|\/)[A-Z]+\.md$/.test(file));
@@ -56,7 +58,7 @@ t.test('the protocol page has every message and every field', async (t) => {
 /** Code in a document: what stands between backticks, and lines that are indented or fenced. */
 function codeIn(text: string): readonly string[] {
   const prose = text.replace(/<!-- (\w+): [\s\S]*?<!-- \/\1 -->/g, '');
-  const spans = [...prose.matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, code = '']) => code);
+  const spans = [...joined(prose).matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, code = '']) => code);
   const lines = [...prose.matchAll(/^(?: {4}|\t)(.+)$/gm)].map(([, line = '']) => line);
   return [...spans, ...lines];
 }
@@ -71,6 +73,7 @@ function alternatives(argv: readonly string[]): readonly (readonly string[])[] {
 /** Why these words are no command of this release; undefined = they are. */
 function whyNot(argv: readonly string[]): string | undefined {
   try {
+    if (parseCmdlet(argv)) return undefined;
     const asked = parse(argv, COMMANDS, LATER);
     return asked.kind === 'later' ? asked.says : undefined;
   } catch (error) {
