@@ -88,7 +88,10 @@ async function carryOut(lab: NetnsLab, line: string): Promise<{ ok: boolean; tex
   }
 }
 
-/** Takes one line a connection and answers with "ok" or "no" and the text. */
+/** Who hears what the lab says of itself while a verb from another terminal is carried out. */
+const hearers = new Set<(line: string) => void>();
+
+/** Takes one line a connection and answers with "ok" or "no", what the lab said meanwhile, and the text. */
 function listen(lab: NetnsLab, down: () => void): Server {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     let text = '';
@@ -105,8 +108,12 @@ function listen(lab: NetnsLab, down: () => void): Server {
         down();
         return;
       }
+      const heard: string[] = [];
+      const hear = (line: string) => heard.push(`${line}\n`);
+      hearers.add(hear);
       const answer = await carryOut(lab, text);
-      socket.end(`${answer.ok ? 'ok' : 'no'}\n${answer.text}`);
+      hearers.delete(hear);
+      socket.end(`${answer.ok ? 'ok' : 'no'}\n${heard.join('')}${answer.text}`);
     });
   });
   server.listen(SOCKET);
@@ -129,7 +136,10 @@ async function up(): Promise<void> {
   }
   rmSync(SOCKET, { force: true });
   process.once('exit', () => rmSync(SOCKET, { force: true }));
-  const lab = new NetnsLab((line) => console.log(line));
+  const lab = new NetnsLab((line) => {
+    console.log(line);
+    for (const hear of hearers) hear(line);
+  });
   let over = (): void => undefined;
   const ended = new Promise<void>((resolve) => {
     over = resolve;
