@@ -50,8 +50,12 @@ export class WallClock {
       alarms.clear('clock-stepped');
       return;
     }
-    const seconds = Math.round(aheadMs / 1000);
-    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} engine time; leases keep their true length, and every instant shown is off by as much: set the clock, or if it is right, \`tandem resume --accept-clock\``;
+    const seconds = Math.round((aheadMs - this.acceptedMs) / 1000);
+    const than =
+      this.acceptedMs === 0
+        ? 'engine time; leases keep their true length, and every instant shown is off by as much'
+        : 'what was accepted as right; leases keep their true length';
+    const message = `the wall clock is ${Math.abs(seconds)} s ${seconds > 0 ? 'ahead of' : 'behind'} ${than}: set the clock, or if it is right, \`tandem resume --accept-clock\``;
     alarms.raise(at, 'clock-stepped', message);
   }
 

@@ -395,6 +395,13 @@ t.test(
     t.same(a.alarms(), ['clock-skew'], 'slewing is no step from there either');
     world.feed({ kind: 'clock-stepped', wallAheadMs: 0 });
     t.same(a.alarms().sort(), ['clock-skew', 'clock-stepped'], 'but the way back is one');
+    t.match(
+      world.engine.view
+        .status()
+        .alarms.map(({ message }) => message)
+        .join('\n'),
+      /7200 s behind what was accepted/,
+    );
     a.wallAheadMs = 7_200_000;
     pair.kill(a);
     pair.start(a);
