@@ -132,6 +132,7 @@ export class Commands {
       writes.push({ table: 'settings', key, value: after });
       // Removed and added anew in one edit, with fewer addresses: what lies beyond its new end is nobody's.
       if (before !== null) this.deleteLeases(lastOf(after) + 1, lastOf(before), writes);
+      if (after.settings.active) engine.notices.seenTo(scopeId);
       const added = before === null;
       const data = added ? { before, after: after.settings } : difference(before.settings, after.settings);
       const type = added ? 'scope-added' : 'scope-changed';

@@ -81,6 +81,8 @@ export class Notices {
     const asked = partners.ofScope(scopeId)?.service.allocates !== 'none';
     const without = scope.pools.some(({ size }, i) => size > 0 && freeIn(served, i).usable === 0);
     if (!asked || !without) alarms.clear('scope-exhausted', { scopeId });
+    this.declined(served); // the partner's clients decline addresses, too
+    if (scope.settings.active) this.seenTo(scopeId);
     if (!alarms.has('reservation-held', { scopeId })) return;
     const held = scope.settings.reservations.some(({ address: text }) => {
       const address = parseAddress(text) ?? 0;
@@ -89,6 +91,11 @@ export class Notices {
       return lease?.state === 'active' && reservation !== undefined && !isReservedFor(reservation, lease);
     });
     if (!held) alarms.clear('reservation-held', { scopeId });
+  }
+
+  /** The operator has decided what becomes of a scope whose relationship is over. */
+  seenTo(scopeId: string): void {
+    this.engine.alarms.clear('relationship-ended', { scopeId });
   }
 
   /**

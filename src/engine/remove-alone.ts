@@ -141,8 +141,10 @@ export function removeAsTold(engine: Engine, relationship: Relationship, why: st
   const { name, record } = relationship;
   const actor = record.partner?.serverName ?? record.settings.partnerAddress;
   commitApplied(engine, applyEnded(engine, relationship, actor, { kind: 'remove', keep: true }, null), []);
-  const message = `${name}: ${why}; its scopes stay here, inactive: activate or remove them`;
-  engine.alarms.raise(engine.at, 'relationship-ended', message);
+  for (const scopeId of record.settings.scopes) {
+    const message = `${name}: ${why}; ${scopeId} stays here, inactive: activate or remove it`;
+    engine.alarms.raise(engine.at, 'relationship-ended', message, { scopeId });
+  }
 }
 
 /** The same of single scopes. */

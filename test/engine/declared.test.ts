@@ -279,6 +279,10 @@ t.test(
       t.notOk(known(pair.a), `told ${lost === 'ended' ? 'when it asked' : 'over a management connection'}`);
       t.same(scopesOf(pair.a), [{ scopeId: SCOPE, relationship: null, active: false }]);
       t.ok(pair.a.alarms().includes('relationship-ended'));
+      const scope = pair.a.world.engine.index.settings.scopes.get(SCOPE)!.settings;
+      if (lost === 'ended') pair.a.world.edit([{ kind: 'scope-set', scope: { ...scope, active: true } }]);
+      else pair.a.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force: true });
+      t.notOk(pair.a.alarms().includes('relationship-ended'), 'until the operator has seen to the scope');
       if (lost === 'ended') continue;
       const tombstones = pair.b.world.engine.management.endings.alone;
       t.same(tombstones, [], 'and that it knows is known');

@@ -4,8 +4,9 @@
 import t from 'tap';
 import type { Command, CommandResult } from '../../src/engine/command.js';
 import { UpdateLag } from '../../src/failover/lag.js';
+import { OptionCode } from '../../src/wire/message.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
-import { ip } from './world.js';
+import { ip, quad } from './world.js';
 
 const mac = (n: number) => `02:00:00:00:02:${n.toString(16).padStart(2, '0')}`;
 
@@ -295,6 +296,16 @@ t.test('a start without the partner, long after the last contact', async (t) => 
   pair.start(b);
   pair.settle();
   t.same([a.view.state, a.alarms(), b.alarms()], ['normal', [], []]);
+
+  pair.kill(a);
+  pair.kill(b);
+  pair.pass(120_000);
+  pair.start(b);
+  pair.pass(30_000);
+  t.same(b.alarms(), ['started-alone']);
+  t.match(partnerDown(b), { ok: true });
+  pair.pass(2_000);
+  t.same(b.alarms(), ['partner-down'], 'an operator has said how things stand');
 });
 
 t.test('automatic partner-down is counted down', async (t) => {
@@ -371,3 +382,21 @@ t.test('of a thousand updates the slow ones are seen', async (t) => {
   );
   t.equal(Math.round(sum), 20_006);
 });
+
+t.test(
+  'an address in quarantine is alarmed on both servers, whichever was told of it, until it is over',
+  async (t) => {
+    const pair = met();
+    const lease = pair.bind(mac(1));
+    pair.pass(1_000);
+    const options = [
+      [OptionCode.dhcpRequestedAddress, quad(ip(lease?.address ?? ''))],
+      [OptionCode.dhcpServerIdentifier, quad(ip(lease?.server.address ?? ''))],
+    ] as const;
+    pair.say({ type: 4, mac: mac(1), options }, [lease!.server]);
+    pair.pass(61_000);
+    for (const server of pair.servers) t.same(server.alarms(), ['addresses-declined'], server.name);
+    pair.pass(700_000);
+    for (const server of pair.servers) t.same(server.alarms(), [], server.name);
+  },
+);
