@@ -57,7 +57,7 @@ const STILL_HELD =
 function pausedLine({ paused }: PauseResponse): string {
   return paused
     ? 'Paused: no client is answered until `tandem resume`.\n'
-    : 'Resumed: clients are answered.\n';
+    : 'Resumed: clients are answered, those of a relationship as its state allows.\n';
 }
 
 export async function configShow(call: Call): Promise<undefined> {
