@@ -2,7 +2,7 @@
 // on is a leftover and is replaced; one that answers belongs to a running daemon and is left alone.
 
 import type { Stats } from 'node:fs';
-import { chmod, lstat, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, stat, unlink } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -13,16 +13,13 @@ export class AdminError extends Error {}
 const PATH_BYTES = 107; // sun_path of sockaddr_un, less its final zero
 const ANSWER_MS = 1000;
 
-/** Binds the server to the socket file with the mode. Throws AdminError. */
+/** Binds the server to the socket file with the mode; its folder is made if only that is missing. Throws AdminError. */
 export async function listenUnix(server: Server, path: string, mode: number): Promise<void> {
   if (Buffer.byteLength(path) > PATH_BYTES || path.includes('\0'))
     throw new AdminError(
       `The admin socket path ${path} is too long: a socket path has at most ${PATH_BYTES} bytes.`,
     );
-  // bind reports a missing folder as "permission denied" (libuv), which would send people the wrong way.
-  const folder = await stat(dirname(path)).catch(() => null);
-  if (!folder?.isDirectory())
-    throw new AdminError(`The admin socket ${path} cannot be opened: ${REASONS['ENOENT']}.`);
+  await makeFolder(path);
   await removeStale(path);
   try {
     // The file must not be open to others between bind and chmod; bind happens inside the call.
@@ -39,6 +36,18 @@ export async function listenUnix(server: Server, path: string, mode: number): Pr
     server.close();
     throw new AdminError(`The admin socket ${path} cannot be opened: ${reasonOf(error)}.`);
   }
+}
+
+/** `/run` is empty after each start of the machine, and outside systemd nobody else makes `/run/tandem`. */
+async function makeFolder(path: string): Promise<void> {
+  const folder = dirname(path);
+  // bind reports a missing folder as "permission denied" (libuv), which would send people the wrong way.
+  const found = await stat(folder).catch(() => null);
+  if (found?.isDirectory()) return;
+  await mkdir(folder, { mode: 0o755 }).catch((error: unknown) => {
+    const reason = found ? 'its folder is no folder' : reasonOf(error);
+    throw new AdminError(`The admin socket ${path} cannot be opened: ${reason}.`);
+  });
 }
 
 /** Binds the server to host and port (0 = any free one) and tells what it got. Throws AdminError. */

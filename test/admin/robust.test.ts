@@ -545,8 +545,14 @@ t.test('leftover sockets are replaced, living ones and files are not', async (t)
   writeFileSync(file, 'precious');
   await t.rejects(start(file), { message: /a file that is no socket stands there/ });
   t.equal(statSync(file).size, 8);
-  await t.rejects(start(join(folder, 'nowhere', 'x.sock')), { message: /its folder does not exist/ });
+  await t.rejects(start(join(folder, 'nowhere', 'deeper', 'x.sock')), {
+    message: /its folder does not exist/,
+  });
   await t.rejects(start(join(folder, 'x'.repeat(120))), { message: /at most 107 bytes/ });
+  await t.rejects(start(join(file, 'x.sock')), { message: /its folder is no folder/ });
+  const first = join(folder, 'run', 'x.sock');
+  await (await start(first)).close();
+  t.equal(statSync(join(folder, 'run')).mode & 0o777, 0o755, 'a folder that alone is missing is made');
   const stale = join(folder, 'stale.sock');
   await leaveSocket(stale);
   t.ok(statSync(stale).isSocket());

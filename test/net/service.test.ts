@@ -364,6 +364,34 @@ function blockOf(heading: string, n: number): readonly string[] {
     .flatMap((line) => (line.trim() === '' ? [] : [line.trim().replace(/ +# .*$/, '')]));
 }
 
+t.test('a server from a clone, as README.md has it, line by line', { skip: bootable }, async (t) => {
+  const lines = [...blockOf('A server', 0), ...blockOf('A server', 1)]
+    .filter((line) => !line.startsWith('npm ')) // the packages are here already
+    .map((line) => line.replace('sudo npx ', ''));
+  t.equal(lines.length, 6);
+  await withLab(async (lab) => {
+    const lan = lab.lan('lan');
+    const host = lab.host('server');
+    host.attach(lan, { address: '10.77.0.2/24' });
+    const machine = await Machine.boot(lab, host);
+    try {
+      for (const line of lines) {
+        const serves = line.startsWith('tandem serve');
+        const run = serves ? `(${line} >/tmp/log 2>&1 &) && sleep 1` : line;
+        const told = machine.tell(`cd /opt/tandem && ${run}`);
+        t.equal(told.status, 0, `${line}\n${told.said}`);
+        if (!serves) continue;
+        await until('it to serve', 60_000, () => machine.tell('tandem status --ready').status === 0).catch(
+          () => t.fail(machine.run('cat /tmp/log')),
+        );
+      }
+      t.match(machine.run('tandem scope list'), /10\.78\.0\.0/);
+    } finally {
+      await machine.shutDown();
+    }
+  });
+});
+
 t.test('the pair of README.md, line by line on two hosts', { skip: bootable }, async (t) => {
   const lines = blockOf('A pair', 0).filter((line) => !line.startsWith('npm ')); // the packages are here already
   t.equal(lines.length, 7);
