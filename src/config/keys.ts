@@ -68,7 +68,7 @@ const SERVER_ROWS: readonly KeyRow[] = [
   atStart(key('server.ports.server', s.integer(1, 65_535), 67, 'Where we listen, and where replies to relays go.')),
   atStart(key('server.ports.client', s.integer(1, 65_535), 68, 'Where replies to clients go.')),
   atStart(key('server.stateDir', s.path(limit.MAX_PATH), '/var/lib/tandem', 'Directory of the lease store.')),
-  key('server.admin', s.map, {}, 'Management: the command line, the HTTP API and the console.'),
+  key('server.admin', s.map, {}, 'Management: the command line and the HTTP API.'),
   atStart(key('server.admin.socket', s.path(limit.MAX_SOCKET_PATH), '/run/tandem/admin.sock', 'Unix socket; access by file mode.')),
   atStart(key('server.admin.http', { kind: 'endpoint' }, null, 'Address and port for HTTP; absent = off. Needs tokenFile.')),
   atStart(key('server.admin.tokenFile', s.path(limit.MAX_PATH), null, 'Tokens for HTTP, one a line: `full TOKEN` or `read TOKEN`.')),
