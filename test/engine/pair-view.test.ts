@@ -200,7 +200,11 @@ t.test('leases name their owner and what the partner knows', async (t) => {
     for (let last = 100; last < 200; last++) {
       const address = `10.77.0.${last}`;
       if (address !== bound.address)
-        t.match(explain(server, address), `Nobody has ever held ${address}.`, 'also where it was handed over');
+        t.match(
+          explain(server, address),
+          `Nobody has ever held ${address}.`,
+          'also where it was handed over',
+        );
     }
   t.match(
     explain(pair.a, '10.77.0.190'),
