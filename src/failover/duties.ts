@@ -2,7 +2,7 @@
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
 import { type Lease, NO_BINDING, otherSide } from '../lease/lease.js';
-import type { BindingResult } from '../wire/partner-message.js';
+import { Awaited } from './awaited.js';
 import { AT_ONCE, type BalanceQuestion, handovers, wanting } from './balance.js';
 import { Forgetting } from './forgetting.js';
 import type { FailoverHost } from './host.js';
@@ -24,8 +24,6 @@ const ASK_AGAIN_MS = 1_000;
 /** How often, and how many at once, rule E frees addresses. */
 const SWEEP_MS = 1_000;
 const SWEPT_AT_ONCE = 512;
-/** So many addresses are looked at with every answer. */
-const FEW_AWAITED = 64;
 
 interface Request {
   readonly xid: number;
@@ -42,11 +40,8 @@ export class Duties {
   private rebalanceAt = 0;
   private askAgainAt = 0;
   private roundGoesOn = false; // more was to be handed over than goes at once
-  /**
-   * PARTNER-DOWN is being left: the updates that were not answered when that began, address → revision. Those that came
-   * later are told as in NORMAL, or a busy server would never get there. Null: it is not being left.
-   */
-  private awaited: Map<number, number> | null = null;
+  /** PARTNER-DOWN is being left: the updates that were not answered when that began; null: it is not being left. */
+  private awaited: Awaited | null = null;
   private ownOffersUntilAt = 0;
   private sweptAt = 0;
   private shutdownToldBy = 0; // 0 = it need not be told, or was
@@ -95,36 +90,15 @@ export class Duties {
   }
 
   /** The partner has answered updates, or sent what took the place of ours: what waited for that. */
-  afterAnswers(results: readonly BindingResult[] = []): void {
+  afterAnswers(): void {
     const { relationship } = this;
-    if (this.awaited !== null && this.isAnswered(this.awaited, results)) {
+    if (this.awaited?.isOver) {
       relationship.take('everything-answered');
       if (relationship.partnerState !== 'recover-done') this.awaited = null;
     }
     if (relationship.exchange.updates.unacked > 0) return;
     if (this.shutdownToldBy !== 0) this.tellShutdown();
     if (relationship.state === 'normal') this.rebalance('change');
-  }
-
-  /** Is every update answered that was not when PARTNER-DOWN began to be left? */
-  private isAnswered(awaited: Map<number, number>, results: readonly BindingResult[]): boolean {
-    for (const { address, revision } of results) {
-      if (revision >= (awaited.get(address) ?? Number.POSITIVE_INFINITY)) awaited.delete(address);
-    }
-    const { updates } = this.relationship.exchange;
-    // Some were overtaken by updates of the partner. Looked for when few are left, or surely some are.
-    if (awaited.size <= FEW_AWAITED || updates.unacked < awaited.size) {
-      for (const address of awaited.keys()) if (!updates.isOutstanding(address)) awaited.delete(address);
-    }
-    return awaited.size === 0;
-  }
-
-  private awaitAnswers(): void {
-    if (this.awaited !== null) return;
-    this.awaited = new Map();
-    for (const address of this.relationship.exchange.updates.addresses()) {
-      this.awaited.set(address, this.host.table.get(address)?.revision ?? 0);
-    }
   }
 
   // ---- time
@@ -239,7 +213,7 @@ export class Duties {
         this.forgetting.finish();
         return;
       case 'withdraw-partner-share':
-        this.awaitAnswers();
+        this.awaited ??= new Awaited(relationship.exchange.updates, this.host.table, () => true);
         this.host.stateChanged();
         this.afterAnswers();
         return;

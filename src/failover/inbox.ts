@@ -43,7 +43,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       return;
     case 'bnd-ack':
       exchange.acknowledged(message.results);
-      duties.afterAnswers(message.results);
+      duties.afterAnswers();
       return;
     case 'upd-req':
       exchange.asked(xid, message.extent, message.scopes);

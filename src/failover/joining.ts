@@ -7,6 +7,7 @@ import { clientEndAt, endMayHaveBeenSent, leaseSecondsUntil } from '../lease/lif
 import { parseAddress } from '../wire/address.js';
 import type { UpdateExtent } from '../wire/partner-values.js';
 import type { Authority, FullLease, SharedAuthority } from './authority.js';
+import { Awaited } from './awaited.js';
 import type { HeldAck } from './held.js';
 import type { FailoverHost } from './host.js';
 import type { RelationshipRecord } from './record.js';
@@ -23,6 +24,7 @@ const NO_EXCEPTION: ReadonlySet<State> = new Set<State>(['partner-down', 'paused
 export class Joining {
   private request: number | null = null; // xid of our UPDREQALL for awaited scopes
   private readonly closing = new Set<string>();
+  private awaited: Awaited | null = null; // what was given out of the partner's share of those
 
   constructor(
     private readonly host: FailoverHost,
@@ -53,6 +55,7 @@ export class Joining {
   linkLost(): void {
     this.request = null;
     this.closing.clear();
+    this.awaited = null;
   }
 
   /** Another question of this server is on its way: of two the partner answers the newer one only (§7.3). */
@@ -87,30 +90,33 @@ export class Joining {
     if (extent !== 'all') return true;
     const told = this.inStep('held').filter((scopeId) => isMeant(networks, scopeId));
     if (told.length === 0) return true;
-    for (const scopeId of told) this.closing.add(scopeId);
-    if (this.relationship.side === 2 && this.hasUnanswered(told)) return false;
+    if (this.awaited === null || told.some((scopeId) => !this.closing.has(scopeId)))
+      this.awaited = this.close(told);
+    if (this.relationship.side === 2 && !this.awaited.isOver) return false;
+    this.awaited = null;
     const steps = { ...this.scopes };
     for (const scopeId of told) steps[scopeId] = 'told';
-    this.put(
-      this.relationship.side === 2 || this.relationship.state === 'normal'
-        ? withoutSteps(steps, ['told'])
-        : steps,
-    );
+    const joined = this.relationship.side === 2 || this.relationship.state === 'normal';
+    if (joined) this.closing.clear();
+    this.put(joined ? withoutSteps(steps, ['told']) : steps);
     return true;
   }
 
   /** NORMAL was reached: nothing is served alone any more that the partner knows. */
   normal(): void {
+    this.closing.clear();
     if (this.inStep('told').length > 0) this.put(withoutSteps(this.scopes, ['told']));
     this.ask();
   }
 
-  private hasUnanswered(scopeIds: readonly string[]): boolean {
+  /** From now on nothing of these scopes is given out of the partner's share; what was is awaited. */
+  private close(scopeIds: readonly string[]): Awaited {
+    for (const scopeId of scopeIds) this.closing.add(scopeId);
     const scopes = this.host.scopes().filter(({ scope }) => scopeIds.includes(scope.scopeId));
-    for (const address of this.relationship.exchange.updates.addresses()) {
-      if (scopes.some(({ scope }) => scope.contains(address))) return true;
-    }
-    return false;
+    const { updates } = this.relationship.exchange;
+    return new Awaited(updates, this.host.table, (address) =>
+      scopes.some(({ scope }) => scope.contains(address)),
+    );
   }
 
   private inStep(step: JoiningStep): string[] {

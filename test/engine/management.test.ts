@@ -8,8 +8,10 @@ import type { Command } from '../../src/engine/command.js';
 import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
 import type { Change, SharedTerms } from '../../src/failover/management.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
+import { formatAddress } from '../../src/wire/address.js';
+import { OptionCode } from '../../src/wire/message.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
-import { ip, scope } from './world.js';
+import { ip, quad, scope } from './world.js';
 
 t.setTimeout(120_000);
 
@@ -124,6 +126,40 @@ t.test('terms change on both at once; the pools follow', async (t) => {
     ['secondary', 'primary'],
   );
   t.equal(states(pair), 'normal normal');
+});
+
+t.test('a scope joins under load, whichever server brings it', async (t) => {
+  for (const from of ['a', 'b'] as const) {
+    const pair = new Pair({ declared: false, latencyMs: 300 });
+    order(pair, pair.a, make(pair), 5_000);
+    pair.settle();
+    const server = pair[from];
+    const edits = [{ kind: 'scope-add', scope: SECOND }] as const;
+    server.world.command({ kind: 'edit', edits, force: false, dryRun: false });
+    const giaddr = '10.78.0.1';
+    const clients = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => {
+      const [offer] = pair.say({ type: 1, mac: mac(n), xid: n, giaddr }, [server]);
+      const options = [
+        [OptionCode.dhcpRequestedAddress, quad(offer?.message.yiaddr ?? 0)],
+        [OptionCode.dhcpServerIdentifier, quad(ip(server.address))],
+      ] as const;
+      const [ack] = pair.say({ type: 3, mac: mac(n), xid: n, giaddr, options }, [server]);
+      return { mac: mac(n), ciaddr: formatAddress(ack?.message.yiaddr ?? 0) };
+    });
+    const id = server.world.post(proposal(pair, server, { kind: 'add-scopes', scopes: [SECOND] }));
+    const joining = () => server.world.engine.partners.named(RELATIONSHIP)?.record.joining;
+    let seen = 0;
+    for (let turn = 0; turn < 400; turn++) {
+      const client = clients[turn % clients.length]!;
+      pair.say({ type: 3, xid: 100 + turn, giaddr, ...client }, [server]);
+      if (joining() !== undefined) seen = turn;
+    }
+    t.match(server.world.replies.get(id), { ok: true });
+    t.ok(seen > 0 && seen < 200, `${from}: served alone until turn ${seen}`);
+    t.ok(server.view.unacked > 0, 'there is always something under way');
+    pair.settle();
+    t.same([pair.a.view.unacked, pair.b.view.unacked], [0, 0]);
+  }
 });
 
 t.test('a scope joins from either server, and leaves again', async (t) => {
