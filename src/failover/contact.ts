@@ -62,6 +62,7 @@ interface Newcomer {
   readonly askedAt: number; // when it came, and the old connection was asked
 }
 
+const UNTIMED: Refusal = { reason: 'unknown-error', text: 'the greeting tells nothing of the clock' };
 const DUPLICATE: Refusal = { reason: 'duplicate-connection', text: 'there is a connection already' };
 /** While the clock is held nothing else tells that a connection is silent. */
 const HELD_TRIES = 3;
@@ -278,7 +279,7 @@ export class Contact {
     const { connection } = this;
     if (!connection) return;
     this.theirClockAheadMs = hello.clockAheadMs;
-    const refusal = this.greeter.refusesClock(hello);
+    const refusal = this.offset.known ? this.greeter.refusesClock(hello) : UNTIMED;
     if (refusal) {
       this.refused.note('us', refusal, connection.dialled ? '' : this.host.addressOf(connection.link));
       this.hangUp(refusal.reason, refusal.text);
@@ -316,8 +317,7 @@ export class Contact {
     const { greeting } = connection;
     if (greeting === null) return;
     if (t1At !== 0 && t1At < connection.openedAt) this.playedAgain(connection);
-    else if (this.offset.known) this.established(greeting);
-    else this.hangUp('unknown-error', 'the first CONTACT tells nothing of the clock');
+    else this.established(greeting);
   }
 
   /** Its first CONTACT answers another greeting than ours: octets of an earlier connection. */

@@ -298,6 +298,35 @@ t.test('octets of an earlier connection, said again, change nothing', async (t) 
   t.equal(states(pair), 'normal normal', 'and the partner itself is taken');
 });
 
+t.test('no instant of the partner is taken before its clock is known, whoever has dialled', async (t) => {
+  const pair = met({ skewMs: 30_000 });
+  const { a, b } = pair;
+  pair.cut();
+  pair.pass(5_000);
+  const { happenings } = b.world;
+  let answers = 0;
+  b.world.happenings = {
+    push: (happening) => {
+      if (happening.kind !== 'link-send') return happenings?.push(happening);
+      const reader = new FrameReader();
+      reader.push(happening.bytes);
+      const { xid, message } = reader.next()!;
+      if (message.kind !== 'connect-ack' || answers++ > 0) return happenings?.push(happening);
+      // As where a millisecond was rounded up on one side and down on the other: held for longer than the way took.
+      const bytes = encodeFrame({ xid, message: { ...message, t2At: message.t2At - 5 } });
+      return happenings?.push({ ...happening, bytes });
+    },
+  };
+  const before = a.world.journal.length;
+  pair.heal();
+  pair.pass(20_000);
+  t.ok(answers > 1, 'asked once more');
+  const links = a.world.journal.slice(before).filter(({ type }) => type.startsWith('failover-link'));
+  t.match(links[0], { type: 'failover-link-refused', data: { text: /tells nothing of the clock/ } });
+  t.equal(states(pair), 'normal normal');
+  t.ok(Math.abs((a.world.engine.partners.named(RELATIONSHIP)?.clockSkewMs ?? 0) - 30_000) < 10);
+});
+
 t.test('clocks too far apart begin no relationship, and end none', async (t) => {
   const pair = met({ skewMs: 600_000 });
   const { a, b } = pair;
