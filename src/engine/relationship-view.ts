@@ -204,6 +204,7 @@ function story(engine: Engine, relationship: Relationship, pools: readonly Relat
       sinceAt: doubt.sinceAt,
       change: doubt.proposal.change.kind,
       waitsFor: awaited(doubt),
+      silentScopes: doubt.phase === 'prepared' ? engine.management.givenUp(doubt.proposal) : [],
     },
   });
 }

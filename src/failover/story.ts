@@ -34,7 +34,12 @@ export interface StoryFacts {
   readonly partnerShareAt: number; // PARTNER-DOWN: the partner's free addresses become usable
   readonly ownShareAt: number; // PARTNER-DOWN with hold-own-share: so do the own ones
   /** A change that is not known to be made, or given up, on both servers. */
-  readonly inDoubt: { readonly sinceAt: number; readonly change: string; readonly waitsFor: string } | null;
+  readonly inDoubt: {
+    readonly sinceAt: number;
+    readonly change: string;
+    readonly waitsFor: string;
+    readonly silentScopes: readonly string[]; // given up by the promise
+  } | null;
 }
 
 export interface NextStep {
@@ -206,7 +211,10 @@ function serving(f: StoryFacts): string {
 
 function doubtWords({ at, inDoubt }: StoryFacts): string {
   if (inDoubt === null) return '';
-  return ` A change ("${inDoubt.change}") has been in doubt for ${duration(at - inDoubt.sinceAt)}.`;
+  const { change, sinceAt, silentScopes } = inDoubt;
+  const silent =
+    silentScopes.length === 0 ? '' : `; nobody is answered in ${silentScopes.join(', ')} meanwhile`;
+  return ` A change ("${change}") has been in doubt for ${duration(at - sinceAt)}${silent}.`;
 }
 
 function doubtSteps({ inDoubt }: StoryFacts): NextStep[] {

@@ -400,6 +400,12 @@ t.test('the state in words', async (t) => {
       `dhcp2 was declared down 0 s ago; it is back, in ${partnerState.toUpperCase()}, and being brought up to date. This server answers everyone; new clients get one of its own 112 free addresses.`,
       'then: normal when dhcp2 has recovered; when that is, it says itself',
     ]);
+  const inDoubt = { sinceAt: NOON - 3 * SECOND, change: 'remove-scopes', waitsFor: 'dhcp2 decides' };
+  t.match(
+    told({ partnerState: 'normal', inDoubt: { ...inDoubt, silentScopes: ['10.7.0.0', '10.8.0.0'] } })[0],
+    / A change \("remove-scopes"\) has been in doubt for 3 s; nobody is answered in 10\.7\.0\.0, 10\.8\.0\.0 meanwhile\.$/,
+  );
+  t.match(told({ partnerState: 'normal', inDoubt: { ...inDoubt, silentScopes: [] } })[0], / for 3 s\.$/);
   for (const [relationship, argument] of [
     ['two words', "'two words'"],
     ["it's", "'it'\\''s'"],
