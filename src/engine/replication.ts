@@ -7,7 +7,7 @@ import { readDocument, readScopes } from '../failover/management-document.js';
 import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { asArgument } from '../failover/terms.js';
-import { mergeScopes, sameSettings } from '../lease/both-versions.js';
+import { differInHolders, mergeScopes, sameSettings } from '../lease/both-versions.js';
 import { compileScope, type Scope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { Change, Plan } from './edits.js';
@@ -16,7 +16,7 @@ import type { Engine } from './engine.js';
 import { editObjection, hasUnanswered, untoldObjection } from './gate.js';
 import { keepOffers } from './keep-offers.js';
 import { faultObjection, type Objection, promisedObjection, scopeIdOf } from './management-rules.js';
-import { type ScopeEntry, servedSettings } from './scopes.js';
+import type { ScopeEntry } from './scopes.js';
 import type { Share } from './sharing.js';
 
 type Replicate = Extract<Proposal['change'], { kind: 'replicate' }>;
@@ -170,7 +170,7 @@ export class Replication {
 
   /** Are updates unanswered of addresses that one version gives to other clients than another? */
   hasUnanswered(relationship: Relationship, scopes: readonly ScopeSettings[]): boolean {
-    const concerned = scopes.flatMap((scope) => this.concerned(scopeIdOf(scope)) ?? []);
+    const concerned = scopes.flatMap((scope) => this.concerned(scope) ?? []);
     if (concerned.length === 0) return false;
     return hasUnanswered(relationship, (address) => concerned.some((isConcerned) => isConcerned(address)));
   }
@@ -178,7 +178,7 @@ export class Replication {
   /** Has the partner not accepted the lease of such an address? */
   untold(relationship: Relationship, scopes: readonly ScopeSettings[]): Objection | null {
     for (const settings of scopes) {
-      const isConcerned = this.concerned(scopeIdOf(settings));
+      const isConcerned = this.concerned(settings);
       const scope = this.engine.index.byId(scopeIdOf(settings))?.scope;
       const untold = isConcerned && scope && untoldObjection(this.engine, relationship, [scope], isConcerned);
       if (untold) return untold;
@@ -186,13 +186,17 @@ export class Replication {
     return null;
   }
 
-  private concerned(scopeId: string): ((address: number) => boolean) | undefined {
-    const served = this.engine.index.byId(scopeId);
-    if (!served || servedSettings(served.entry) === served.entry.settings) return undefined;
-    const { settings, agreed, proposed } = served.entry;
+  /** Which addresses would go to other clients by these settings, or by another version of the scope, than by its own? */
+  private concerned(coming: ScopeSettings): ((address: number) => boolean) | undefined {
+    const entry = this.entryOf(coming);
+    if (!entry) return undefined;
+    const { settings, agreed, theirs, proposed } = entry;
+    const versions = [agreed, theirs, proposed, coming].filter((one) => one !== undefined);
+    const apart = versions.filter((one) => differInHolders(settings, one));
+    if (apart.length === 0) return undefined;
     const compiled = (one: ScopeSettings) => compileScope(one, this.engine.index.server);
     const own = compiled(settings);
-    const others = [agreed, proposed].filter((one) => one !== undefined).map(compiled);
+    const others = apart.map(compiled);
     return (address) => own.contains(address) && others.some((other) => isPlacedApart(address, own, other));
   }
 

@@ -195,3 +195,37 @@ t.test('a server that has promised to take a relationship counts it, and its sco
   for (let n = 3; n < 33; n++) t.equal(prepare(n, []), '', `${n - 1} promised`);
   t.equal(prepare(33, []), 'too-many-relationships');
 });
+
+t.test(
+  "the partner's version in a conflict is not used before the leases that it is about are told",
+  async (t) => {
+    const pair = new Pair();
+    pair.settle();
+    pair.cut();
+    pair.pass(5_000);
+    const edit = (server: Server, change: Partial<ScopeSettings>) => {
+      const settings = server.world.engine.index.settings.scopes.get(SCOPE)!.settings;
+      server.world.edit([{ kind: 'scope-set', scope: { ...settings, ...change } }], { force: true });
+    };
+    const held = pair.bind(mac(1), [pair.a])!.address;
+    edit(pair.a, { leaseTime: 3_000 });
+    const reservation = { address: held, hardwareAddress: mac(2), options: {} };
+    edit(pair.b, { leaseTime: 4_000, reservations: [reservation] });
+    pair.heal();
+    while (!pair.a.world.engine.index.settings.scopes.get(SCOPE)?.theirs) pair.pass(10);
+    pair.pass(1_000);
+    // From then on nothing that A commits reaches its disk in time to be told.
+    const { updates } = pair.a.world.engine.partners.named(RELATIONSHIP)!.exchange;
+    updates.changed(ip(held), Number.POSITIVE_INFINITY);
+    const theirs = pair.b.world.engine.index.settings.scopes.get(SCOPE)!.settings;
+    const own = pair.a.world.engine.index.settings.scopes.get(SCOPE)!.settings;
+    const change: Change = {
+      kind: 'replicate',
+      scopes: [theirs],
+      proposed: [own],
+      bases: [own],
+      force: true,
+    };
+    t.match(order(pair, pair.a, change), { ok: false, code: 'wrong-state', message: /leases to tell/ });
+  },
+);
