@@ -4,7 +4,7 @@ import { blankLease } from '../lease/lease.js';
 import { isMalformed } from '../wire/error.js';
 import { OptionCode, readAddress } from '../wire/message.js';
 import { endedLease, quarantinedLease } from './bind.js';
-import { isClientOf, scopeOnLink } from './choose.js';
+import { isClientOf, mayHave, scopeOnLink } from './choose.js';
 import type { DhcpContext, ServedScope } from './context.js';
 import type { Query } from './query.js';
 
@@ -32,7 +32,9 @@ export function decline(ctx: DhcpContext, query: Query): void {
   if (!meantForUs(ctx, query, served)) return;
   const lease = ctx.table.get(address);
   const holds = lease?.state === 'active' && isClientOf(lease, query);
-  const offered = ctx.memory.offerTo(query.client)?.address === address;
+  const offer = ctx.memory.offerTo(query.client);
+  // Since it was offered an edit may have given it to another, whose lease is not this client's to end.
+  const offered = served !== undefined && offer?.address === address && mayHave(ctx, query, served, address);
   if (!served?.authority.answersKnown || (!holds && !offered)) {
     ctx.drop('not-the-holder');
     return;

@@ -7,6 +7,7 @@ import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
 import type { Change } from '../../src/failover/management.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import type { ScopeSettings } from '../../src/lease/settings.js';
+import { formatAddress } from '../../src/wire/address.js';
 import { OptionCode } from '../../src/wire/message.js';
 import { Pair, type PairOptions, RELATIONSHIP, SCOPE, type Server } from './pair.js';
 import { ip, quad } from './world.js';
@@ -229,3 +230,18 @@ t.test(
     t.match(order(pair, pair.a, change), { ok: false, code: 'wrong-state', message: /leases to tell/ });
   },
 );
+
+t.test('who was offered an address before an edit gave it to another cannot decline it', async (t) => {
+  const pair = new Pair();
+  pair.settle();
+  const [offer] = pair.say({ type: 1, mac: mac(1) });
+  const address = formatAddress(offer!.message.yiaddr);
+  const reservation = { address, hardwareAddress: mac(2), options: {} };
+  pair.a.world.edit([{ kind: 'reservation-add', scopeId: SCOPE, reservation }], { force: true });
+  pair.pass(1_000);
+  t.equal(pair.bind(mac(2), [pair.other(offer!.server)])?.address, address);
+  const server = [OptionCode.dhcpServerIdentifier, quad(ip(offer!.server.address))] as const;
+  const requested = [OptionCode.dhcpRequestedAddress, quad(ip(address))] as const;
+  pair.say({ type: 4, mac: mac(1), options: [server, requested] });
+  for (const { world } of pair.servers) t.equal(world.engine.table.stateOf(ip(address)), 'active');
+});
