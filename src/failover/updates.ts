@@ -39,10 +39,9 @@ export class Updates {
   private readonly inFlight = new Map<number, InFlight>();
   refused = 0;
   /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
-  private readonly refusedRevisions = new Map<
-    number,
-    { readonly revision: number; readonly reason: number }
-  >();
+  private readonly refusedRevisions = new Map<number, number>();
+  /** Of these, addresses that the partner holds for another client or in quarantine: that outlasts a connection. */
+  private readonly contested = new Map<number, number>();
   /** Address → own revision that was sent because this word of the partner's was refused. */
   private readonly replied = new Map<number, { readonly own: number; readonly word: string }>();
 
@@ -69,13 +68,12 @@ export class Updates {
 
   /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */
   wasRefused(address: number, revision: number): boolean {
-    return this.refusedRevisions.get(address)?.revision === revision;
+    return this.refusedRevisions.get(address) === revision;
   }
 
   /** Does the partner hold the address for somebody else than this very revision says, or keep it in quarantine? */
   isContested(address: number, revision: number): boolean {
-    const refused = this.refusedRevisions.get(address);
-    return refused?.revision === revision && CONTESTED.has(refused.reason);
+    return this.contested.get(address) === revision;
   }
 
   /**
@@ -128,10 +126,12 @@ export class Updates {
       if (sent === undefined || sent.revision !== revision) continue;
       this.inFlight.delete(address);
       const accepted = rejectReason === ACCEPTED;
-      if (accepted) this.refusedRevisions.delete(address);
-      else {
+      this.refusedRevisions.delete(address);
+      this.contested.delete(address);
+      if (!accepted) {
         this.refused++;
-        this.refusedRevisions.set(address, { revision, reason: rejectReason });
+        this.refusedRevisions.set(address, revision);
+        if (CONTESTED.has(rejectReason)) this.contested.set(address, revision);
       }
       answers.push({ address, sent, accepted, reason: rejectReason, text });
     }
@@ -150,6 +150,7 @@ export class Updates {
   /** An update of the partner took the place of ours: it need not be answered any more. */
   cancel(address: number): void {
     this.refusedRevisions.delete(address);
+    this.contested.delete(address);
     this.waiting.delete(address);
     this.inFlight.delete(address);
   }

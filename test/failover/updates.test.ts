@@ -1,0 +1,33 @@
+// Which updates the partner has yet to hear of, and what it said of those it refused (failover.md §7).
+
+import t from 'tap';
+import { Updates } from '../../src/failover/updates.js';
+import { REJECT_NUMBERS } from '../../src/wire/partner-values.js';
+
+const ADDRESS = 0x0a4d_0064;
+const sent = { sentAt: 1, revision: 5, petAt: 0, bindingStartAt: 0 };
+
+/** Tell it, and have this answer. */
+function told(updates: Updates, rejectReason: number, revision = 5): void {
+  updates.changed(ADDRESS, 1);
+  updates.sent(ADDRESS, { ...sent, revision });
+  updates.answered([{ address: ADDRESS, revision, rejectReason, text: '' }]);
+}
+
+t.test('a lease that the partner has for another client is contested until it is told of anew', async (t) => {
+  const updates = new Updates();
+  told(updates, REJECT_NUMBERS['fatal-conflict']);
+  t.ok(updates.isContested(ADDRESS, 5));
+  t.ok(updates.wasRefused(ADDRESS, 5));
+  updates.linkLost(1);
+  t.ok(updates.isContested(ADDRESS, 5), 'out of contact neither server renews it');
+  t.notOk(updates.wasRefused(ADDRESS, 5), 'on a new connection it is told once more');
+  told(updates, 0);
+  t.notOk(updates.isContested(ADDRESS, 5));
+  told(updates, REJECT_NUMBERS['fatal-conflict']);
+  t.notOk(updates.isContested(ADDRESS, 6), 'another record of the address');
+  updates.cancel(ADDRESS);
+  t.notOk(updates.isContested(ADDRESS, 5), "the partner's word took its place");
+  told(updates, REJECT_NUMBERS['outdated-information']);
+  t.notOk(updates.isContested(ADDRESS, 5), 'an older word is no dispute');
+});
