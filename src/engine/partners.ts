@@ -309,9 +309,12 @@ export class Partners {
     for (const relationship of this.all) relationship.clockReleased();
   }
 
-  /** Partners hear in a CONNECT what is vouched for now. */
-  clockAccepted(): void {
-    for (const { contact } of this.all) contact.hangUp('link-renewed', 'an operator accepted the clock');
+  /** Offsets are measured anew on a new connection, and partners hear in a CONNECT what is vouched for now. */
+  renewLinks(why: string): void {
+    for (const relationship of this.all) {
+      relationship.contact.hangUp('link-renewed', why);
+      this.alarms.look(relationship);
+    }
   }
 
   // ---- time and disk

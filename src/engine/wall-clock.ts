@@ -39,7 +39,11 @@ export class WallClock {
   take(input: ClockInput): void {
     if (input.kind === 'clock-held') this.engine.partners.askTime();
     else if (input.kind === 'clock-released') this.released(input.wallAheadMs);
-    else this.told(input.wallAheadMs);
+    else {
+      this.told(input.wallAheadMs);
+      // Time may have stood still here as well, as in a machine that was paused: the partner's clock is measured anew.
+      this.engine.partners.renewLinks('the wall clock was stepped');
+    }
   }
 
   /** The wall clock is this far from engine time. */
@@ -92,6 +96,6 @@ export class WallClock {
       ],
       [{ kind: 'event', event }],
     );
-    engine.partners.clockAccepted();
+    engine.partners.renewLinks('an operator accepted the clock');
   }
 }

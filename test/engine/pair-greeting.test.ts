@@ -474,3 +474,15 @@ function hear(world: World, hello: Partial<PartnerHello>): readonly ReceivedFram
   world.happenings = before;
   return heard;
 }
+
+t.test('a step of the wall clock drops the link, and the offset is measured anew', async (t) => {
+  const pair = met();
+  const { a, b } = pair;
+  const since = b.view.stateSince;
+  a.world.feed({ kind: 'clock-stepped', wallAheadMs: 90_000 });
+  t.equal(a.view.connected, false);
+  pair.pass(2_000);
+  t.equal(states(pair), 'normal normal', 'and is made again at once');
+  t.not(b.view.stateSince, since);
+  t.ok(a.alarms().includes('clock-stepped'));
+});
