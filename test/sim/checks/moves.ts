@@ -33,6 +33,7 @@ function eventsOf({ input, frames }: Step, told: State | undefined): Set<Event> 
       break;
     case 'link-up':
     case 'link-down':
+    case 'clock-stepped': // drops the link (failover.md §5 "Time")
     case 'dial-failed':
       events.add('comms-lost');
       break;
@@ -54,6 +55,8 @@ function eventsOf({ input, frames }: Step, told: State | undefined): Set<Event> 
       events.add(`partner:${message.state}`);
       if (message.startup) events.add('partner:startup');
     } else if (message.kind === 'upd-done') events.add('update-done');
+    // Whose store went back waits for the partner's settings as well (failover.md §3 "Lost or rolled-back store").
+    else if (message.kind === 'manage-reply') events.add('update-done');
     else if (message.kind === 'connect-ack' && message.rejectReason !== ACCEPTED)
       events.add('taken-for-clone');
     else if (['connect', 'connect-ack', 'contact'].includes(message.kind)) {
