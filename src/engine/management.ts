@@ -44,6 +44,7 @@ interface Asked {
   readonly tx: string; // of the change, or the id of the relationship that it is about
   readonly operation: string;
   readonly untilAt: number; // engine time; the shell's own end sooner
+  readonly otherwise?: ManageAnswer; // what counts as the answer then
 }
 
 const NO_ANSWER: ManageAnswer = {
@@ -58,6 +59,12 @@ const TOO_LONG = {
   refusal: 'partner-refused',
   text: 'the answer is too long for the connection of the relationship: put one partner secret on both servers (`tandem partner invite`)',
 } as const;
+const TOO_LONG_ASKED: ManageAnswer = {
+  ok: false,
+  heard: true,
+  code: 'invalid',
+  message: `it is longer than the ${PARTNER_LIMITS.frameBytes} octets of one message between partners: divide the scope, or leave out names and options of reservations`,
+};
 /** Between two questions or orders about the same change. */
 export const AGAIN_MS = 5_000;
 /** Proposals under way at once. */
@@ -235,8 +242,8 @@ export class Management {
     this.participant.lookAtGates();
     this.endings.onDeadline();
     this.following.onDeadline();
-    for (const [call, { untilAt }] of [...this.calls])
-      if (this.engine.at >= untilAt) this.answered(call, NO_ANSWER);
+    for (const [call, { untilAt, otherwise = NO_ANSWER }] of [...this.calls])
+      if (this.engine.at >= untilAt) this.answered(call, otherwise);
     for (const [tx, at] of [...this.askAt]) {
       const record = this.transactions.get(tx);
       if (at > this.engine.at || !record) continue;
@@ -291,13 +298,12 @@ export class Management {
 
   /** An operator has decided here that the relationship goes on, whatever its partner made of it. */
   private isKept(id: string): boolean {
-    return [...this.transactions.values()].some(
-      (record) =>
-        record.phase === 'settled' &&
-        record.decision === 'aborted' &&
-        record.proposal.id === id &&
-        record.proposal.change.kind === 'remove',
-    );
+    const all = [...this.transactions.values()];
+    return all.some((one) => {
+      const { proposal } = one;
+      const kept = one.phase === 'settled' && one.decision === 'aborted';
+      return kept && proposal.id === id && proposal.change.kind === 'remove';
+    });
   }
 
   removeAlone(command: number, actor: string, order: Extract<Command, { kind: 'remove-alone' }>): void {
@@ -357,8 +363,10 @@ export class Management {
       t1At: engine.at,
     } as const;
     const bytes = encodeFrame({ xid: call, message });
-    const sendable = link !== null && bytes.length <= PARTNER_LIMITS.frameBytes;
-    this.calls.set(call, { tx, operation, untilAt: sendable ? engine.at + LINK_ANSWER_MS : engine.at });
+    const fits = bytes.length <= PARTNER_LIMITS.frameBytes;
+    const sendable = link !== null && fits;
+    const untilAt = engine.at + (sendable ? LINK_ANSWER_MS : 0);
+    this.calls.set(call, { tx, operation, untilAt, otherwise: fits ? NO_ANSWER : TOO_LONG_ASKED });
     return { kind: 'link-send', link: sendable ? link : -1, bytes };
   }
 

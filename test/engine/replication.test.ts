@@ -144,6 +144,25 @@ t.test(
   },
 );
 
+t.test('an edit too long for one message is alarmed, and not tried for ever', async (t) => {
+  const pair = new Pair({ scope: { subnet: '10.77.0.0/16' } });
+  pair.settle();
+  const reservations = Array.from({ length: 6_000 }, (_, n) => ({
+    address: `10.77.${16 + (n >> 8)}.${n & 255}`,
+    hardwareAddress: `02:00:00:01:${(n >> 8).toString(16).padStart(2, '0')}:${(n & 255).toString(16).padStart(2, '0')}`,
+    name: `a printer on floor ${n >> 8}, room ${n & 255}`,
+    options: {},
+  }));
+  edit(pair.a, { reservations });
+  const before = pair.a.world.engine.counters.commits;
+  pair.pass(60_000);
+  t.match(pair.a.world.engine.view.status().alarms, [
+    { code: 'settings-conflict', message: /cannot take an edit made here: it is longer than/ },
+  ]);
+  t.ok(pair.a.world.engine.counters.commits - before < 20);
+  t.equal(pair.a.view.state, 'normal', 'the link stays up');
+});
+
 t.test('the same field edited on both: kept on both, alarmed, settled by an operator', async (t) => {
   for (const from of ['a', 'b'] as const) {
     const pair = pairOf();
