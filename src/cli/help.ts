@@ -22,6 +22,7 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
 const FILES: readonly (readonly [string, string])[] = [
   ['/run/tandem/admin.sock', 'where the daemon of this machine listens for commands'],
   ['/etc/tandem/tandem.yaml', 'the config file of the packaged service'],
+  ['/var/lib/tandem', 'leases and settings, unless the config file names another place'],
 ];
 
 /** `tandem scope set SCOPE [--name TEXT]…` */

@@ -9,11 +9,12 @@ import { COMMANDS, LATER } from '../../src/cli/commands.js';
 import { parse } from '../../src/cli/parse.js';
 import { parseCmdlet } from '../../src/cli/windows/cmdlets.js';
 import { ALARMS } from '../../src/engine/alarms.js';
-import { alarmRows, DERIVED } from '../setup/derived.js';
+import { alarmRows, alertRows, DERIVED } from '../setup/derived.js';
 import { LIMIT_SOURCES, limitsOf } from '../setup/limits-page.js';
 import { blocksOf } from '../setup/protocol-page.js';
 import { projectFiles, ROOT, textOf } from '../tidy/sources.js';
-import { joined } from './vocabulary.js';
+import { rulesOf } from './metrics-used.js';
+import { joined, written } from './vocabulary.js';
 
 const files = projectFiles();
 const documents = files.filter((file) => /(?:^|\/)[A-Z]+\.md$/.test(file));
@@ -34,6 +35,13 @@ t.test('every alarm has an entry in the manual', async (t) => {
     [],
     'says what Tandem does and what the operator does',
   );
+});
+
+t.test('every alert has an entry in the manual', async (t) => {
+  const rows = alertRows(textOf('systemd/README.md'));
+  const alerts = rulesOf(ROOT).groups.flatMap(({ rules }) => rules.map(({ alert }) => alert));
+  t.same([...rows.keys()], alerts);
+  for (const [alert, you] of rows) t.match(you, /\w{3}/, alert);
 });
 
 t.test('every file of limits is shown', async (t) => {
@@ -57,7 +65,7 @@ t.test('the protocol page has every message and every field', async (t) => {
 
 /** Code in a document: what stands between backticks, and lines that are indented or fenced. */
 function codeIn(text: string): readonly string[] {
-  const prose = text.replace(/<!-- (\w+): [\s\S]*?<!-- \/\1 -->/g, '');
+  const prose = written(text);
   const spans = [...joined(prose).matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, code = '']) => code);
   const lines = [...prose.matchAll(/^(?: {4}|\t)(.+)$/gm)].map(([, line = '']) => line);
   return [...spans, ...lines];

@@ -16,7 +16,7 @@ import { CLOCK_MARGIN_MS, CLOCK_RATE_PPM } from '../../src/lease/lifetime.js';
 import { INVITATION_MS } from '../../src/shell/secret-book.js';
 import { ROOT, textOf } from '../tidy/sources.js';
 import { rulesOf } from './metrics-used.js';
-import { isKnown, joined } from './vocabulary.js';
+import { isKnown, joined, written } from './vocabulary.js';
 
 /** The number of `const NAME = 60_000` in a source file, exported or not. */
 function constant(file: string, name: string): number {
@@ -131,10 +131,7 @@ const DOCUMENTS = [
 
 t.test('names in backticks are names that there are', async (t) => {
   const unknown = DOCUMENTS.flatMap((file) => {
-    const prose = textOf(file)
-      .replaceAll(/<!-- (\w+): [\s\S]*?<!-- \/\1 -->/g, (part) =>
-        part.startsWith('<!-- alarms') ? part : '',
-      )
+    const prose = written(textOf(file))
       // What Windows and ISC call things stands on the left of these tables; test/docs/migration.test.ts has them.
       .replaceAll(/^\| in `[\s\S]*?\n\n/gm, (table) => table.replaceAll(/^\|[^|]*\|/gm, '|'));
     const spans = [...joined(prose).matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, span = '']) => span);

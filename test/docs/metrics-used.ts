@@ -20,6 +20,8 @@ interface Rules {
     readonly rules: readonly {
       readonly alert: string;
       readonly expr: string;
+      readonly for?: string;
+      readonly labels: { readonly severity: string };
       readonly annotations: Readonly<Record<string, string>>;
     }[];
   }[];

@@ -88,6 +88,11 @@ function isPlace(word: string): boolean {
   );
 }
 
+/** What people wrote of a document: without what is made from tables, but for tables with a column of their own words. */
+export function written(text: string): string {
+  return text.replaceAll(/<!-- (?!alarms|alerts)(\w+): [\s\S]*?<!-- \/\1 -->/g, '');
+}
+
 /** A text with each paragraph on one line, so that what stands in backticks is whole. */
 export function joined(text: string): string {
   return text.replaceAll(/(?<=[^\n|])\n(?=[^\n|#])(?! {4})/g, ' ');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { renderManPage } from '../../src/cli/help.js';
 import { withReference } from '../../src/config/reference.js';
 import { ALARMS } from '../../src/engine/alarms.js';
+import { rulesOf } from '../docs/metrics-used.js';
 import { renderLimits } from './limits-page.js';
 import { renderProtocolPage } from './protocol-page.js';
 
@@ -39,15 +40,37 @@ function alarmTable(text: string): string {
   return `| alarm | what it means | what Tandem does | what you do |\n|---|---|---|---|\n${rows.join('')}`;
 }
 
+/** What the manual says to do about an alert. */
+export function alertRows(text: string): ReadonlyMap<string, string> {
+  const rows = text.matchAll(/^\| `(Tandem\w+)` \([^)]*\) \| ([^|]*) \|$/gm);
+  return new Map([...rows].map(([, name = '', you = '']) => [name, you]));
+}
+
+/** A row an alert of the rules, in their order, with how bad it is and how long it must last. */
+function alertTable(text: string, root: string): string {
+  const written = alertRows(text);
+  const rules = rulesOf(root).groups.flatMap(({ rules }) => rules);
+  const rows = rules.map(({ alert, labels, for: lasting }) => {
+    const when = lasting === undefined ? 'at once' : `after ${lasting}`;
+    return `| \`${alert}\` (${labels.severity}, ${when}) | ${written.get(alert) ?? '–'} |\n`;
+  });
+  return `| alert | what you do |\n|---|---|\n${rows.join('')}`;
+}
+
 function versionOf(root: string): string {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   return version;
+}
+
+function manualOf(text: string, root: string): string | undefined {
+  const made = between(text, 'alarms', alarmTable(text));
+  return made === undefined ? undefined : between(made, 'alerts', alertTable(text, root));
 }
 
 export const DERIVED: readonly Derived[] = [
   { file: 'config/README.md', make: (text) => withReference(text) },
   { file: 'proto/README.md', make: (_, root) => renderProtocolPage(root) },
   { file: 'systemd/tandem.1', make: (_, root) => renderManPage(versionOf(root)) },
-  { file: 'systemd/README.md', make: (text) => between(text, 'alarms', alarmTable(text)) },
+  { file: 'systemd/README.md', make: manualOf },
   { file: 'SECURITY.md', make: (text, root) => between(text, 'limits', renderLimits(root)) },
 ];
