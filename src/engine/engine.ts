@@ -41,12 +41,12 @@ export interface EngineOptions {
   readonly knowsPoint?: (point: CommitPoint) => boolean;
   readonly startCounter?: number; // raised with each start of the store (failover.md §5 "Identity")
   readonly ports: { readonly server: number; readonly client: number };
-  /** The wall clock at start is behind the last operation: engine time stands still and nobody is answered. */
-  readonly clockHeld: boolean;
+  readonly clockHeld: boolean; // wall clock behind the last operation: engine time stands still, nobody is answered
   readonly wallAheadMs: number; // wall clock minus engine time at start
   readonly maxClockSkewMs?: number; // against partners; default a minute
   readonly seed: readonly [number, number]; // two random 32-bit numbers: keys of hashes that clients could attack
   readonly restored: boolean; // the store came from a backup
+  readonly restoredAtStart?: number; // start counter of the first start after that; absent: this start
   readonly traceDrops: boolean; // announce each packet that gets no answer, with its reason
 }
 

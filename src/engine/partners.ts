@@ -188,7 +188,9 @@ export class Partners {
   }
 
   private beginOne(relationship: Relationship): void {
-    relationship.begin(this.engine.options.restored);
+    const { options, identity } = this.engine;
+    const { restored, restoredAtStart = identity.startCounter } = options;
+    relationship.begin(restored && (relationship.record.recoveredAtStart ?? 0) < restoredAtStart);
     // One that was shut down or made meanwhile does not know that the server is paused.
     if (this.engine.paused) relationship.take('operator:pause');
     this.alarms.look(relationship);

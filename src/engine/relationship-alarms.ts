@@ -72,8 +72,7 @@ const ROWS: readonly Row[] = [
     sinceAt: (relationship) => {
       const { alone, neverNormal } = relationship.facts();
       const serves = relationship.service.answers !== 'none';
-      const over = relationship.state === 'partner-down'; // an operator has said how things stand, and rule E waits
-      return alone !== 'no' && serves && !neverNormal && !over ? relationship.startedAt : 0;
+      return alone !== 'no' && serves && !neverNormal ? relationship.startedAt : 0;
     },
     message: (relationship) => {
       const partner = partnerNameOf(relationship);

@@ -32,6 +32,8 @@ export interface RelationshipRecord {
   readonly mclt?: LeadTimeChange; // a change of it that still has to be waited out
   /** Scopes that were ended here without the partner, who has not heard of it yet. */
   readonly endedScopes?: readonly string[];
+  /** Start counter when the partner had last told all that a lost or rolled-back store lacked. */
+  readonly recoveredAtStart?: number;
   /** Raised on this server with each change of the settings; absent: 1. */
   readonly revision?: number;
 }

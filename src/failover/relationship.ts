@@ -62,7 +62,7 @@ export class Relationship implements Greeter, ExchangeView {
     this.contactBeforeAt = record.stored.lastContactAt;
   }
 
-  /** After a start of the process, with the leases loaded; `restored`: the store came from a backup. */
+  /** After a start of the process, with the leases loaded; `restored`: the store came from a backup, and lacks what was since. */
   begin(restored: boolean): void {
     // Until when it was in touch is known now; after the next crash the last operation would say otherwise.
     this.store([]);
@@ -367,6 +367,8 @@ export class Relationship implements Greeter, ExchangeView {
     const operated = operates ? { lastOperationAt: host.at } : {};
     const stored = outcome.moved ? { ...record.stored, ...operated } : record.stored;
     this.record = { ...record, stored: applyOutcome(stored, event, outcome, host.at) };
+    if (stored.storeLost && !this.record.stored.storeLost)
+      this.record = { ...this.record, recoveredAtStart: host.identity.startCounter };
     const shutDown = outcome.moved && outcome.to === 'shutdown';
     if (outcome.moved) {
       this.store(shutDown ? [] : this.stateMessage());

@@ -129,7 +129,9 @@ async function markRestored(
   await amend(file, (root, tables) => {
     const identity = readIdentity(tables, file);
     const mark = root.get(ROOT.backup) as BackupMark | undefined;
-    root.putSync(ROOT.identity, { ...identity, restored: true });
+    // Whatever restore this copy remembers, the next start is the first after this one.
+    const { storeId, startCounter } = identity;
+    root.putSync(ROOT.identity, { storeId, startCounter, restored: true });
     root.removeSync(ROOT.backup);
     found = { storeId: identity.storeId, takenAt: mark?.takenAt ?? null };
   });

@@ -14,7 +14,7 @@ export function engineOptions(
   clock: SystemClock,
   traceDrops: boolean,
 ): EngineOptions {
-  const { storeId, startCounter, restored } = store.identity;
+  const { storeId, startCounter, restored, restoredAtStart } = store.identity;
   const random = randomBytes(8);
   return {
     name,
@@ -28,6 +28,7 @@ export function engineOptions(
     ...(partner && { maxClockSkewMs: partner.maxClockSkew * 1000 }),
     seed: [random.readUInt32LE(0), random.readUInt32LE(4)],
     restored,
+    ...(restoredAtStart !== undefined && { restoredAtStart }),
     traceDrops,
   };
 }

@@ -26,6 +26,7 @@ export interface StoredIdentity {
   readonly storeId: string;
   readonly startCounter: number;
   readonly restored: boolean;
+  readonly restoredAtStart?: number; // start counter of the first start after that
 }
 
 export interface BackupMark {
@@ -180,14 +181,14 @@ export function readIdentity(tables: Tables, file: string): StoredIdentity {
   if (format?.name !== FORMAT.name) throw damaged(file, 'it is not a Tandem store');
   if (format.version !== FORMAT.version)
     throw otherVersion(file, `store version ${String(format.version)}, this one reads ${FORMAT.version}`);
-  const { storeId, startCounter, restored } = identity ?? {};
+  const { storeId, startCounter, restored, restoredAtStart } = identity ?? {};
   if (typeof storeId !== 'string' || typeof startCounter !== 'number' || typeof restored !== 'boolean') {
     throw damaged(file, 'it has no identity');
   }
   if (typeof point?.sequence !== 'number' || typeof point.hash !== 'string') {
     throw damaged(file, 'it has no commit point');
   }
-  return { storeId, startCounter, restored };
+  return { storeId, startCounter, restored, ...(typeof restoredAtStart === 'number' && { restoredAtStart }) };
 }
 
 export function damaged(file: string, why: string): StoreError {

@@ -73,8 +73,12 @@ export async function openStore(dir: string, options: StoreOptions = {}): Promis
     try {
       const found = readIdentity(tables, files.data);
       // A backup put in place by hand is a rolled-back store as much as one that came by `tandem restore`.
-      const restored = found.restored || tables.root.get(ROOT.backup) !== undefined;
-      const identity = { storeId: found.storeId, startCounter: found.startCounter + 1, restored };
+      const isBackup = tables.root.get(ROOT.backup) !== undefined;
+      const restored = found.restored || isBackup;
+      const startCounter = found.startCounter + 1;
+      const since = isBackup ? startCounter : (found.restoredAtStart ?? startCounter);
+      const mark = restored ? { restored, restoredAtStart: since } : { restored };
+      const identity = { storeId: found.storeId, startCounter, ...mark };
       tables.root.transactionSync(() => {
         tables.root.putSync(ROOT.identity, identity);
         tables.root.removeSync(ROOT.backup);
@@ -202,7 +206,8 @@ class LmdbStore implements Store {
     await this.#join((group) => {
       group.also(({ root }) => root.put(ROOT.identity, { storeId, startCounter, restored: false }));
     });
-    this.#identity = { ...this.#identity, restored: false };
+    const { created } = this.#identity;
+    this.#identity = { storeId, startCounter, restored: false, created };
   }
 
   touch(last: LastOperation, keepPoint = true): void {

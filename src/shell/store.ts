@@ -9,6 +9,7 @@ export interface StoreIdentity {
   readonly storeId: string; // random, 32 hex digits, made with the store
   readonly startCounter: number; // raised and on disk before the first socket opens
   readonly restored: boolean; // came from `tandem restore` and has not been accepted yet
+  readonly restoredAtStart?: number; // start counter of the first start after that
   readonly created: boolean; // made just now: there was no store
 }
 

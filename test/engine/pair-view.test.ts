@@ -404,3 +404,27 @@ t.test(
     for (const server of pair.servers) t.same(server.alarms(), [], server.name);
   },
 );
+
+t.test('a restored server reads all leases from its partner once, however often it is started', async (t) => {
+  const pair = met();
+  const { b } = pair;
+  const options: { restored?: boolean; restoredAtStart?: number } = b.world.options;
+  let restoredAtStart = 0;
+  /** The states that it goes through when it is started, after another restore or not. */
+  const started = (isRestored: boolean) => {
+    pair.kill(b);
+    if (isRestored) restoredAtStart = b.startCounter;
+    Object.assign(options, { restored: true, restoredAtStart });
+    const from = b.world.journal.length;
+    pair.start(b);
+    pair.pass(30_000);
+    return b.world.journal
+      .slice(from)
+      .flatMap(({ type, data }) => (type === 'failover-state' ? data['to'] : []));
+  };
+  t.same(started(true), ['recover', 'recover-wait']);
+  pair.pass(3_700_000);
+  t.equal(b.view.state, 'normal');
+  t.same(started(false), ['normal'], 'what it lacked is known');
+  t.same(started(true), ['recover', 'recover-wait'], 'but not after the next restore');
+});

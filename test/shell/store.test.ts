@@ -274,13 +274,19 @@ t.test('a restored store stays marked over restarts, also one copied by hand', a
   t.equal((await restoreStore(`${base}/copy`, `${base}/two`, { force: false })).kept, null);
   mkdirSync(`${base}/three`);
   copyFileSync(`${base}/copy`, `${base}/three/store.mdb`);
+  const first = store.identity.startCounter + 1;
   for (const name of ['two', 'three']) {
     for (let start = 0; start < 2; start++) {
       const again = await openStore(`${base}/${name}`);
-      t.equal(again.identity.restored, true, `${name}, start ${start}`);
+      t.match(again.identity, { restored: true, restoredAtStart: first }, `${name}, start ${start}`);
       t.equal(contentsOf(again).leases.size, 1);
+      if (start === 1) await again.backup(`${base}/${name}-copy`);
       await again.close();
     }
+    await restoreStore(`${base}/${name}-copy`, `${base}/${name}`, { force: true });
+    const anew = await openStore(`${base}/${name}`);
+    t.match(anew.identity, { restored: true, restoredAtStart: first + 2 }, 'a copy of it is restored anew');
+    await anew.close();
   }
 });
 
