@@ -31,7 +31,7 @@ export class Relationship implements Greeter, ExchangeView {
   readonly exchange: Exchange;
   readonly duties: Duties;
   readonly ruleE: RuleE;
-  readonly held: HeldAcks;
+  readonly held = new HeldAcks(() => this.timers.eagerWaitMs);
   readonly joining: Joining;
   readonly acquaintance: Acquaintance;
   readonly taking: Taking;
@@ -54,7 +54,6 @@ export class Relationship implements Greeter, ExchangeView {
     this.exchange = new Exchange(host, this);
     this.duties = new Duties(host, this);
     this.ruleE = new RuleE(host, this);
-    this.held = new HeldAcks(() => this.timers.eagerWaitMs);
     this.joining = new Joining(host, this);
     this.acquaintance = new Acquaintance(host, this);
     this.taking = new Taking(host, this);
@@ -307,9 +306,8 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** The clock runs again, perhaps with a leap: what it held up begins now. */
   clockReleased(): void {
-    const { stored } = this.record;
-    if (this.state === 'startup')
-      this.record = { ...this.record, stored: { ...stored, sinceAt: this.host.at } };
+    const sinceAt = this.state === 'startup' ? this.host.at : this.sinceAt;
+    this.record = { ...this.record, stored: { ...this.record.stored, sinceAt } };
     this.contact.clockReleased();
   }
 

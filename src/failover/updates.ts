@@ -27,12 +27,6 @@ const CONTESTED: ReadonlySet<number> = new Set([
   REJECT_NUMBERS['less-critical-information'],
 ]);
 
-/** Refusals that say how the partner's scopes are set, and nothing of the address. */
-const BY_SETTINGS: ReadonlySet<number> = new Set([
-  REJECT_NUMBERS['illegal-address'],
-  REJECT_NUMBERS['not-reserved-here'],
-]);
-
 export class Updates {
   /** Address → the newest commit that changed it, in the order of those commits. */
   private readonly waiting = new Map<number, number>();
@@ -140,8 +134,8 @@ export class Updates {
 
   /** Scopes are set otherwise from `commitId` on: what was refused on account of that is told once more. */
   settingsChanged(commitId: number): void {
-    for (const [address, { reason }] of this.refusedRevisions) {
-      if (!BY_SETTINGS.has(reason)) continue;
+    for (const address of this.refusedRevisions.keys()) {
+      if (this.contested.has(address)) continue; // settings do not change who holds it
       this.refusedRevisions.delete(address);
       this.changed(address, commitId);
     }
