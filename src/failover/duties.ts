@@ -2,6 +2,7 @@
 // Decides no transition; when a timer or an answer means one, it tells the relationship the event.
 
 import { type Lease, NO_BINDING, otherSide } from '../lease/lease.js';
+import type { BndUpdMessage } from '../wire/partner-message.js';
 import { Awaited } from './awaited.js';
 import { AT_ONCE, type BalanceQuestion, handovers, wanting } from './balance.js';
 import { Forgetting } from './forgetting.js';
@@ -28,7 +29,6 @@ const SWEPT_AT_ONCE = 512;
 interface Request {
   readonly xid: number;
   readonly all: boolean;
-  readonly at: number;
   readonly progress: Progress;
 }
 
@@ -79,6 +79,12 @@ export class Duties {
   /** REQUESTs for own live offers are still acknowledged although the state answers nobody. */
   get answersOwnOffers(): boolean {
     return this.relationship.state === 'paused' && this.host.at < this.ownOffersUntilAt;
+  }
+
+  /** Updates of the partner: part of the answer to the newest request? */
+  heard({ answersXid, bindings, remaining }: BndUpdMessage): void {
+    if (this.request?.xid === answersXid)
+      this.request.progress.heard(bindings.length, remaining, this.host.at);
   }
 
   /** UPDDONE: true when it answers the newest request. */
@@ -168,11 +174,10 @@ export class Duties {
     if (leases.length > 0) this.commitAndTell(leases);
   }
 
-  /** A resync without progress is started again (failover.md §3, last paragraph). */
+  /** A resync without progress is started again (failover.md §3, last paragraph); other updates are none. */
   private get resyncUntilAt(): number {
     if (this.request === null) return Number.POSITIVE_INFINITY;
-    const { timers, exchange } = this.relationship;
-    return Math.max(this.request.at, exchange.lastReceivedAt) + timers.resyncTimeoutMs;
+    return this.request.progress.heardAt + this.relationship.timers.resyncTimeoutMs;
   }
 
   private askAgain(): void {
@@ -252,7 +257,7 @@ export class Duties {
     const { link } = this.relationship;
     if (link === null || (this.request && (this.request.all || !all))) return;
     const xid = this.relationship.nextXid();
-    this.request = { xid, all, at: this.host.at, progress: new Progress(this.host.at) };
+    this.request = { xid, all, progress: new Progress(this.host.at) };
     this.relationship.joining.superseded();
     const extent = all ? 'all' : 'unacknowledged';
     this.host.send({ link, xid, message: { kind: 'upd-req', extent, scopes: [], sinceSequence: 0 } });

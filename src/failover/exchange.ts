@@ -49,8 +49,6 @@ export interface ExchangeCounts {
 export class Exchange {
   readonly updates = new Updates();
   private answer: Answer | null = null;
-  /** When the newest update of the partner came; 0 = none yet. */
-  lastReceivedAt = 0;
   readonly counts: ExchangeCounts = {
     sent: 0,
     resent: 0,
@@ -143,7 +141,6 @@ export class Exchange {
 
   /** The partner's updates: judged, merged, committed; then answered, each one. */
   received(link: number, xid: number, bindings: readonly Binding[]): void {
-    this.lastReceivedAt = this.host.at;
     const leases: Lease[] = [];
     const results: BindingResult[] = [];
     const follow: number[] = [];

@@ -36,8 +36,7 @@ export function deliver(relationship: Relationship, link: number, { xid, message
       relationship.partnerMoved(message.state, message.sinceAt, message.startup);
       return;
     case 'bnd-upd':
-      if (message.answersXid === duties.request?.xid)
-        duties.request.progress.heard(message.bindings.length, message.remaining);
+      duties.heard(message);
       exchange.received(link, xid, message.bindings);
       if (duties.withdrawing) duties.afterAnswers();
       return;

@@ -10,14 +10,19 @@ export interface ProgressView {
 
 export class Progress {
   private done = 0;
+  /** When it was heard of last. */
+  heardAt: number;
 
   constructor(
     private readonly startedAt: number,
     private total = 0,
-  ) {}
+  ) {
+    this.heardAt = startedAt;
+  }
 
   /** So many bindings of the partner's answer came, and it told how many are still to come. */
-  heard(count: number, remaining: number): void {
+  heard(count: number, remaining: number, at: number): void {
+    this.heardAt = at;
     this.done += count;
     this.total = this.done + remaining;
   }

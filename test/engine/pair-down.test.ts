@@ -250,6 +250,34 @@ t.test(
   },
 );
 
+t.test(
+  'a question that the partner has forgotten is asked again, whatever else it sends meanwhile',
+  async (t) => {
+    const pair = new Pair();
+    const { a, b } = pair;
+    pair.settle();
+    const bound = pair.bind(mac(1));
+    pair.pass(1_000);
+    pair.kill(a);
+    pair.pass(2 * MINUTE);
+    partnerDown(b);
+    pair.pass(HOUR);
+    const { exchange } = b.world.engine.partners.named(RELATIONSHIP)!;
+    const asked = exchange.asked.bind(exchange);
+    let questions = 0;
+    exchange.asked = (...question) => {
+      if (questions++ > 0) asked(...question);
+    };
+    pair.start(a);
+      for (let turn = 0; turn < 12; turn++) {
+      pair.renew(mac(1), bound?.address ?? '', [b]);
+      pair.pass(10_000);
+      }
+    t.ok(questions > 1);
+      t.equal(states(pair), 'normal normal');
+  },
+);
+
 t.test('instants of the partner that an earlier process converted are not taken for exact', async (t) => {
   const pair = new Pair();
   const { a, b } = pair;
