@@ -47,6 +47,16 @@ export function edited(record: RelationshipRecord): RelationshipRecord {
   return { ...record, revision: revisionOf(record) + 1 };
 }
 
+/** The record after a change of what is stored, noting the end of a recovery from a lost or rolled-back store. */
+export function withStored(
+  record: RelationshipRecord,
+  stored: StoredRelationship,
+  { startCounter }: { readonly startCounter: number },
+): RelationshipRecord {
+  const recovered = record.stored.storeLost && !stored.storeLost;
+  return { ...record, stored, ...(recovered && { recoveredAtStart: startCounter }) };
+}
+
 /** States in which clients are answered: a server that ended in one may have answered until its last operation. */
 export const SERVING: ReadonlySet<State> = new Set<State>([
   'normal',

@@ -18,7 +18,7 @@ import { deliver } from './inbox.js';
 import { Joining, withoutAlone } from './joining.js';
 import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
-import { type RelationshipRecord, SERVING } from './record.js';
+import { type RelationshipRecord, SERVING, withStored } from './record.js';
 import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
@@ -364,9 +364,7 @@ export class Relationship implements Greeter, ExchangeView {
     const operates = SERVING.has(from) || (outcome.moved && SERVING.has(outcome.to));
     const operated = operates ? { lastOperationAt: host.at } : {};
     const stored = outcome.moved ? { ...record.stored, ...operated } : record.stored;
-    this.record = { ...record, stored: applyOutcome(stored, event, outcome, host.at) };
-    if (stored.storeLost && !this.record.stored.storeLost)
-      this.record = { ...this.record, recoveredAtStart: host.identity.startCounter };
+    this.record = withStored(record, applyOutcome(stored, event, outcome, host.at), host.identity);
     const shutDown = outcome.moved && outcome.to === 'shutdown';
     if (outcome.moved) {
       this.store(shutDown ? [] : this.stateMessage());
