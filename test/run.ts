@@ -47,7 +47,7 @@ const LONG: Readonly<Record<string, number>> = {
   'net/manage': 60,
   'net/crash': 35,
   'shell/pair-daemons': 47,
-  'net/service': 41,
+  'net/service': 50,
   'net/server-settings': 23,
   'net/pair': 30,
   'net/declared': 27,
