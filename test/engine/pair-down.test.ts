@@ -269,12 +269,12 @@ t.test(
       if (questions++ > 0) asked(...question);
     };
     pair.start(a);
-      for (let turn = 0; turn < 12; turn++) {
+    for (let turn = 0; turn < 12; turn++) {
       pair.renew(mac(1), bound?.address ?? '', [b]);
       pair.pass(10_000);
-      }
+    }
     t.ok(questions > 1);
-      t.equal(states(pair), 'normal normal');
+    t.equal(states(pair), 'normal normal');
   },
 );
 
