@@ -92,9 +92,10 @@ export class Adoption {
     if (!stored.reachedNormal || partner === null || side === null) return;
     if (saidAt !== undefined && engine.at - saidAt < AGAIN_MS) return;
     this.saidAt.set(name, engine.at);
-    const scopes = settings.scopes.flatMap(
-      (scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? [],
-    );
+    const scopes = settings.scopes.flatMap((scopeId) => {
+      const entry = engine.index.settings.scopes.get(scopeId);
+      return entry?.agreed ?? entry?.settings ?? [];
+    });
     const { serverName } = engine.identity;
     const { partnerPort } = settings;
     const terms = sharedTermsOf(settings);

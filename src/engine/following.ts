@@ -62,8 +62,11 @@ export class Following {
       return;
     }
     const document = readDocument(answer.document);
-    const scopes = readScopes(document?.['scopes']);
-    if (!scopes) return;
+    const now = readScopes(document?.['scopes']);
+    if (!now) return;
+    // An edit that the partner has not agreed on with this server is told again, by what it takes for agreed.
+    const agreed = readScopes(document?.['agreed']) ?? [];
+    const scopes = now.map((scope) => agreed.find(({ subnet }) => subnet === scope.subnet) ?? scope);
     this.askAt.delete(id);
     this.engine.alarms.clear('settings-conflict', { relationship: relationship.name });
     const added = this.follow(relationship, scopes, document ?? {});

@@ -149,7 +149,9 @@ export class Participant {
     if (relationship?.record.partner?.serverId !== from) return { scopes: [] };
     const scopeIds = relationship.record.settings.scopes;
     const scopes = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
-    return { scopes, scopeIds, server: engine.sharing.sharedWith(relationship) };
+    // Of those edited since, what both had last: a store that went back goes on from there.
+    const agreed = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.agreed ?? []);
+    return { scopes, scopeIds, agreed, server: engine.sharing.sharedWith(relationship) };
   }
 
   private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {

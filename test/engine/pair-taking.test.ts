@@ -162,3 +162,23 @@ t.test('a scope that was served alone when the snapshot was taken is not served 
     t.equal(server.world.engine.table.stateOf(ip('10.78.0.10')) ?? 'free', 'free');
   }
 });
+
+t.test('an edit that the two had not agreed on is told again to a store that went back', async (t) => {
+  const pair = pairOf();
+  const before = pair.snapshot(pair.b);
+  edit(pair.a, { leaseTime: 7_200 });
+  pair.pass(1_000);
+  pair.cut();
+  pair.pass(5_000);
+  edit(pair.a, { ranges: ['10.77.0.140-10.77.0.149'] });
+  pair.kill(pair.b);
+  pair.heal();
+  pair.rollBack(pair.b, before);
+  t.equal(settingsOf(pair.b).leaseTime, 7_200);
+  t.same(settingsOf(pair.b).ranges, ['10.77.0.100-10.77.0.199'], 'what both had last');
+  edit(pair.a, { ranges: ['10.77.0.120-10.77.0.149'] });
+  recovered(pair);
+  pair.settle();
+  t.equal(states(pair), 'normal normal');
+  t.same(settingsOf(pair.b), settingsOf(pair.a));
+});
