@@ -339,11 +339,10 @@ export class Contact {
   private sayContact(): void {
     const { connection, host } = this;
     if (!connection) return;
-    const { theirT3At, theirT3HeardAt } = connection;
     const message: PartnerMessage = {
       kind: 'contact',
-      t1At: theirT3At,
-      t2At: theirT3HeardAt,
+      t1At: connection.theirT3At,
+      t2At: connection.theirT3HeardAt,
       t3At: host.at,
       newest: host.newestPoint,
       pools: [],
@@ -379,15 +378,16 @@ export class Contact {
     this.say({ kind: 'disconnect', reason: REJECT_NUMBERS[reason], text }, this.nextXid());
     host.hangUp(connection.link, text);
     this.drop(text);
-    this.afterwards();
+    this.afterwards(reason === 'relationship-ended' ? text : '');
     if (!this.connection && DIAL_AGAIN.has(reason)) this.dialling.soon();
   }
 
-  /** Without a connection: whoever waited for its place has it, else we dial. */
-  private afterwards(): void {
+  /** Without a connection: whoever waited for its place has it, unless all is over, else we dial. */
+  private afterwards(over = ''): void {
     const { newcomer } = this;
     this.newcomer = null;
-    if (newcomer && !this.connection) this.accept(newcomer);
+    if (newcomer && over !== '') this.refuse(newcomer, { reason: 'relationship-ended', text: over });
+    else if (newcomer && !this.connection) this.accept(newcomer);
     else if (!this.connection) this.dialling.later();
   }
 
