@@ -12,9 +12,10 @@ import type { Engine } from './engine.js';
 import { tellingObjection } from './gate.js';
 import type { ManageAnswer } from './input.js';
 import { AGAIN_MS, type Management } from './management.js';
-import { applyChange, lingersUntilAt } from './management-apply.js';
+import { applyChange } from './management-apply.js';
 import { ownObjection, staleObjection } from './management-rules.js';
-import { giveWay } from './settling.js';
+import { lingersUntilAt } from './management-terms.js';
+import { SETTLED_OTHERWISE } from './participant.js';
 import { agreedOnServer } from './sharing.js';
 
 /** A change that is neither decided nor given up. */
@@ -121,7 +122,7 @@ export class Coordinator {
         this.answer(command, refusal(against.code as RefusalCode, against.message));
       return;
     }
-    const scopeIds = management.givenUp(proposal);
+    const alone = management.givenUp(proposal);
     const { writes, events, after } = applyChange(engine, proposal, 'coordinator', actor);
     const promised: unknown = JSON.parse(answer.document);
     const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
@@ -133,7 +134,8 @@ export class Coordinator {
       after();
       return;
     }
-    const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at, scopeIds };
+    const gained = alone.length === 0 ? {} : { alone };
+    const record: Transaction = { phase: 'committed', proposal, sinceAt: engine.at, ...gained };
     management.keep(record, engine.at + 2 * AGAIN_MS);
     this.waiting.set(tx, { command, document: promised });
     engine.commit(
@@ -167,8 +169,10 @@ export class Coordinator {
       management.forget(tx);
       engine.commit([{ table: 'settings', key: `manage/${tx}`, value: undefined }], []);
       this.bothKnow(record.proposal);
-    } else if (record?.phase === 'committed' && !answer.ok && answer.code === 'in-doubt')
-      giveWay(engine, record, answer.message);
+      management.settling.sure(tx);
+    } else if (!answer.ok && answer.code === SETTLED_OTHERWISE && record?.phase === 'committed') {
+      management.settling.giveWay(record);
+    }
     const waiting = this.waiting.get(tx);
     this.waiting.delete(tx);
     const kind = record?.proposal.change.kind;

@@ -15,8 +15,8 @@ type Document = Readonly<Record<string, unknown>>;
 
 /** Between two tries to tell of one ending: at first, and at most. */
 const FIRST_MS = 5_000;
-/** The greeting is over on both sides by then. */
-const SOON_MS = 100;
+/** Where the partner was told at once. */
+const AGAIN_MS = 1_000;
 const LONGEST_MS = 60_000;
 /** A partner that has not been there for so long is told only if it asks. */
 const GIVEN_UP_MS = 30 * 86_400_000;
@@ -58,6 +58,19 @@ export class Endings {
     return { table: 'settings', key: `tombstone/${id}`, value: tombstone };
   }
 
+  /** The partner has to hear of this one after all. */
+  toTell(id: string): Write[] {
+    const tombstone = this.tombstones.get(id);
+    return tombstone ? [this.remember({ ...tombstone, alone: true })] : [];
+  }
+
+  /** It has not ended after all, for the partner. */
+  forget(id: string): Write[] {
+    this.tombstones.delete(id);
+    this.tellings.delete(id);
+    return [{ table: 'settings', key: `tombstone/${id}`, value: undefined }];
+  }
+
   private tell(id: string, waitMs: number): void {
     this.tellings.set(id, { at: this.engine.at + waitMs, waitMs: Math.min(LONGEST_MS, waitMs * 2) });
   }
@@ -91,13 +104,19 @@ export class Endings {
   private ofScopes(id: string): Effect | null {
     const relationship = this.engine.partners.all.find(({ record }) => record.id === id);
     const scopeIds = relationship?.record.endedScopes;
-    if (!relationship?.connected || !scopeIds) return null;
+    if (!relationship?.contact.partner || !scopeIds) return null;
     return this.management.askOver(relationship.name, 'ended', id, { id, scopeIds });
   }
 
-  /** Contact is made: the partner has to hear of scopes that were ended here meanwhile. */
-  connected({ record }: Relationship): void {
-    if (record.endedScopes) this.tell(record.id, SOON_MS);
+  /**
+   * The greeting is over: the partner has to hear of scopes that were ended here meanwhile before anything else, for
+   * UPDDONE may be all that keeps it from answering in them.
+   */
+  connected({ record: { id } }: Relationship): void {
+    const question = this.ofScopes(id);
+    if (!question) return;
+    this.tell(id, AGAIN_MS);
+    this.engine.push(question);
   }
 
   // ---- the partner
@@ -141,21 +160,12 @@ export class Endings {
       engine.push(management.replyOf(call, {}, { code: 'permission-denied', message }));
       return;
     }
-    // One that is not known here has been ended here, too, or never was: nothing is left to do.
-    if (relationship && !this.end(relationship, scopeIds)) {
-      const message = `another change of ${relationship.name} is under way there: try again`;
-      engine.push(management.replyOf(call, {}, { code: 'in-doubt', message }));
-      return;
-    }
+    // One that is not known here has been ended here, too, or never was: nothing is left to do. Nor does it wait for
+    // another change to end: the partner serves alone already.
+    if (relationship && scopeIds === undefined)
+      management.endedByPartner(relationship, 'the partner has ended it');
+    else if (relationship && scopeIds !== undefined) removeScopesAsTold(engine, relationship, scopeIds);
     engine.commit([], [management.replyOf(call, {})]);
-  }
-
-  private end(relationship: Relationship, scopeIds: readonly string[] | undefined): boolean {
-    const { engine, management } = this;
-    if (scopeIds === undefined) return management.endedByPartner(relationship, 'the partner has ended it');
-    if (management.busy(relationship.name)) return false;
-    removeScopesAsTold(engine, relationship, scopeIds);
-    return true;
   }
 }
 

@@ -14,18 +14,17 @@ import {
   withRolesSwapped,
   withTerms,
 } from '../failover/management.js';
-import { mcltLingersMs } from '../failover/mclt.js';
 import { edited, newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { mergeScopes, sameSettings } from '../lease/both-versions.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
-import { longestLeaseSeconds } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import { difference } from './difference.js';
 import type { JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import { keepOffers } from './keep-offers.js';
 import { activeLeases, scopeIdOf } from './management-rules.js';
+import { lingersUntilAt } from './management-terms.js';
 import type { ScopeEntry } from './scopes.js';
 
 export type Part = 'coordinator' | 'participant';
@@ -224,7 +223,8 @@ class Application implements Applied {
     for (const settings of scopes) {
       const scopeId = scopeIdOf(settings);
       const before = this.engine.index.settings.scopes.get(scopeId);
-      if (!before) continue;
+      // The partner may have ended its part in it since the change was promised.
+      if (!before || !relationship.record.settings.scopes.includes(scopeId)) continue;
       const entry = agreedEntry(
         before,
         settings,
@@ -280,10 +280,15 @@ class Application implements Applied {
   private leave(scopeIds: readonly string[], keep: boolean): void {
     const { engine, part } = this;
     const entries = new Map<string, ScopeEntry | null>();
-    for (const scopeId of part === 'coordinator' ? [] : scopeIds) {
+    const kept = new Map<string, ScopeEntry>();
+    for (const scopeId of scopeIds) {
       const entry = engine.index.settings.scopes.get(scopeId);
       if (!entry) continue;
-      if (keep)
+      if (part === 'coordinator') {
+        // Whoever serves it alone serves it as it was edited last, whatever the partner knew.
+        const { settings, revision, ...versions } = entry;
+        if (Object.keys(versions).length > 0) kept.set(scopeId, { settings, revision });
+      } else if (keep)
         entries.set(scopeId, {
           settings: { ...entry.settings, active: false },
           revision: entry.revision + 1,
@@ -291,11 +296,15 @@ class Application implements Applied {
       else entries.set(scopeId, null);
     }
     for (const [scopeId, entry] of entries) this.writeScope(scopeId, entry);
+    for (const [scopeId, value] of kept)
+      this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value });
     for (const scopeId of scopeIds) {
       if (entries.get(scopeId) === null) this.dropLeases(scopeId);
       else this.freeLeases(scopeId);
     }
-    this.index(entries);
+    const before = engine.index;
+    this.index(new Map<string, ScopeEntry | null>([...entries, ...kept]));
+    if (kept.size > 0) keepOffers(engine, before);
     for (const [scopeId, entry] of entries) if (entry === null) engine.forgetScope(scopeId);
     for (const { client, address } of [...engine.memory.offers()]) {
       if (!engine.index.at(address)) engine.memory.removeOffer(client);
@@ -342,7 +351,7 @@ class Application implements Applied {
     const scopes = scopeIds.flatMap((scopeId) => this.engine.index.byId(scopeId)?.scope ?? []);
     relationship.held.settleAll('short');
     for (const address of [...relationship.exchange.updates.addresses()]) {
-      if (scopes.some((scope) => scope.contains(address))) relationship.exchange.updates.cancel(address);
+      if (scopes.some((scope) => scope.contains(address))) relationship.exchange.forget(address);
     }
   }
 
@@ -353,14 +362,6 @@ class Application implements Applied {
   private event(type: Parameters<Engine['makeEvent']>[0], data: Record<string, unknown>): void {
     this.events.push(this.engine.makeEvent(type, { relationship: this.proposal.name, ...data }, this.actor));
   }
-}
-
-/** Until when bindings may last that were granted under a longer lead time than the present one. */
-export function lingersUntilAt(engine: Engine, { record }: Relationship, mcltSeconds: number): number {
-  const { server } = engine.index;
-  const scopes = record.settings.scopes.flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
-  const longest = Math.max(0, ...scopes.map((scope) => longestLeaseSeconds(scope, server)));
-  return Math.min(INFINITE_AT, engine.at + mcltLingersMs(longest, mcltSeconds));
 }
 
 /** `proposed`: what was here when the change began. An edit made since stays, and is the next to be told. */

@@ -1,9 +1,14 @@
 // Terms and changes of relationships as the shell puts orders together; the values are the failover room's.
 
 import { type Change, type SharedTerms, sharedTermsOf } from '../failover/management.js';
+import { mcltLingersMs } from '../failover/mclt.js';
+import type { Relationship } from '../failover/relationship.js';
 import { TIMER_DEFAULTS } from '../failover/terms.js';
+import { INFINITE_AT } from '../lease/lease.js';
+import { longestLeaseSeconds } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { SharedServer } from '../lease/shared-server.js';
+import type { Engine } from './engine.js';
 
 export type { Change, SharedTerms } from '../failover/management.js';
 export { MOST_RELATIONSHIPS } from '../failover/management.js';
@@ -36,3 +41,11 @@ export const TERM_DEFAULTS: SharedTerms = {
   eager: true,
   authenticated: true,
 };
+
+/** Until when bindings may last that were granted under a longer lead time than the present one. */
+export function lingersUntilAt(engine: Engine, { record }: Relationship, mcltSeconds: number): number {
+  const { server } = engine.index;
+  const scopes = record.settings.scopes.flatMap((scopeId) => engine.index.byId(scopeId)?.scope ?? []);
+  const longest = Math.max(0, ...scopes.map((scope) => longestLeaseSeconds(scope, server)));
+  return Math.min(INFINITE_AT, engine.at + mcltLingersMs(longest, mcltSeconds));
+}

@@ -29,6 +29,7 @@ import { isoOf } from './instants.js';
 import { type Objection, staleObjection } from './management-rules.js';
 import { Participant } from './participant.js';
 import { endUnshared, orderRemovalAlone, removeAsTold } from './remove-alone.js';
+import { Settling } from './settling.js';
 
 type Manage = Extract<Input, { kind: 'manage-request' | 'manage-answer' }>;
 type Propose = Extract<Command, { kind: 'propose' }>;
@@ -80,6 +81,7 @@ export class Management {
   readonly endings: Endings;
   readonly adoption: Adoption;
   readonly following: Following;
+  readonly settling: Settling;
   private readonly coordinator: Coordinator;
   private readonly participant: Participant;
   private nextCall = 1;
@@ -88,6 +90,7 @@ export class Management {
     this.endings = new Endings(engine, this);
     this.adoption = new Adoption(engine, this);
     this.following = new Following(engine, this);
+    this.settling = new Settling(engine, this);
     this.coordinator = new Coordinator(engine, this);
     this.participant = new Participant(engine, this);
   }
@@ -99,7 +102,7 @@ export class Management {
     for (const { phase, proposal } of this.transactions.values()) {
       if (phase === 'prepared' && this.givenUp(proposal).includes(scopeId)) return true;
     }
-    return false;
+    return this.settling.isSilent(scopeId);
   }
 
   /** The change of this relationship that is in doubt here, and since when; null: none. */
@@ -132,13 +135,15 @@ export class Management {
     if (key.startsWith('common/')) this.engine.sharing.load(key.slice('common/'.length), value);
     if (!key.startsWith('manage/')) return;
     const record = value as Transaction;
-    this.keep(record, record.phase === 'settled' ? null : 0);
+    this.keep(record, 0);
+    this.settling.load(record);
   }
 
   /** Relationships are loaded, too. */
   begin(): void {
     for (const { phase, proposal } of this.transactions.values())
       if (phase === 'prepared') this.participant.bound(proposal);
+    this.settling.begin();
     this.adoption.begin();
     this.engine.sharing.begin();
     this.engine.replication.begin();
@@ -230,8 +235,9 @@ export class Management {
   // ---- time
 
   nextDeadline(): number {
-    const { participant, endings, following } = this;
-    let next = Math.min(participant.nextDeadline(), endings.nextDeadline(), following.nextDeadline());
+    const { participant, endings, following, settling } = this;
+    const parts = [participant, endings, following, settling];
+    let next = Math.min(...parts.map((part) => part.nextDeadline()));
     for (const at of this.askAt.values()) if (at < next) next = at;
     for (const { untilAt } of this.calls.values()) if (untilAt < next) next = untilAt;
     return next;
@@ -242,6 +248,7 @@ export class Management {
     this.participant.lookAtGates();
     this.endings.onDeadline();
     this.following.onDeadline();
+    this.settling.onDeadline();
     for (const [call, { untilAt, otherwise = NO_ANSWER }] of [...this.calls])
       if (this.engine.at >= untilAt) this.answered(call, otherwise);
     for (const [tx, at] of [...this.askAt]) {
@@ -262,13 +269,19 @@ export class Management {
 
   /** One change of a relationship at a time, whoever proposes it. */
   busy(name: string): Objection | null {
-    const open = [...this.transactions.values()].filter(({ phase }) => phase !== 'settled');
+    const open = [...this.transactions.values()];
     const same = [...this.coordinator.proposals(), ...open.map(({ proposal }) => proposal)].some(
       (proposal) => proposal.name === name,
     );
     if (!same && this.coordinator.proposals().length < MOST_UNDER_WAY) return null;
     const message = `another change of ${name} is under way, or the partner has not heard yet how it ended: try again`;
     return { code: 'in-doubt', message };
+  }
+
+  /** What speaks against ending it alone: whatever the partner has still to hear is over with the relationship. */
+  private busyAlone(name: string): Objection | null {
+    const underWay = this.coordinator.proposals().some((proposal) => proposal.name === name);
+    return underWay || this.inDoubt(name) ? this.busy(name) : null;
   }
 
   /** Remember what is being put on disk; `askAt`: when to ask or tell the other server again. */
@@ -285,30 +298,17 @@ export class Management {
     this.engine.alarms.raise(this.engine.at, 'change-in-doubt', message, { relationship: name });
   }
 
-  /** The partner has ended the relationship while this server was away. False: another change is under way. */
-  endedByPartner(relationship: Relationship, why: string): boolean {
-    const { name } = relationship;
-    // What was promised is the end itself: that it came is the decision.
-    if (this.participant.ended(relationship.record.id, name)) return true;
-    if (this.isKept(relationship.record.id)) return true;
-    if (this.busy(name)) return false;
+  /** The partner has ended the relationship while this server was away: with it ends whatever was under way. */
+  endedByPartner(relationship: Relationship, why: string): void {
+    // Where the end itself was promised, that it came is the decision.
+    if (this.participant.ended(relationship.record.id, relationship.name)) return;
+    if (this.settling.keeps(relationship.record.id)) return;
     removeAsTold(this.engine, relationship, why);
-    return true;
-  }
-
-  /** An operator has decided here that the relationship goes on, whatever its partner made of it. */
-  private isKept(id: string): boolean {
-    const all = [...this.transactions.values()];
-    return all.some((one) => {
-      const { proposal } = one;
-      const kept = one.phase === 'settled' && one.decision === 'aborted';
-      return kept && proposal.id === id && proposal.change.kind === 'remove';
-    });
   }
 
   removeAlone(command: number, actor: string, order: Extract<Command, { kind: 'remove-alone' }>): void {
     const { relationship: name, ifRevision } = order;
-    const against = this.busy(name) ?? staleObjection(this.engine, name, ifRevision);
+    const against = this.busyAlone(name) ?? staleObjection(this.engine, name, ifRevision);
     orderRemovalAlone(this.engine, { ...order, command, actor }, against);
   }
 

@@ -24,7 +24,6 @@ import {
   partnerObjection,
   scopeIdOf,
 } from './management-rules.js';
-import { declareDown, settleObjection } from './settling.js';
 import type { Share } from './sharing.js';
 import { withdrawOffers } from './withdraw.js';
 
@@ -42,6 +41,8 @@ interface Gate {
 const GATE_MS = 3_000;
 const GATE_LOOK_MS = 20;
 const SOON_MS = 200;
+/** The answer to a decision that came too late. */
+export const SETTLED_OTHERWISE = 'settled-otherwise';
 
 export class Participant {
   private readonly gates = new Map<string, Gate>(); // tx
@@ -166,6 +167,7 @@ export class Participant {
     // A coordinator has one change of a relationship at a time: that it begins another means that it did not make this.
     const doubt = management.inDoubt(name)?.proposal;
     if (doubt && doubt.tx !== tx && doubt.coordinator.serverId === from) this.end(doubt.tx, 'aborted', []);
+    management.settling.begunAnew(name, from);
     const known = management.transactions.get(tx)?.phase === 'prepared';
     const against = known ? null : (management.busy(name) ?? partnerObjection(engine, asked));
     if (against) {
@@ -299,11 +301,11 @@ export class Participant {
       this.reply(call, { code: 'permission-denied', message: 'that change was proposed by another server' });
       return;
     }
-    if (record?.phase === 'settled' && record.decision !== decision) {
-      this.reply(call, {
-        code: 'in-doubt',
-        message: `the operator there decided otherwise: ${record.decision}`,
-      });
+    if (record?.phase === 'settled') {
+      if (this.management.settling.ended(record, decision, [this.management.replyOf(call, {})])) return;
+      const message = 'the operator there has decided otherwise meanwhile, and that server serves the scopes';
+      const reply = this.management.replyOf(call, {}, { code: SETTLED_OTHERWISE, message });
+      this.engine.commit([], [reply]);
     } else if (record?.phase === 'prepared') this.end(tx, decision, [this.management.replyOf(call, {})]);
     // Nothing is promised any more: it is done, or was never begun.
     else this.engine.commit([], [this.management.replyOf(call, {})]);
@@ -312,8 +314,16 @@ export class Participant {
   /** Asked how it ended, the coordinator answers. */
   heard(tx: string, text: string): void {
     const record = this.management.transactions.get(tx);
-    if (record?.phase !== 'prepared') return;
     const { decision, serverId } = readDocument(text) ?? {};
+    if (record?.phase === 'settled') {
+      // One that lost its store takes what is here.
+      const lost = serverId !== record.proposal.coordinator.serverId;
+      const decided = lost ? record.decision : decision;
+      if (decided === 'committed' || decided === 'aborted')
+        this.management.settling.ended(record, decided, []);
+      return;
+    }
+    if (record?.phase !== 'prepared') return;
     // A coordinator that lost its store knows of no change: what is here stays as it is.
     if (serverId !== record.proposal.coordinator.serverId) this.end(tx, 'aborted', []);
     else if (decision === 'committed' || decision === 'aborted') this.end(tx, decision, []);
@@ -322,9 +332,11 @@ export class Participant {
   /** The coordinator has ended the relationship, which is what it had this server promise. */
   ended(id: string, name: string): boolean {
     const { proposal } = this.management.inDoubt(name) ?? {};
-    if (proposal?.change.kind !== 'remove' || proposal.id !== id) return false;
-    this.end(proposal.tx, 'committed', []);
-    return true;
+    if (proposal?.id !== id) return false;
+    const isRemoval = proposal.change.kind === 'remove';
+    // Whatever else was promised is over with the relationship.
+    this.end(proposal.tx, isRemoval ? 'committed' : 'aborted', []);
+    return isRemoval;
   }
 
   /** The operator decides, the coordinator being out of reach. */
@@ -336,14 +348,14 @@ export class Participant {
       this.engine.push({ kind: 'reply', id: command, result });
       return;
     }
-    const against = settleObjection(this.engine, name);
+    const against = this.management.settling.objection(doubt.proposal);
     if (against) {
       this.engine.push({ kind: 'reply', id: command, result: { ok: false, ...against, faults: [] } });
       return;
     }
-    const reply: Effect = { kind: 'reply', id: command, result: { ok: true, value: {} } };
     const decided = decision === 'commit' ? 'committed' : 'aborted';
-    declareDown(this.engine, doubt.proposal, decided, actor);
+    const reply: Effect = { kind: 'reply', id: command, result: { ok: true, value: {} } };
+    this.management.settling.declareDown(doubt.proposal, decided, actor);
     this.end(doubt.proposal.tx, decided, [reply], actor);
   }
 
@@ -353,13 +365,21 @@ export class Participant {
     const record = management.transactions.get(tx);
     if (record?.phase !== 'prepared') return;
     const { proposal } = record;
-    const settled: Transaction = { phase: 'settled', proposal, sinceAt: engine.at, decision };
-    if (settledBy === undefined) management.forget(tx);
-    else management.keep(settled, null);
+    const before = management.settling.before(proposal);
+    const settled: Transaction = {
+      phase: 'settled',
+      proposal,
+      sinceAt: engine.at,
+      decision,
+      before: before.terms,
+    };
+    management.forget(tx);
+    if (settledBy !== undefined) management.keep(settled, engine.at + AGAIN_MS);
     const { serverName } = proposal.coordinator;
     const actor =
       settledBy ?? (proposal.actor === undefined ? serverName : `${proposal.actor} at ${serverName}`);
     const applied = decision === 'committed' ? applyChange(engine, proposal, 'participant', actor) : null;
+    const amended = settledBy === undefined ? [] : management.settling.amend(proposal, before, decision);
     const lifted = this.bound(proposal);
     const data = { relationship: proposal.name, change: proposal.change.kind, decision };
     const events = [...(applied?.events ?? []), engine.makeEvent('change-decided', data, actor)];
@@ -367,6 +387,7 @@ export class Participant {
     engine.commit(
       [
         ...(applied?.writes ?? lifted),
+        ...amended,
         { table: 'settings', key: `manage/${tx}`, value },
         { table: 'journal', events },
       ],

@@ -59,7 +59,9 @@ export class Partners {
   authorityOf(scopeId: string): Authority {
     const relationship = this.ofScope(scopeId);
     const shared = relationship && this.authorities.get(relationship.name);
-    if (!shared) return this.isClone || this.engine.management.adoption.isSilent(scopeId) ? UNKNOWN : ALONE;
+    const { management } = this.engine;
+    const unsure = management.adoption.isSilent(scopeId) || management.settling.isSilent(scopeId);
+    if (!shared) return this.isClone || unsure ? UNKNOWN : ALONE;
     const step = relationship.joining.stepOf(scopeId);
     if (step === 'awaited' || this.engine.management.isGivenUp(scopeId)) {
       return this.silent.get(relationship.name) ?? ALONE;

@@ -106,12 +106,18 @@ function applyEnded(
   const participant = { address, port };
   const coordinator = { serverId, serverName, ...participant };
   const proposal: Proposal = { tx: '', name, id: record.id, coordinator, participant, change };
-  if (!alone) return applyChange(engine, proposal, 'participant', actor);
+  if (!alone) return withoutOpen(engine, proposal, applyChange(engine, proposal, 'participant', actor));
   if (change.kind === 'remove-scopes') {
     const endedScopes = [...new Set([...(record.endedScopes ?? []), ...change.scopeIds])];
     relationship.record = { ...record, endedScopes };
   }
-  return applyChange(engine, proposal, 'coordinator', actor, alone);
+  return withoutOpen(engine, proposal, applyChange(engine, proposal, 'coordinator', actor, alone));
+}
+
+/** Changes that the partner has not heard of, or of which it was to say how they ended, are over with the relationship. */
+function withoutOpen(engine: Engine, { name, change }: Proposal, applied: Applied): Applied {
+  if (change.kind === 'remove') applied.writes.push(...engine.management.settling.forgetAll(name));
+  return applied;
 }
 
 /** Whatever was told of a lease holds its address that long for its client. */

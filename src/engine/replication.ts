@@ -261,17 +261,6 @@ export class Replication {
     return this.put(new Map(entries));
   }
 
-  /** The operator of the partner did not take this edit, though it was made here: it is not agreed yet. */
-  unagree({ bases }: Replicate): Write[] {
-    const entries = bases.flatMap((agreed): [string, ScopeEntry][] => {
-      const entry = this.entryOf(agreed);
-      const differs = entry && !entry.agreed && !sameSettings(entry.settings, agreed);
-      return differs ? [[scopeIdOf(agreed), { ...entry, agreed }]] : [];
-    });
-    this.wake();
-    return this.put(new Map(entries));
-  }
-
   private put(entries: ReadonlyMap<string, ScopeEntry>): Write[] {
     const { engine } = this;
     const before = engine.index;

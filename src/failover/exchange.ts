@@ -139,6 +139,12 @@ export class Exchange {
     return [bindingOf(lease, this.scopeOf(address)?.scope.reservationAt(address) !== undefined)];
   }
 
+  /** The scope of this address leaves the relationship: nothing is told of it any more, and nothing waits for that. */
+  forget(address: number): void {
+    this.updates.cancel(address);
+    this.answer?.settled(address, true);
+  }
+
   /** The partner's updates: judged, merged, committed; then answered, each one. */
   received(link: number, xid: number, bindings: readonly Binding[]): void {
     const leases: Lease[] = [];

@@ -92,15 +92,17 @@ export type Transaction =
       readonly phase: 'committed';
       readonly proposal: Proposal;
       readonly sinceAt: number;
-      /** Scopes that the participant gave up with it, which are served here alone; absent in earlier versions. */
-      readonly scopeIds?: readonly string[];
+      /** Scopes that it serves alone by this; absent: none. */
+      readonly alone?: readonly string[];
     }
-  /** The operator of the participant decided, the coordinator being out of reach. */
+  /** The operator of the participant decided, the coordinator being out of reach: it is asked all the same. */
   | {
       readonly phase: 'settled';
       readonly proposal: Proposal;
       readonly sinceAt: number;
       readonly decision: Decision;
+      /** The terms before it, as the coordinator sees them. */
+      readonly before?: SharedTerms | null;
     };
 
 export type Decision = 'committed' | 'aborted';

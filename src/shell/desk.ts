@@ -249,8 +249,11 @@ export class Desk implements RelationshipDesk {
   ): Promise<OrderResult<OrderValue>> {
     return this.inTurn(async () => {
       const { management } = this.room.engine;
-      if (management.inDoubt(name) === null && !management.adoption.knows(name))
+      const doubt = management.inDoubt(name);
+      if (doubt === null && !management.adoption.knows(name))
         return refusal('not-in-doubt', `no change of ${name} is in doubt on this server`);
+      const against = doubt && management.settling.objection(doubt.proposal);
+      if (against) return refusal(against.code, against.message);
       const plan = this.settlement(name, decision);
       if (dryRun) return { ok: true, value: { plan } };
       const result = await this.room.command(actor, { kind: 'settle', relationship: name, decision });
@@ -260,11 +263,8 @@ export class Desk implements RelationshipDesk {
 
   private settlement(name: string, decision: 'commit' | 'abort'): string[] {
     const { management } = this.room.engine;
-    if (management.inDoubt(name) || !management.adoption.knows(name))
-      return [
-        `${decision === 'commit' ? 'carry out' : 'give up'} the change of ${name} that is in doubt`,
-        'declare its partner down: new clients wait until what it may have given is over',
-      ];
+    const doubt = management.inDoubt(name);
+    if (doubt) return management.settling.plan(doubt.proposal, decision);
     if (decision === 'commit')
       return [
         `take relationship ${name} with its scopes from the server that knows it, then read all its leases`,
