@@ -41,7 +41,11 @@ export type FaultKind =
   | 'store lost'
   | 'store rolled back'
   | 'shut down'
-  | 'cloned';
+  | 'cloned'
+  | 'change cut short'
+  | 'settled'
+  | 'gone for good'
+  | 'cloned apart';
 
 /** How much of everything a seed gets. */
 export interface Scale {
@@ -149,7 +153,7 @@ export function configOf(
   const shares = sharesOf(paired, nodes, linkCount, size);
   const common = commonSettings(rng, leaseSeconds, declineSeconds);
   const pair = paired ? pairConfigOf(rng.fork('pair'), scale.mcltSeconds, name) : null;
-  const managed = setting === 'managed' ? managedConfigOf(rng.fork('managed'), scale) : null;
+  const managed = setting === 'managed' ? managedConfigOf(rng.fork('managed'), scale, seed) : null;
   const chosen = (drawn: Map<FaultKind, number>): Map<FaultKind, number> => {
     const shorter =
       pair === null || name === 'long'

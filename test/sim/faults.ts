@@ -6,6 +6,7 @@ import type { FaultKind } from './config.js';
 import type { Image } from './disk.js';
 import type { Node } from './node.js';
 import { PAIR_NAME, stateOf } from './pair.js';
+import { clonedApart, cutShort, gone, settled } from './parting.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
 import type { World } from './world.js';
@@ -140,6 +141,10 @@ const STRIKES = {
     faults.clone(node, rng.spread(1, 60) * SECOND);
     return true;
   },
+  'change cut short': cutShort,
+  settled,
+  'gone for good': gone,
+  'cloned apart': clonedApart,
 } satisfies Record<FaultKind, Strike>;
 
 export class Faults {

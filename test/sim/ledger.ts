@@ -8,7 +8,7 @@ import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import type { LeaseState } from '../../src/lease/lease.js';
 import { MessageType } from '../../src/wire/message.js';
 import type { ReceivedFrame } from '../../src/wire/partner-message.js';
-import { ACCEPTED } from '../../src/wire/partner-values.js';
+import { ACCEPTED, REJECT_NUMBERS } from '../../src/wire/partner-values.js';
 import type { Node, Process } from './node.js';
 import { typeOf, yiaddrOf } from './packets.js';
 import { PAIR_NAME, relationshipOf, sharing, sharingFully } from './pair.js';
@@ -18,11 +18,16 @@ import type { World } from './world.js';
 
 /** Rounding, and what a server may know later than it is so. */
 const SLACK_US = 3 * SECOND;
+/** From the end of a connection to when a copy of the server may have taken its place. */
+const CUT_OFF_US = 10 * SECOND;
 
 /** What is known of one server. */
 export class Account {
   /** When it last said to a client what address to use. */
   servedUs = Number.NEGATIVE_INFINITY;
+  /** Since when it is connected, and when a connection ended last, or its process began; true µs. */
+  connected = false;
+  lostUs = Number.NEGATIVE_INFINITY;
   /** When its partner was last heard, after the greeting; and by which process. */
   heardUs = Number.NEGATIVE_INFINITY;
   heardBy: Process | null = null;
@@ -32,6 +37,11 @@ export class Account {
   downBlind = false;
   /** It entered it with a store that was exchanged, before its partner gave it what it knows. */
   downUnmet = false;
+  /** Its partner has ended the relationship without it; and the process that has heard so. */
+  leftBehind = false;
+  toldOfEnd: Process | null = null;
+  /** The process that its partner has answered over a management connection. */
+  answeredBy: Process | null = null;
   /** The state to which STARTUP leads back, as memory has it and as the disk has it. */
   saved: SavedState = 'recover';
   savedOnDisk: SavedState = 'recover';
@@ -42,6 +52,10 @@ export class Account {
   readonly unanswered = new Map<number, { readonly revision: number; readonly state: LeaseState }>();
   /** Address → newest revision that the partner refused: it has had its answer, though it be told once more. */
   readonly refused = new Map<number, number>();
+}
+
+function isEnd(message: ReceivedFrame['message']): boolean {
+  return message.kind === 'disconnect' && message.reason === REJECT_NUMBERS['relationship-ended'];
 }
 
 /** A relationship that is no more, as one that has not begun. */
@@ -90,7 +104,17 @@ export class Ledger implements Checker {
   onBoot({ node }: Process): void {
     const account = this.of(node);
     account.saved = account.savedOnDisk;
+    account.lostUs = this.world.scheduler.now;
+    account.connected = false;
     if (account.replacedUs === Number.POSITIVE_INFINITY) account.replacedUs = this.world.scheduler.now;
+  }
+
+  /** Had the partner of this clone's original lost it just before? */
+  #wasCutOff(clone: Node): boolean {
+    const original = this.world.clones.get(clone);
+    const partner = this.world.nodes.find((node) => node !== original);
+    if (original === undefined || partner === undefined) return false;
+    return this.world.scheduler.now - this.of(partner).lostUs < CUT_OFF_US;
   }
 
   /** What the partner says was taken in place of what was said to it. */
@@ -107,10 +131,17 @@ export class Ledger implements Checker {
     this.#settled = [];
   }
 
-  onStep({ process, frames, before, after }: Step): void {
+  onStep({ process, input, frames, before, after }: Step): void {
     this.#settle();
     const account = this.of(process.node);
+    const told = input.kind === 'manage-request' && input.operation === 'ended';
+    if (told || frames.some(({ message }) => isEnd(message))) account.toldOfEnd = process;
+    if (input.kind === 'manage-answer' && (input.answer.ok || input.answer.heard))
+      account.answeredBy = process;
+    if (after === undefined && input.kind === 'command' && input.command.kind === 'remove-alone')
+      for (const node of this.world.nodes) if (node !== process.node) this.#leave(node);
     if (frames.some(({ message }) => message.kind === 'state' || message.kind === 'contact')) {
+      if (this.#wasCutOff(process.node)) this.cloneTaken = true;
       account.heardUs = this.world.scheduler.now;
       account.heardBy = process;
     }
@@ -121,6 +152,9 @@ export class Ledger implements Checker {
         if (rejectReason !== ACCEPTED) account.refused.set(address, revision);
       }
     }
+    const connected = relationshipOf(process)?.connected ?? false;
+    if (account.connected && !connected) account.lostUs = this.world.scheduler.now;
+    account.connected = connected;
     if (before !== after) this.#moved(process, before, after);
   }
 
@@ -161,9 +195,11 @@ export class Ledger implements Checker {
    * tell either of the other.
    */
   leftPromise = false;
+  /** A clone has the place of an original that was cut off: nothing is promised of a server that is two. */
+  cloneTaken = false;
 
   onWire(process: Process, { bytes }: SendDatagram): void {
-    if (typeOf(bytes) === MessageType.OFFER && this.#isDeclaredDown(process)) this.leftPromise = true;
+    if (typeOf(bytes) === MessageType.OFFER && this.isUnmet(process)) this.leftPromise = true;
     const address = yiaddrOf(bytes);
     const original = this.world.clones.get(process.node);
     if (address !== 0 && original !== undefined) {
@@ -175,9 +211,17 @@ export class Ledger implements Checker {
       this.of(process.node).servedUs = this.world.scheduler.now;
   }
 
-  #isDeclaredDown(process: Process): boolean {
-    const partner = this.world.partnerOf(process.node);
-    if (partner === undefined || this.of(process.node).heardBy === process) return false;
+  #leave(node: Node): void {
+    if (node.disk.image.settings.has(`failover/${PAIR_NAME}`)) this.of(node).leftBehind = true;
+  }
+
+  /** Has its partner declared it down, or ended what they shared, and this process has not heard of it? */
+  isUnmet(process: Process): boolean {
+    const partner = this.world.nodes.find((node) => node !== process.node);
+    const { heardBy, answeredBy, leftBehind, toldOfEnd } = this.of(process.node);
+    if (partner === undefined) return false;
+    if (leftBehind) return toldOfEnd !== process;
+    if (heardBy === process || answeredBy === process) return false;
     return this.of(partner).downUs < Number.POSITIVE_INFINITY;
   }
 

@@ -62,6 +62,67 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
       answerSilence(engine, input, () => (transactions(engine).length === 0 ? {} : null)),
   },
   {
+    name: 'decide without a record',
+    seed: 220,
+    caughtBy: ['one-server', 'agreed', 'converged', 'promise', 'offer', 'served', 'rule-A'],
+    writes: (writes) =>
+      writes.filter((write) => {
+        const isDecision = write.table === 'settings' && write.key.startsWith('manage/');
+        return !isDecision || (write.value as Transaction | undefined)?.phase !== 'committed';
+      }),
+  },
+  {
+    name: 'take silence for an abort',
+    seed: 94,
+    caughtBy: ['one-server', 'agreed', 'converged', 'promise', 'offer', 'served', 'rule-A'],
+    input: (engine, input) =>
+      answerSilence(engine, input, () => {
+        const doubt = transactions(engine).find(({ phase }) => phase === 'prepared');
+        return doubt ? { decision: 'aborted', serverId: doubt.proposal.coordinator.serverId } : null;
+      }),
+  },
+  {
+    name: 'grant by a new lead time at once',
+    seed: 458,
+    caughtBy: ['rule-A'],
+    engine: bentPair((relationship) => {
+      Object.defineProperty(relationship, 'grantMcltSeconds', {
+        get: () => relationship.record.settings.mcltSeconds,
+      });
+    }),
+  },
+  {
+    name: 'leave dialling to the partner before it was met',
+    seed: 31,
+    caughtBy: ['clones-silent', 'promise', 'offer'],
+    engine: bentPair((relationship) => {
+      Object.defineProperty(relationship, 'dials', {
+        get: () => relationship.record.role !== 'secondary',
+      });
+    }),
+  },
+  {
+    name: 'keep what was settled, whatever the partner had decided',
+    seed: 24,
+    caughtBy: ['agreed', 'converged', 'one-server', 'served'],
+    engine: ({ management }) => {
+      management.settling.ended = ({ proposal: { tx } }, _decided, then) => {
+        management.forget(tx);
+        return then.length >= 0;
+      };
+    },
+  },
+  {
+    name: 'serve on what the partner has ended',
+    seed: 66,
+    caughtBy: ['one-server', 'promise', 'offer', 'converged'],
+    engine: (engine) => {
+      const { management } = engine;
+      management.endings.heard = (call) => engine.push(management.replyOf(call, {}));
+      management.endedByPartner = () => undefined;
+    },
+  },
+  {
     name: 'go on though taken for a clone',
     seed: 29,
     caughtBy: ['clones-silent', 'promise', 'offer'],

@@ -71,6 +71,33 @@ export class Manager {
     if (change !== null) this.#propose(node, change);
   }
 
+  /** Some change or edit, of a lead time more often than not; false: nothing can be changed now. */
+  change(node: Node, rng: Rng): boolean {
+    const relationship = relationshipOf(node.process);
+    if (relationship === undefined || this.#isBusy(node)) return false;
+    if (rng.chance(0.2)) {
+      this.#edit(node, rng);
+      return true;
+    }
+    const terms = sharedTermsOf(relationship.record.settings);
+    const kinds: readonly Reform[] = ['set', 'swap-roles', 'add-scopes', 'remove-scopes', 'remove'];
+    const change = rng.chance(0.4)
+      ? this.#otherLeadTime(terms, rng)
+      : this.#changeOf(rng.pick(kinds), node, rng);
+    if (change === null) return false;
+    this.#propose(node, change);
+    return true;
+  }
+
+  #otherLeadTime(terms: SharedTerms, rng: Rng): Change {
+    const mcltSeconds = Math.round(rng.spread(...(this.world.config.managed?.mcltSeconds ?? [8, 100])));
+    return { kind: 'set', terms: { ...terms, mcltSeconds } };
+  }
+
+  isInDoubt(node: Node): boolean {
+    return node.process?.engine.management.inDoubt(PAIR_NAME) != null;
+  }
+
   #changeOf(kind: Reform, node: Node, rng: Rng): Change | null {
     const settings = relationshipOf(node.process)?.record.settings;
     if (settings === undefined) return null;
@@ -170,6 +197,12 @@ export class Manager {
     const nodes = this.world.nodes;
     if (nodes.some(({ process }) => process === null)) return;
     if (nodes.some((node) => this.#isBusy(node))) return;
+    for (const node of nodes) {
+      if (node.process?.engine.management.adoption.knows(PAIR_NAME)) {
+        this.#command(node, { kind: 'settle', relationship: PAIR_NAME, decision: 'commit' });
+        return;
+      }
+    }
     const [one, other] = nodes.map((node) => relationshipOf(node.process));
     if ((one === undefined) !== (other === undefined)) return;
     for (const base of this.world.config.scopes[0] ?? []) if (this.#placeOnce(base)) return;

@@ -121,6 +121,7 @@ export class Operator {
   #isBlank(node: Node): boolean {
     if (relationshipOf(node.process) !== undefined) return false;
     // What operators have ended since is not to be declared again.
+    if ([...node.disk.image.settings.keys()].some((key) => key.startsWith('tombstone/'))) return false;
     const { managed } = this.world.config;
     const other = this.world.partnerOf(node);
     const record = relationshipOf(other?.process ?? null)?.record;
@@ -130,6 +131,19 @@ export class Operator {
   /** It is true: the partner is down, and stays so until this has been done. */
   declarePartnerDown(node: Node, force: boolean): void {
     this.#command(node, { kind: 'partner-down', relationship: PAIR_NAME, force });
+  }
+
+  /** It is true: the partner, which may have decided otherwise, is down. */
+  settle(node: Node, decision: 'commit' | 'abort'): void {
+    this.#command(node, { kind: 'settle', relationship: PAIR_NAME, decision }, () =>
+      this.world.count(`settled: ${decision}`),
+    );
+  }
+
+  /** All of the relationship or, of its scopes, these; refused for as long as the partner's clients may hold leases. */
+  removeAlone(node: Node, scopeIds: readonly string[] | undefined, done: () => void): void {
+    const what = scopeIds === undefined ? {} : { scopeIds };
+    this.#command(node, { kind: 'remove-alone', relationship: PAIR_NAME, ...what, dryRun: false }, done);
   }
 
   /** For long; `resume`, or the next start, ends it. */
@@ -232,9 +246,10 @@ export class Operator {
     this.#command(node, { kind: 'edit', edits, force, dryRun: false });
   }
 
-  #command(node: Node, command: Command): void {
+  #command(node: Node, command: Command, done: () => void = () => undefined): void {
     const name = command.kind;
     node.process?.command(command, (result: CommandResult) => {
+      if (result.ok) done();
       node.note('operator', result.ok ? 1 : 0, 0, () => `${name}: ${result.ok ? 'done' : result.message}`);
     });
   }

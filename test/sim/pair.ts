@@ -1,5 +1,6 @@
 // The pair of a simulation: its settings, and what its two servers say of themselves to whoever looks on.
 
+import type { Transaction } from '../../src/failover/management.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { Relationship } from '../../src/failover/relationship.js';
 import type { State } from '../../src/failover/state-words.js';
@@ -79,21 +80,34 @@ export function sharingFully(process: Process | null, address: number): Relation
   return relationship?.joining.stepOf(scopeId) === undefined ? relationship : undefined;
 }
 
-/**
- * The shortest lead time that either server goes by: while a change of it is under way, leases go by that. What the
- * server that acts has in memory is on its disk before anything that it says now leaves.
- */
-export function leastMcltSeconds(nodes: readonly Node[], acting: Node): number {
-  const others = nodes.filter((node) => node !== acting);
-  const records = others.map(
-    ({ disk }) => disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined,
+/** The shortest lead time that either server goes by: while a change of it is under way, leases of `by` go by that. */
+export function leastMcltSeconds(nodes: readonly Node[], by: Node): number {
+  // One of the two has settled what the other may have decided otherwise: each waits by the longer time, come what may.
+  const settled = nodes.some(hasSettledTerms);
+  return Math.min(...nodes.map((node) => (node !== by && settled ? waited(node) : went(node, by))));
+}
+
+/** What the server that acts has in memory is on its disk before anything that it says now leaves. */
+function went(node: Node, by: Node): number {
+  const { disk, process } = node;
+  const stored = disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
+  const records = [...(node === by ? [] : [stored]), relationshipOf(process)?.record];
+  return Math.min(...records.map((record) => record?.settings.mcltSeconds ?? Number.POSITIVE_INFINITY));
+}
+
+function waited({ disk }: Node): number {
+  const record = disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
+  return (
+    Math.max(record?.settings.mcltSeconds ?? 0, record?.mclt?.waitSeconds ?? 0) || Number.POSITIVE_INFINITY
   );
-  return Math.min(
-    ...records.map((record) => record?.settings.mcltSeconds ?? Number.POSITIVE_INFINITY),
-    ...nodes.map(
-      ({ process }) => relationshipOf(process)?.record.settings.mcltSeconds ?? Number.POSITIVE_INFINITY,
-    ),
-  );
+}
+
+function hasSettledTerms({ disk }: Node): boolean {
+  return [...disk.image.settings].some(([key, value]) => {
+    if (!key.startsWith('manage/')) return false;
+    const { phase, proposal } = value as Transaction;
+    return phase === 'settled' && proposal.change.kind === 'set';
+  });
 }
 
 export function stateOf(process: Process | null): State | undefined {

@@ -161,6 +161,11 @@ export class Streams {
     this.#stalledUntil.set(`${from}>${to}`, this.scheduler.now + us);
   }
 
+  /** Does any path stand still now? */
+  get stalls(): boolean {
+    return [...this.#stalledUntil.values()].some((until) => until > this.scheduler.now);
+  }
+
   #delay(): number {
     return this.rng.range(0.3, 1.5) * this.paths.delayUs;
   }

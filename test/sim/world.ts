@@ -19,6 +19,7 @@ import {
 } from './config.js';
 import { Datagrams } from './datagrams.js';
 import { Faults } from './faults.js';
+import { Instants } from './instants.js';
 import { Ledger } from './ledger.js';
 import { ManageLines } from './manage-lines.js';
 import { Manager } from './manager.js';
@@ -88,6 +89,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
   readonly watch: Watch;
   readonly holders: Holders;
   readonly ledger: Ledger;
+  readonly instants = new Instants();
   readonly nodes: readonly Node[];
   /** Machines that run a copy of a server's store. */
   readonly clones = new Map<Node, Node>(); // clone → original
@@ -132,7 +134,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
     this.holders = new Holders(this);
     this.ledger = new Ledger(this);
     const wanted = allCheckers(this).filter(({ name }) => only?.includes(name) ?? true);
-    this.watch = new Watch(this.config.pair === null ? wanted : [this.ledger, ...wanted]);
+    this.watch = new Watch(this.config.pair === null ? wanted : [this.ledger, this.instants, ...wanted]);
     this.nodes = this.config.scopes.map((_, number) => this.#makeNode(number));
     this.clients = Array.from({ length: this.config.clients }, (_, number) => this.#makeClient(number));
     this.operator = new Operator(this, rng.fork('operator'));
@@ -297,7 +299,8 @@ export class World implements NodeWorld, ClientWorld, Actor {
       for (const { process } of this.machines) if (process !== null) this.watch.end(process);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
-      if (this.ledger.leftPromise && PROMISES.has(error.checker)) this.count('left the promise');
+      const { leftPromise, cloneTaken } = this.ledger;
+      if (cloneTaken || (leftPromise && PROMISES.has(error.checker))) this.count('left the promise');
       else violation = error;
       const { message } = error;
       this.trace.add(this.scheduler.now, this, 'violation', 0, 0, () => message);

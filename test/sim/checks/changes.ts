@@ -3,6 +3,7 @@
 
 import type { Effect, Write } from '../../../src/engine/effect.js';
 import { receivedBinding } from '../../../src/failover/exchange.js';
+import type { JoiningScopes } from '../../../src/failover/joining.js';
 import { clientKey } from '../../../src/lease/client.js';
 import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
 import { decodeRecord } from '../../../src/lease/record.js';
@@ -249,8 +250,14 @@ export class Handovers implements Checker {
   readonly section = 'failover.md §4';
   readonly says =
     'only the owner gives an address away, with the next handover number; nobody else changes the owner';
+  /** Scopes whose records are still to come from the partner: as in RECOVER. Before the step. */
+  readonly #awaited = new WeakMap<Process, JoiningScopes>();
 
   constructor(private readonly world: World) {}
+
+  onInput(process: Process): void {
+    this.#awaited.set(process, relationshipOf(process)?.record.joining ?? {});
+  }
 
   onChange(step: Step, change: Change): void {
     const { before, after, during } = change;
@@ -267,8 +274,10 @@ export class Handovers implements Checker {
     if (update !== undefined) {
       // A store that was lost and went to PARTNER-DOWN without its records knows less than its partner, too: what the
       // partner was given before looks there as if it were given now.
-      const forgetful = recovering || this.world.ledger.of(step.process.node).downUnmet;
-      const later = update.handover > handover || (recovering && update.handover === handover);
+      const scopeId = step.process.engine.index.at(address)?.scope.scopeId ?? '';
+      const learning = recovering || this.#awaited.get(step.process)?.[scopeId] === 'awaited';
+      const forgetful = learning || this.world.ledger.of(step.process.node).downUnmet;
+      const later = update.handover > handover || (learning && update.handover === handover);
       const partners = (owner !== relationship.side || forgetful) && later;
       if (partners && update.owner === after.owner && update.handover === after.handover) return;
       if (!given)

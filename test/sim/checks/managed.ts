@@ -145,6 +145,8 @@ export class OneServer implements Checker {
     const theirs = other.process?.engine.index.at(address);
     if (!theirs?.scope.settings.active || !theirs.authority.answersKnown || other.process?.engine.paused)
       return;
+    // Given up for lost, and started without contact: outside the promise (failover.md §1).
+    if (other.process && this.world.ledger.isUnmet(other.process)) return;
     const how = sharing(other.process, address) === undefined ? 'alone' : 'as shared';
     const what = `${node.name} serves ${formatAddress(address)} alone, which ${other.name} serves ${how}`;
     throw new Violation(this.name, this.section, what);
