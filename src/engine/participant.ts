@@ -75,10 +75,8 @@ export class Participant {
         this.prepare(call, from, over, readProposal(document));
         return;
       case 'commit':
-        this.told(call, from, tx, 'committed');
-        return;
       case 'abort':
-        this.told(call, from, tx, 'aborted');
+        this.told(call, from, tx, operation === 'commit' ? 'committed' : 'aborted');
         return;
       case 'decision':
         this.decided(call, tx);

@@ -142,7 +142,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'revive what the partner may give away (rule C)',
-    seed: 3,
+    seed: 12,
     caughtBy: ['freed', 'promise', 'offer', 'converged'],
     engine: bentPair((_, authority) => {
       authority.revives = () => true;
@@ -222,7 +222,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'acknowledge what it refuses',
-    seed: 77,
+    seed: 99,
     caughtBy: ['converged', 'promise', 'offer', 'rule-C'],
     effects: (_engine, _input, effects) =>
       changeMessages(effects, (message) => {
@@ -279,7 +279,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'forget what was under way when the link ended',
-    seed: 21,
+    seed: 76,
     caughtBy: ['grid', 'converged', 'promise', 'offer'],
     engine: bentPair(({ exchange: { updates } }) => {
       updates.linkLost = () => {
@@ -301,7 +301,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: "not notice that the partner's store is another",
-    seed: 8,
+    seed: 10,
     caughtBy: ['forgotten', 'converged', 'promise', 'offer', 'no-storm'],
     engine: bentPair((relationship) => {
       const met = relationship.met.bind(relationship);
@@ -400,7 +400,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'go from RECOVER-WAIT to NORMAL',
-    seed: 10,
+    seed: 12,
     caughtBy: ['moves'],
     engine: bentPair((relationship) => {
       const take = relationship.take.bind(relationship);
