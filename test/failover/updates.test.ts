@@ -31,3 +31,20 @@ t.test('a lease that the partner has for another client is contested until it is
   told(updates, REJECT_NUMBERS['outdated-information']);
   t.notOk(updates.isContested(ADDRESS, 5), 'an older word is no dispute');
 });
+
+// Since a greeting waits for the disk itself, no seed of the simulator sees this rule broken any more.
+t.test('what is told again on a new connection waits for all that was to be on disk (rule C)', async (t) => {
+  const updates = new Updates();
+  updates.changed(ADDRESS, 3);
+  t.same(updates.ready(2, 10), []);
+  t.same(updates.ready(3, 10), [ADDRESS]);
+  updates.sent(ADDRESS, sent);
+  updates.linkLost(7);
+  t.same(updates.ready(6, 10), [], 'the record may have changed since, up to commit 7');
+  t.same(updates.ready(7, 10), [ADDRESS]);
+  updates.changed(ADDRESS + 1, 5);
+  told(updates, REJECT_NUMBERS['outdated-information']);
+  updates.linkLost(9);
+  t.same(updates.ready(8, 10), []);
+  t.same(updates.ready(9, 10), [ADDRESS, ADDRESS + 1], 'and so does what was refused');
+});

@@ -164,16 +164,6 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'believe a partner that has forgotten',
-    caughtBy: ['promise', 'offer', 'no-nak'],
-    setting: 'pair',
-    seed: 102_972,
-    engine: bentPair(({ duties: { forgetting } }) => {
-      const isReady = forgetting.isReady.bind(forgetting);
-      forgetting.isReady = () => isReady(true);
-    }),
-  },
-  {
     name: 'believe any update about the owner',
     seed: 98,
     caughtBy: ['handovers', 'one-owner', 'promise', 'offer'],

@@ -111,18 +111,6 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     }),
   },
   {
-    name: 'send updates again before they are on disk (rule C)',
-    seed: 21,
-    caughtBy: ['rule-C'],
-    engine: bentPair(({ exchange: { updates } }) => {
-      const linkLost = updates.linkLost.bind(updates);
-      updates.linkLost = (issuedId) => {
-        linkLost(issuedId);
-        for (const address of [...updates.addresses()]) updates.changed(address, 0);
-      };
-    }),
-  },
-  {
     name: 'acknowledge updates before they are on disk (rule C)',
     seed: 1,
     caughtBy: ['rule-C'],
