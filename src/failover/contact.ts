@@ -18,7 +18,7 @@ import {
   rejectReason,
 } from '../wire/partner-values.js';
 import { Dialling } from './dialling.js';
-import { cloneRefusal, copyRefusal, greet, theirsCounts, versionRefusal } from './greeting.js';
+import { cloneRefusal, copyRefusal, greet, sayAt, theirsCounts, versionRefusal } from './greeting.js';
 import type { FailoverHost } from './host.js';
 import { ClockOffset } from './offset.js';
 import { type Refusal, RefusedConnections } from './refused.js';
@@ -127,23 +127,22 @@ export class Contact {
   nextDeadline(): number {
     const { connection, newcomer } = this;
     if (connection) {
-      const { contactIntervalMs, receiveTimerMs } = this.greeter.timers;
+      const { receiveTimerMs } = this.greeter.timers;
       const silentAt = connection.heardAt + receiveTimerMs;
       const answeredBy = newcomer ? newcomer.askedAt + receiveTimerMs : Number.POSITIVE_INFINITY;
-      const sayAt = connection.hello ? connection.saidAt + contactIntervalMs : Number.POSITIVE_INFINITY;
-      return Math.min(silentAt, sayAt, answeredBy);
+      return Math.min(silentAt, sayAt(connection, this.greeter.timers), answeredBy);
     }
     return this.dialling.at;
   }
 
   onDeadline(): void {
     const { connection, newcomer, host } = this;
-    const { contactIntervalMs, receiveTimerMs } = this.greeter.timers;
+    const { receiveTimerMs } = this.greeter.timers;
     if (connection && host.at >= connection.heardAt + receiveTimerMs) {
       this.hangUp('no-traffic', `nothing heard for ${receiveTimerMs} ms`);
     } else if (newcomer && host.at >= newcomer.askedAt + receiveTimerMs) {
       this.hangUp('no-traffic', 'a new process of the partner is there, and the old one does not answer');
-    } else if (connection?.hello && host.at >= connection.saidAt + contactIntervalMs) this.sayContact();
+    } else if (host.at >= sayAt(connection, this.greeter.timers)) this.sayContact();
     else if (!connection && host.at >= this.dialling.at) this.dialling.now();
   }
 

@@ -12,7 +12,7 @@ import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
 import type { State, ToldState } from './states.js';
 import { duration } from './story.js';
-import { type AgreedKey, adopted, disagreements, roleOf, termsOf } from './terms.js';
+import { type AgreedKey, adopted, disagreements, type RelationshipTimers, roleOf, termsOf } from './terms.js';
 
 /** This server's side of CONNECT and CONNECTACK. `state` is what is told: in STARTUP the saved state, with the flag. */
 export function helloOf(record: RelationshipRecord, state: ToldState, host: FailoverHost): PartnerHello {
@@ -57,6 +57,16 @@ export function greet(host: FailoverHost, message: OutgoingMessage): void {
 function digestsOf(host: FailoverHost) {
   const scopes = host.scopes().map(({ entry }) => entry.settings);
   return { settingsDigest: settingsDigest(scopes), scopesDigest: scopesDigest(scopes) };
+}
+
+/** When something has to be said: by our own timer, and three times within the partner's (§7.9.1, tSend). */
+export function sayAt(
+  connection: { readonly hello: PartnerHello | null; readonly saidAt: number } | null,
+  { contactIntervalMs }: RelationshipTimers,
+): number {
+  if (!connection?.hello) return Number.POSITIVE_INFINITY;
+  const { receiveTimerMs } = connection.hello;
+  return connection.saidAt + Math.min(contactIntervalMs, Math.ceil(receiveTimerMs / 3));
 }
 
 /** Why no connection is made: the greeting's own checks, in the order in which they are told. */

@@ -3,6 +3,7 @@
 
 import t from 'tap';
 import type { RelationshipRecord } from '../../src/failover/record.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { encodeFrame, FrameReader } from '../../src/wire/partner.js';
 import type { PartnerHello, ReceivedFrame } from '../../src/wire/partner-message.js';
 import { HELLO } from '../wire/partner-values.js';
@@ -28,6 +29,20 @@ function vanish(server: Server): void {
   server.died();
   server.links.clear();
 }
+
+t.test(
+  'a partner hears something thrice within its own receive timer, whatever the other is set to',
+  async (t) => {
+    // Each says something every 8 s of its own accord, and gives up a partner that is silent for 3 s.
+    const timers = { ...TIMER_DEFAULTS, contactIntervalMs: 8_000, receiveTimerMs: 3_000 };
+    const pair = met({ relationship: { timers } });
+    t.equal(states(pair), 'normal normal');
+    const since = pair.a.view.stateSince;
+    pair.pass(60_000);
+    t.equal(states(pair), 'normal normal');
+    t.equal(pair.a.view.stateSince, since, 'and never lost each other');
+  },
+);
 
 t.test('a clone is refused, alarmed on both sides, and silent as long as the original answers', async (t) => {
   for (const name of ['a', 'b'] as const) {
