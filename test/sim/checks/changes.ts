@@ -218,7 +218,8 @@ export class RuleD implements Checker {
   /** What the partner told the client is in the record, if it was taken at all. */
   #partners(step: Step, before: Lease | undefined, after: Lease, update: Binding): void {
     const relationship = relationshipOf(step.process);
-    if (relationship === undefined) return;
+    // Where the connection ended in the same read, the clock by which it was converted is not known any more.
+    if (relationship === undefined || relationship.link === null) return;
     const { endToldAt, petAt } = receivedBinding(update, relationship.clock);
     if (after.endPartnerAt < endToldAt) {
       // A refused update changes nothing but the owner.
@@ -278,7 +279,8 @@ export class Handovers implements Checker {
       const learning = recovering || this.#awaited.get(step.process)?.[scopeId] === 'awaited';
       const forgetful = learning || this.world.ledger.of(step.process.node).downUnmet;
       const later = update.handover > handover || (learning && update.handover === handover);
-      const partners = (owner !== relationship.side || forgetful) && later;
+      // A later number of the same owner gives nothing to anybody: this store has forgotten a way there and back.
+      const partners = (owner !== relationship.side || update.owner === owner || forgetful) && later;
       if (partners && update.owner === after.owner && update.handover === after.handover) return;
       if (!given)
         this.#fail(
