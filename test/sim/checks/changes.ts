@@ -218,10 +218,10 @@ export class RuleD implements Checker {
   /** What the partner told the client is in the record, if it was taken at all. */
   #partners(step: Step, before: Lease | undefined, after: Lease, update: Binding): void {
     const relationship = relationshipOf(step.process);
-    // Where the connection ended in the same read, the clock by which it was converted is not known any more.
-    if (relationship === undefined || relationship.link === null) return;
+    if (relationship === undefined) return;
     const { endToldAt, petAt } = receivedBinding(update, relationship.clock);
-    if (after.endPartnerAt < endToldAt) {
+    // A CONTACT of the same read may have moved the offset by the second that it is rounded to.
+    if (after.endPartnerAt + EQUAL_MS < endToldAt) {
       // A refused update changes nothing but the owner.
       if (
         before !== undefined &&
@@ -233,7 +233,7 @@ export class RuleD implements Checker {
       this.#fail(step, after, 'forgets what the partner told the client');
     }
     if (before !== undefined && before.receivedPetAt === after.receivedPetAt) return;
-    if (after.receivedPetAt < petAt) this.#fail(step, after, 'forgets the potential expiration received');
+    if (after.receivedPetAt + EQUAL_MS < petAt) this.#fail(step, after, 'forgets the potential expiration received');
   }
 
   #fail({ process, input }: Step, { address }: Lease, what: string): never {
