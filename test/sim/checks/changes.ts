@@ -233,7 +233,8 @@ export class RuleD implements Checker {
       this.#fail(step, after, 'forgets what the partner told the client');
     }
     if (before !== undefined && before.receivedPetAt === after.receivedPetAt) return;
-    if (after.receivedPetAt + EQUAL_MS < petAt) this.#fail(step, after, 'forgets the potential expiration received');
+    if (after.receivedPetAt + EQUAL_MS < petAt)
+      this.#fail(step, after, 'forgets the potential expiration received');
   }
 
   #fail({ process, input }: Step, { address }: Lease, what: string): never {
