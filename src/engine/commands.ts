@@ -10,7 +10,7 @@ import { difference } from './difference.js';
 import { type Change, describeChanges, isPlan, planEdits } from './edits.js';
 import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { forgetParked, keepOffers } from './keep-offers.js';
+import { forgetParked } from './keep-offers.js';
 import { staleObjection } from './management-rules.js';
 import { objection, partnerDownPlan } from './partner-down.js';
 import { relationshipView } from './relationship-view.js';
@@ -102,14 +102,13 @@ export class Commands {
       this.answer(id, { ok: true, value: { plan } });
       return;
     }
-    const before = engine.index;
     const { next, changes } = engine.replication.noted(outcome);
-    engine.index = engine.indexOf(next, before);
-    engine.sharing.refresh();
     const writes: Write[] = [];
     const events: JournalEvent[] = [];
-    for (const change of changes) this.writeChange(change, actor, writes, events);
-    keepOffers(engine, before);
+    engine.reindex(next, () => {
+      for (const change of changes) this.writeChange(change, actor, writes, events);
+    });
+    engine.sharing.refresh();
     if (events.length > 0) writes.push({ table: 'journal', events });
     const then: Effect[] = events.map((event) => ({ kind: 'event', event }));
     engine.commit(writes, [...then, { kind: 'reply', id, result: { ok: true, value: { plan } } }]);

@@ -2,6 +2,7 @@
 // the change and the decision, and tells the partner until it knows (failover.md §5 "Management"). Without a record of
 // the decision the change was not made.
 
+import { opposite } from '../failover/buckets.js';
 import { type Change, goesOverLink, type Proposal, type Transaction } from '../failover/management.js';
 import { readDocument, readScopes } from '../failover/management-document.js';
 import type { RelationshipRecord } from '../failover/record.js';
@@ -48,7 +49,8 @@ export class Coordinator {
 
   propose(command: number, actor: string, order: Extract<Command, { kind: 'propose' }>): void {
     const { engine, management } = this;
-    const { name, id, change, participant, ifRevision } = order;
+    const { name, id, participant, ifRevision } = order;
+    const change = this.inFull(order.change, name);
     const { serverId, serverName } = engine.identity;
     const coordinator = { serverId, serverName, ...order.coordinator };
     const proposal = { tx: engine.random.hex(16), name, id, actor, coordinator, participant, change };
@@ -63,6 +65,13 @@ export class Coordinator {
     }
     this.underWay.set(proposal.tx, { proposal, command, actor, ifRevision });
     engine.push(management.callOf('prepare', proposal, proposal));
+  }
+
+  /** With what holds from then on, where an order only says what is to differ. */
+  private inFull(change: Change, name: string): Change {
+    if (change.kind !== 'swap-roles') return change;
+    const role = this.engine.partners.named(name)?.record.role ?? 'primary';
+    return { ...change, role: opposite(role) };
   }
 
   /** An edit of a shared scope, told over the connection of the relationship: nothing is dialled for it. */
@@ -168,6 +177,7 @@ export class Coordinator {
     if (answer.ok && record?.phase === 'committed') {
       management.forget(tx);
       engine.commit([{ table: 'settings', key: `manage/${tx}`, value: undefined }], []);
+      management.following.changed(record.proposal.id);
       this.bothKnow(record.proposal);
       management.settling.sure(tx);
     } else if (!answer.ok && answer.code === SETTLED_OTHERWISE && record?.phase === 'committed') {

@@ -9,6 +9,7 @@ import type {
   OwnIdentity,
   SharedScope,
 } from '../failover/host.js';
+import type { Change } from '../failover/management.js';
 import type { RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { longestLeaseSeconds } from '../lease/scope.js';
@@ -18,6 +19,7 @@ import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
 import type { CommitPoint } from './input.js';
+import { decidedHere } from './management-rules.js';
 
 export class EngineHost implements FailoverHost {
   constructor(
@@ -93,6 +95,11 @@ export class EngineHost implements FailoverHost {
     this.engine.push(linkSend(message));
   }
 
+  get decided(): readonly Change[] {
+    const relationship = this.relationship();
+    return relationship ? decidedHere(this.engine, relationship.name) : [];
+  }
+
   dial(): void {
     const settings = this.relationship()?.record.settings;
     if (!settings) return;
@@ -139,6 +146,11 @@ export class EngineHost implements FailoverHost {
     if (relationship) this.engine.management.following.ask(relationship);
   }
 
+  greeted(): void {
+    const relationship = this.relationship();
+    if (relationship) this.engine.management.endings.connected(relationship);
+  }
+
   ended(why: string): void {
     const relationship = this.relationship();
     if (relationship) this.engine.management.endedByPartner(relationship, why);
@@ -151,8 +163,6 @@ export class EngineHost implements FailoverHost {
       this.engine.counters.countTransition(relationship, String(from), String(to));
     const where = typeof address === 'number' ? { address: formatAddress(address) } : {};
     this.engine.record(type, { ...data, relationship, ...where });
-    const met = type === 'failover-link' && data['connected'] === true ? this.relationship() : undefined;
-    if (met) this.engine.management.endings.connected(met);
   }
 }
 

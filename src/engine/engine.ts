@@ -23,6 +23,7 @@ import type { Effect, JournalEvent, Write } from './effect.js';
 import { EVENTS, type EventType } from './events.js';
 import { type ExpiryHost, expireDue } from './expiry.js';
 import type { CommitPoint, Input } from './input.js';
+import { keepOffers } from './keep-offers.js';
 import { Management } from './management.js';
 import { Notices } from './notices.js';
 import { Partners } from './partners.js';
@@ -137,7 +138,7 @@ export class Engine {
       if (key.startsWith('failover/')) this.partners.load(value as RelationshipRecord);
       else this.management.load(key, value);
     }
-    this.index = this.indexOf(loadSettings(this.stored), null);
+    this.reindex(loadSettings(this.stored));
     const accepted = this.stored.get(CLOCK_ACCEPTED);
     this.stored.clear();
     this.sampleAt = at + SAMPLE_MS;
@@ -260,13 +261,9 @@ export class Engine {
   private setInterfaces(interfaces: Extract<Input, { kind: 'interfaces' }>['interfaces']): void {
     this.partners.clientSideChanged(this.interfaces, interfaces);
     this.interfaces = interfaces;
-    if (interfaces.length === 0) {
-      this.alarms.raise(
-        this.at,
-        'no-interface',
-        'none of the configured interfaces is up with an address: no client can be heard',
-      );
-    } else this.alarms.clear('no-interface');
+    const message = 'none of the configured interfaces is up with an address: no client can be heard';
+    if (interfaces.length === 0) this.alarms.raise(this.at, 'no-interface', message);
+    else this.alarms.clear('no-interface');
     const names = interfaces.map(({ name }) => name);
     this.effects.push({ kind: 'event', event: this.makeEvent('interfaces-changed', { interfaces: names }) });
   }
@@ -310,9 +307,12 @@ export class Engine {
     return this.committedId === this.nextCommitId - 1;
   }
 
-  /** The scopes of these settings, each with what this server may do there. */
-  indexOf(settings: Settings, before: ScopeIndex | null): ScopeIndex {
-    return new ScopeIndex(settings, this.table, before, this.partners);
+  /** Serve by these settings from now on, each scope with what this server may do there; see `keepOffers`. */
+  reindex(settings: Settings, meanwhile?: () => void): void {
+    const before = this.index;
+    this.index = new ScopeIndex(settings, this.table, before, this.partners);
+    meanwhile?.();
+    keepOffers(this, before);
   }
 
   /**

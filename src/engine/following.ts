@@ -2,6 +2,7 @@
 // takes the scopes of the relationship with their settings from there before it leaves RECOVER (failover.md §3 "Lost or
 // rolled-back store", §5, §6). No edit would ever tell it what it has forgotten.
 
+import { standingDecidedHere } from '../failover/decided.js';
 import { readDocument, readScopes, readShared, readTexts } from '../failover/management-document.js';
 import { edited } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
@@ -12,7 +13,7 @@ import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { ManageAnswer } from './input.js';
 import type { Management } from './management.js';
-import { overlappingScopes, scopeIdOf } from './management-rules.js';
+import { decidedHere, overlappingScopes, scopeIdOf } from './management-rules.js';
 import { removeScopesAsTold } from './remove-alone.js';
 import type { ScopeEntry } from './scopes.js';
 
@@ -23,6 +24,7 @@ const AGAIN_MS = 5_000;
 
 export class Following {
   private readonly askAt = new Map<string, number>(); // relationship id → when to ask again
+  private readonly outdated = new Set<string>(); // relationship id: what is asked for may be from before a change
 
   constructor(
     private readonly engine: Engine,
@@ -35,6 +37,11 @@ export class Following {
     if (this.askAt.has(id)) return;
     this.askAt.set(id, this.engine.at + AGAIN_MS);
     this.engine.push(this.management.askOver(name, 'scopes', id, { relationship: name }));
+  }
+
+  /** The partner has carried out a change that was decided here: an answer under way may not have it. */
+  changed(id: string): void {
+    if (this.askAt.has(id)) this.outdated.add(id);
   }
 
   nextDeadline(): number {
@@ -59,6 +66,11 @@ export class Following {
     if (!relationship?.taking.isOpen) return;
     if (!answer.ok) {
       this.notTold(relationship, answer);
+      return;
+    }
+    if (this.outdated.delete(id)) {
+      this.askAt.delete(id);
+      this.ask(relationship);
       return;
     }
     const document = readDocument(answer.document);
@@ -89,13 +101,19 @@ export class Following {
     const { engine } = this;
     const { settings, partner, stored } = relationship.record;
     const actor = partner?.serverName ?? settings.partnerAddress;
-    const server = readShared(document['server']);
+    const told = {
+      scopeIds: readTexts(document['scopeIds']) ?? settings.scopes,
+      scopes,
+      server: readShared(document['server']),
+    };
+    const changes = decidedHere(engine, relationship.name);
+    const { server, ...standing } = standingDecidedHere(told, changes, scopeIdOf);
+    const theirs = standing.scopeIds;
     const shared =
       stored.storeLost && server
         ? engine.sharing.adopt(relationship, server, actor)
         : { writes: [], events: [] };
-    const theirs = readTexts(document['scopeIds']) ?? settings.scopes;
-    const mayBe = scopes.filter((scope) => this.mayFollow(relationship, scope, theirs));
+    const mayBe = standing.scopes.filter((scope) => this.mayFollow(relationship, scope, theirs));
     const { writes, events } = this.takeScopes(mayBe, actor);
     const added = mayBe.map(scopeIdOf).filter((scopeId) => !settings.scopes.includes(scopeId));
     if (added.length > 0) writes.push(this.shareToo(relationship, added));
@@ -153,8 +171,7 @@ export class Following {
         engine.makeEvent(type, { scopeId, before: before?.settings ?? null, after: settings }, actor),
       );
     }
-    if (writes.length > 0)
-      engine.index = engine.indexOf({ ...engine.index.settings, scopes: all }, engine.index);
+    if (writes.length > 0) engine.reindex({ ...engine.index.settings, scopes: all });
     return { writes, events };
   }
 

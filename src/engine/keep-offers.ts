@@ -4,9 +4,14 @@
 import type { Engine } from './engine.js';
 import type { ScopeIndex } from './scopes.js';
 
-/** After the index was made anew. */
+/**
+ * After the index was made anew, and the leases dropped that went with it: every offer is held by the pools that there
+ * are now, or is none any more.
+ */
 export function keepOffers(engine: Engine, before: ScopeIndex): void {
-  forgetParked(engine);
+  const { all } = engine.index;
+  if (all.length !== before.all.length || all.some((served, i) => served !== before.all[i]))
+    forgetParked(engine);
   for (const offer of [...engine.memory.offers()]) {
     const served = engine.index.at(offer.address);
     if (served && served.pools === before.at(offer.address)?.pools) continue;

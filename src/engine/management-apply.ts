@@ -9,9 +9,10 @@ import {
   goesOverLink,
   mirrored,
   type Proposal,
+  roleBy,
   roleWith,
   type SharedTerms,
-  withRolesSwapped,
+  withRole,
   withTerms,
 } from '../failover/management.js';
 import { edited, newRecord, type RelationshipRecord } from '../failover/record.js';
@@ -22,7 +23,6 @@ import type { ScopeSettings } from '../lease/settings.js';
 import { difference } from './difference.js';
 import type { JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { keepOffers } from './keep-offers.js';
 import { activeLeases, scopeIdOf } from './management-rules.js';
 import { lingersUntilAt } from './management-terms.js';
 import type { ScopeEntry } from './scopes.js';
@@ -74,7 +74,7 @@ class Application implements Applied {
         this.change(relationship, this.withMclt(relationship, change.terms));
         return;
       case 'swap-roles':
-        this.change(relationship, withRolesSwapped(relationship.record));
+        this.swapRoles(relationship, change);
         return;
       case 'add-scopes':
         this.addScopes(relationship, change.scopes);
@@ -164,7 +164,7 @@ class Application implements Applied {
       if (entry) scopes.set(scopeId, entry);
       else scopes.delete(scopeId);
     }
-    engine.index = engine.indexOf({ ...engine.index.settings, scopes }, engine.index);
+    engine.reindex({ ...engine.index.settings, scopes });
   }
 
   private change(relationship: Relationship, changed: RelationshipRecord): void {
@@ -182,6 +182,11 @@ class Application implements Applied {
       relationship.contact.begin(); // out of contact it may be this server now that dials
       relationship.duties.rebalance('round');
     };
+  }
+
+  private swapRoles(relationship: Relationship, change: Extract<Change, { kind: 'swap-roles' }>): void {
+    const { record } = relationship;
+    this.change(relationship, withRole(record, roleBy(change, this.part, record.role)));
   }
 
   private withMclt(relationship: Relationship, terms: SharedTerms): RelationshipRecord {
@@ -236,9 +241,7 @@ class Application implements Applied {
         this.event('scope-changed', { scopeId, ...difference(before.settings, entry.settings) });
       this.engine.alarms.clear('settings-conflict', { scopeId });
     }
-    const index = this.engine.index;
     this.index(entries);
-    keepOffers(this.engine, index);
     this.after = () => {
       relationship.exchange.settingsAgreed();
       relationship.duties.rebalance('round');
@@ -302,13 +305,8 @@ class Application implements Applied {
       if (entries.get(scopeId) === null) this.dropLeases(scopeId);
       else this.freeLeases(scopeId);
     }
-    const before = engine.index;
     this.index(new Map<string, ScopeEntry | null>([...entries, ...kept]));
-    if (kept.size > 0) keepOffers(engine, before);
     for (const [scopeId, entry] of entries) if (entry === null) engine.forgetScope(scopeId);
-    for (const { client, address } of [...engine.memory.offers()]) {
-      if (!engine.index.at(address)) engine.memory.removeOffer(client);
-    }
   }
 
   private writeScope(scopeId: string, after: ScopeEntry | null): void {

@@ -124,6 +124,13 @@ function promised({ management }: Engine): readonly Proposal[] {
   return open.map(({ proposal }) => proposal);
 }
 
+/** Changes of this relationship that this server has decided, and of which its partner may not have heard yet. */
+export function decidedHere({ management }: Engine, name: string): readonly Change[] {
+  return [...management.transactions.values()]
+    .filter(({ phase, proposal }) => phase === 'committed' && proposal.name === name)
+    .map(({ proposal }) => proposal.change);
+}
+
 /** Scopes that come to this server with what it has promised, and that overlap these subnets. */
 function promisedScopes(engine: Engine, subnets: readonly string[]): readonly string[] {
   const coming = promised(engine).flatMap(({ change }) =>

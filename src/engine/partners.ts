@@ -17,7 +17,6 @@ import type { RejectReason } from '../wire/partner-values.js';
 import type { Engine } from './engine.js';
 import { EngineHost } from './engine-host.js';
 import type { Input } from './input.js';
-import { keepOffers } from './keep-offers.js';
 import { RelationshipAlarms } from './relationship-alarms.js';
 import { Strangers } from './strangers.js';
 
@@ -90,7 +89,7 @@ export class Partners {
 
   /** Index the scopes again: what this server may do in one of them has changed. */
   scopesChanged(): void {
-    this.engine.index = this.engine.indexOf(this.engine.index.settings, this.engine.index);
+    this.engine.reindex(this.engine.index.settings);
   }
 
   /**
@@ -114,11 +113,8 @@ export class Partners {
     if (this.decidesAlone(relationship) === before) return;
     if (before) this.byRuleE.delete(name);
     else this.byRuleE.add(name);
-    const { engine } = this;
-    const { index } = engine;
-    engine.sharing.refresh();
+    this.engine.sharing.refresh();
     this.scopesChanged();
-    keepOffers(engine, index);
   }
 
   /** When that changes by time alone. */

@@ -14,7 +14,6 @@ import type { Change, Plan } from './edits.js';
 import type { Write } from './effect.js';
 import type { Engine } from './engine.js';
 import { editObjection, hasUnanswered, untoldObjection } from './gate.js';
-import { keepOffers } from './keep-offers.js';
 import { faultObjection, type Objection, promisedObjection, scopeIdOf } from './management-rules.js';
 import type { ScopeEntry } from './scopes.js';
 import type { Share } from './sharing.js';
@@ -263,12 +262,8 @@ export class Replication {
 
   private put(entries: ReadonlyMap<string, ScopeEntry>): Write[] {
     const { engine } = this;
-    const before = engine.index;
-    engine.index = engine.indexOf(
-      { ...before.settings, scopes: new Map([...before.settings.scopes, ...entries]) },
-      before,
-    );
-    keepOffers(engine, before);
+    const { settings } = engine.index;
+    engine.reindex({ ...settings, scopes: new Map([...settings.scopes, ...entries]) });
     return [...entries].map(([scopeId, value]) => ({ table: 'settings', key: `scope/${scopeId}`, value }));
   }
 

@@ -3,6 +3,7 @@
 // since is waited out by rule E; and what becomes of it when the other is back. Its own decision rules then, except over
 // scopes that this server has served meanwhile: there the other gives way.
 
+import { opposite } from '../failover/buckets.js';
 import {
   type Change,
   type Decision,
@@ -16,7 +17,6 @@ import type { Relationship } from '../failover/relationship.js';
 import { INFINITE_AT } from '../lease/lease.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { keepOffers } from './keep-offers.js';
 import type { Management } from './management.js';
 import { applyChange } from './management-apply.js';
 import { type Objection, scopeIdOf } from './management-rules.js';
@@ -230,7 +230,7 @@ export class Settling {
       case 'set':
         return same && before ? [{ kind: 'set', terms: before }] : [];
       case 'swap-roles':
-        return same ? [change] : [];
+        return same && change.role ? [{ ...change, role: opposite(change.role) }] : [];
       case 'add-scopes':
         return same ? [{ kind: 'remove-scopes', scopeIds: change.scopes.map(scopeIdOf), keep: false }] : [];
       case 'make':
@@ -303,9 +303,7 @@ export class Settling {
 
   private index(scopes: ReadonlyMap<string, ScopeEntry>): void {
     const { engine } = this;
-    const before = engine.index;
-    engine.index = engine.indexOf({ ...before.settings, scopes }, before);
-    keepOffers(engine, before);
+    engine.reindex({ ...engine.index.settings, scopes });
   }
 
   // ---- silence

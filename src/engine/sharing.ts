@@ -94,7 +94,7 @@ export class Sharing {
     const server = this.withNewcomer(theirs);
     if (server === this.own) return { writes: [], events: [] };
     const data = { relationship, ...difference(this.own, server) };
-    engine.index = engine.indexOf({ ...engine.index.settings, server }, engine.index);
+    engine.reindex({ ...engine.index.settings, server });
     const writes: Write[] = [{ table: 'settings', key: 'server', value: server }];
     return { writes, events: [engine.makeEvent('server-changed', data, actor)] };
   }
@@ -241,7 +241,7 @@ export class Sharing {
       const data = { relationship: relationship.name, ...difference(this.own, server) };
       events.push(engine.makeEvent('server-changed', data, actor));
       writes.push({ table: 'settings', key: 'server', value: server });
-      engine.index = engine.indexOf({ ...engine.index.settings, server }, engine.index);
+      engine.reindex({ ...engine.index.settings, server });
     }
     engine.alarms.clear('settings-conflict', { relationship: relationship.name });
     this.refresh();
@@ -283,7 +283,7 @@ export class Sharing {
     const others = this.otherFilters();
     const { settings } = engine.index;
     if (sameSettings(others, settings.otherFilters ?? [])) return;
-    engine.index = engine.indexOf({ ...settings, otherFilters: others }, engine.index);
+    engine.reindex({ ...settings, otherFilters: others });
   }
 
   private otherFilters(): FilterSettings[] {

@@ -4,6 +4,10 @@
 /** Who the server is in its relationship; in hot standby the active server is the primary. */
 export type Role = 'primary' | 'secondary';
 
+export function opposite(role: Role): Role {
+  return role === 'primary' ? 'secondary' : 'primary';
+}
+
 export const BUCKETS = 256;
 
 /** Octets of the name that count, RFC 3074 §4. */

@@ -291,7 +291,9 @@ export class Contact {
     // Before anything is said: a store that finds itself rolled back says so in a CONNECT first.
     this.greeter.met(hello);
     this.heardAt = this.host.at;
-    if (this.connection === connection) this.sayContact();
+    if (this.connection !== connection) return;
+    this.sayContact();
+    this.host.greeted();
   }
 
   /** Something came on this connection. False: it is not the one that counts. */
@@ -338,18 +340,17 @@ export class Contact {
   private sayContact(): void {
     const { connection, host } = this;
     if (!connection) return;
-    const message: PartnerMessage = {
+    this.say({
       kind: 'contact',
       t1At: connection.theirT3At,
       t2At: connection.theirT3HeardAt,
       t3At: host.at,
       newest: host.newestPoint,
       pools: [],
-    };
-    this.say(message, this.nextXid());
+    });
   }
 
-  private say(message: PartnerMessage, xid: number): void {
+  private say(message: PartnerMessage, xid = this.nextXid()): void {
     const { connection, host } = this;
     if (!connection) return;
     connection.saidAt = host.at;
@@ -374,7 +375,7 @@ export class Contact {
   hangUp(reason: RejectReason, text: string): void {
     const { connection, host } = this;
     if (!connection) return;
-    this.say({ kind: 'disconnect', reason: REJECT_NUMBERS[reason], text }, this.nextXid());
+    this.say({ kind: 'disconnect', reason: REJECT_NUMBERS[reason], text });
     host.hangUp(connection.link, text);
     this.drop(text);
     this.afterwards(reason === 'relationship-ended' ? text : '');

@@ -4,7 +4,8 @@
 import { INFINITE_AT } from '../lease/lease.js';
 import type { PartnerHello, PartnerTerms } from '../wire/partner-message.js';
 import { PROTOCOL_VERSIONS } from '../wire/partner-values.js';
-import type { Role } from './buckets.js';
+import { opposite, type Role } from './buckets.js';
+import { decidedHere } from './decided.js';
 import type { FailoverHost, OutgoingMessage } from './host.js';
 import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
 import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
@@ -210,16 +211,17 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
   const settings = adopts ? adopted(record.settings, hello.terms) : record.settings;
   const theirs = adopts && hello.role !== 'undecided' ? opposite(hello.role) : null;
   const role = theirs ?? record.role ?? roleOf(settings, identity.serverName, serverName);
+  const met: RelationshipRecord = {
+    ...record,
+    settings,
+    ...(adopts ? lingering(record, settings.mcltSeconds, hello, host) : {}),
+    id: idWith(record, hello, role),
+    role,
+    side: record.side ?? sideOf(role, hello.side),
+    partner: { serverId, serverName, startCounter, nonce, newest },
+  };
   return {
-    record: {
-      ...record,
-      settings,
-      ...(adopts ? lingering(record, settings.mcltSeconds, hello, host) : {}),
-      id: idWith(record, hello, role),
-      role,
-      side: record.side ?? sideOf(role, hello.side),
-      partner: { serverId, serverName, startCounter, nonce, newest },
-    },
+    record: adopts ? decidedHere(met, host.decided) : met,
     takesScopes: adopts,
     partnerStoreLost: hello.storeLost || other || seenBefore,
     ownStoreLost,
@@ -237,10 +239,6 @@ function lingering(
   if (waitSeconds <= mcltSeconds) return {};
   const waitUntilAt = Math.min(INFINITE_AT, at + mcltLingersMs(longestLeaseSeconds, waitSeconds));
   return { mclt: { grantSeconds: null, waitSeconds, waitUntilAt } };
-}
-
-function opposite(role: Role): Role {
-  return role === 'primary' ? 'secondary' : 'primary';
 }
 
 /** Until the first NORMAL the primary's id holds (failover.md §5); a store that lost its record adopts it back. */

@@ -7,6 +7,7 @@ import type { Scope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { LeaseTable } from '../lease/table.js';
 import type { PartnerCommitPoint, PartnerMessage } from '../wire/partner-message.js';
+import type { Change } from './management.js';
 
 /** A scope that both servers serve. */
 export interface SharedScope {
@@ -54,6 +55,8 @@ export interface FailoverHost {
   scopes(): readonly SharedScope[];
   /** The longest lease of these scopes, whatever the client's policy or class; INFINITE_SECONDS = no end. */
   readonly longestLeaseSeconds: number;
+  /** Changes of the relationship that this server has decided, and that its partner may not have carried out yet. */
+  readonly decided: readonly Change[];
   commit(commit: FailoverCommit): number;
   /** Say something that promises nothing that is not on disk already. */
   send(message: OutgoingMessage): void;
@@ -80,6 +83,8 @@ export interface FailoverHost {
   scopesChanged(): void;
   /** The partner's settings of the shared scopes are in force here, too. */
   takeScopes(): void;
+  /** The greeting is over on both sides as soon as the partner has read what was sent so far. */
+  greeted(): void;
   /** The partner says that the relationship is over. */
   ended(why: string): void;
   event(

@@ -92,7 +92,7 @@ function isChange(change: Loose): boolean {
     case 'remove':
       return typeof change['keep'] === 'boolean';
     case 'swap-roles':
-      return true;
+      return change['role'] === 'primary' || change['role'] === 'secondary';
     default:
       return false;
   }

@@ -4,6 +4,7 @@
 
 import type { ScopeSettings } from '../lease/settings.js';
 import type { SharedServer } from '../lease/shared-server.js';
+import { opposite, type Role } from './buckets.js';
 import type { RelationshipRecord } from './record.js';
 import type { RelationshipSettings, RelationshipTimers } from './terms.js';
 
@@ -40,7 +41,8 @@ export type Change =
       readonly server?: SharedServer;
     }
   | { readonly kind: 'set'; readonly terms: SharedTerms }
-  | { readonly kind: 'swap-roles' }
+  /** `role`: what the coordinator is from then on, whatever either server is now. It puts it in as it proposes. */
+  | { readonly kind: 'swap-roles'; readonly role?: Role }
   | { readonly kind: 'add-scopes'; readonly scopes: readonly ScopeSettings[] }
   /**
    * Settings of shared scopes that both have from then on. `proposed`: what the coordinator had when it asked, `bases`:
@@ -214,12 +216,18 @@ export function withTerms(record: RelationshipRecord, terms: SharedTerms): Relat
 }
 
 /** Both servers change places: the percents stay with their servers, the roles do not. */
-export function withRolesSwapped(record: RelationshipRecord): RelationshipRecord {
-  const { settings, role } = record;
-  const standbyRole = mirrored(sharedTermsOf(settings)).standbyRole;
-  return {
-    ...record,
-    settings: { ...settings, standbyRole },
-    role: role === 'primary' ? 'secondary' : 'primary',
-  };
+export function withRole(record: RelationshipRecord, role: Role): RelationshipRecord {
+  const active = role === 'primary' ? 'active' : 'standby';
+  const standbyRole = record.settings.mode === 'hotStandby' ? active : null;
+  return { ...record, settings: { ...record.settings, standbyRole }, role };
+}
+
+/** What this server will have been told to be by a change of roles. Without a role: the other than now. */
+export function roleBy(
+  { role }: Extract<Change, { kind: 'swap-roles' }>,
+  part: 'coordinator' | 'participant',
+  now: Role | null,
+): Role {
+  if (role === undefined) return opposite(now ?? 'primary');
+  return part === 'coordinator' ? role : opposite(role);
 }

@@ -351,6 +351,34 @@ t.test('a single scope given up alone: served here, inactive there as soon as it
   }
 });
 
+t.test('a scope given up alone by whoever dials: told before the partner may answer in it', async (t) => {
+  const pair = new Pair();
+  for (const server of pair.servers) declare(pair, server, {});
+  pair.settle();
+  pair.pass(1_000);
+  pair.kill(pair.b);
+  pair.pass(60_000);
+  t.match(order(pair, pair.a, { kind: 'partner-down', relationship: RELATIONSHIP, force: false }), {
+    ok: true,
+  });
+  pair.pass(3_700_000);
+  const alone = {
+    kind: 'remove-alone',
+    relationship: RELATIONSHIP,
+    scopeIds: [SCOPE],
+    dryRun: false,
+  } as const;
+  t.match(order(pair, pair.a, alone), { ok: true });
+  pair.kill(pair.a);
+  pair.start(pair.b);
+  pair.pass(1_500);
+  pair.start(pair.a); // which dials at once, while the other waits to do so again
+  const shared = () => settingsOf(pair.b).scopes.length > 0;
+  let steps = 0;
+  while (shared() && pair.b.view.state === 'startup' && steps++ < 30_000) pair.pass(1);
+  t.notOk(shared(), `${pair.b.view.state}: it knows before it leaves STARTUP`);
+});
+
 /** B lost everything, and its file, if it has one, says only this. */
 function lost(pair: Pair, file: () => void): void {
   pair.kill(pair.b);

@@ -92,6 +92,43 @@ t.test('terms that a store has forgotten: its partner goes by them, so it does',
   }
 });
 
+t.test(
+  'what was decided here holds, though the partner that is followed has not carried it out',
+  async (t) => {
+    const changes: readonly Change[] = [
+      { kind: 'swap-roles' },
+      set({ loadBalancePercent: 70, mcltSeconds: 14_400 }),
+    ];
+    for (const [first, change] of changes.entries()) {
+      for (const who of ['a', 'b'] as const) {
+        const pair = pairOf();
+        const server = pair[who];
+        const other = pair.other(server);
+        t.match(order(pair, other, set({ loadBalancePercent: 20 })), { ok: true });
+        pair.loses = ({ operation }) => operation === 'commit' || operation === 'decision';
+        order(pair, server, change);
+        t.ok(other.world.engine.management.inDoubt(RELATIONSHIP), `${who}: the partner has only promised`);
+        pair.rollBack(server, pair.snapshot(server));
+        const grants = [server, other].map((one) => relationshipOf(one).grantMcltSeconds);
+        t.same(grants, [3_600, 3_600], 'no longer than the shorter lead time');
+        pair.loses = () => false;
+        pair.pass(10_000);
+        t.notOk(other.world.engine.management.inDoubt(RELATIONSHIP));
+        const roles = ['secondary', 'primary'];
+        const wasPrimary = who === 'a';
+        const now = wasPrimary === (first === 0) ? roles : [...roles].reverse();
+        t.same(
+          [server, other].map((one) => relationshipOf(one).record.role),
+          now,
+          who,
+        );
+        const percents = [server, other].map((one) => relationshipOf(one).record.settings.loadBalancePercent);
+        t.same(percents, first === 0 ? [80, 20] : [70, 30], who);
+      }
+    }
+  },
+);
+
 t.test('a lead time that was longer once is still waited out', async (t) => {
   const pair = pairOf();
   const before = pair.snapshot(pair.b);

@@ -10,11 +10,13 @@ import { bentPair } from './pair-mutants.js';
 
 /** Serve scopes by other entries than those that are known. */
 function serveBy(engine: Engine, change: (entry: ScopeEntry) => ScopeEntry): void {
-  const indexOf = engine.indexOf.bind(engine);
-  engine.indexOf = (settings, before) => {
+  const reindex = engine.reindex.bind(engine);
+  engine.reindex = (settings, meanwhile) => {
     const scopes = new Map([...settings.scopes].map(([scopeId, entry]) => [scopeId, change(entry)]));
-    const index = indexOf({ ...settings, scopes }, before);
-    return Object.defineProperty(index, 'settings', { value: settings satisfies Settings });
+    reindex({ ...settings, scopes }, () => {
+      Object.defineProperty(engine.index, 'settings', { value: settings satisfies Settings });
+      meanwhile?.();
+    });
   };
 }
 

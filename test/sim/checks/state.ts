@@ -25,25 +25,7 @@ export class Recount implements Checker {
   readonly section = 'product.md "Watch"';
   readonly says = 'pool counts equal a recount, and no free address is in two hands or in none';
 
-  /** Addresses being probed for somebody, by token. */
-  readonly #probing = new WeakMap<Process, Map<number, number>>();
-
   constructor(private readonly world: World) {}
-
-  onInput(process: Process, _at: number, input: Input): void {
-    if (input.kind === 'probed') this.#probing.get(process)?.delete(input.token);
-  }
-
-  onEffects(process: Process, _at: number, input: Input, effects: readonly Effect[]): void {
-    // An edit that is carried out forgets the probes under way, whoever made it, and so does a pause.
-    const paused = input.kind === 'command' && input.command.kind === 'pause';
-    if (paused || changesScopes(effects)) this.#probing.delete(process);
-    for (const effect of effects) {
-      if (effect.kind !== 'probe') continue;
-      const probing = this.#probing.get(process) ?? new Map<number, number>();
-      this.#probing.set(process, probing.set(effect.token, effect.address));
-    }
-  }
 
   onTick(): void {
     for (const { process } of this.world.nodes) if (process !== null) this.#recount(process);
@@ -55,8 +37,9 @@ export class Recount implements Checker {
 
   #recount(process: Process): void {
     const { node, engine } = process;
-    const waiting = new Set(this.#probing.get(process)?.values());
-    for (const { address } of engine.memory.offers()) waiting.add(address);
+    const waiting = new Set(
+      [...engine.memory.offers(), ...engine.memory.parked].map(({ address }) => address),
+    );
     for (const { scope, pools } of engine.index.all) {
       const real = { active: 0, free: 0, offered: 0, other: 0, total: 0 };
       for (let address = scope.network; address <= scope.broadcast; address++) {
