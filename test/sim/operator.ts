@@ -104,9 +104,15 @@ export class Operator {
     });
   }
 
-  /** Everything as at the beginning, whatever it takes. */
+  /** Everything as at the beginning, whatever it takes: a process may still die of a fault from before, and forget it. */
   restore(node: Node): void {
-    this.#command(node, { kind: 'resume', acceptClock: true });
+    let done = false;
+    this.#command(node, { kind: 'resume', acceptClock: true }, () => {
+      done = true;
+    });
+    this.world.scheduler.after(5 * SECOND, () => {
+      if (!done) this.restore(node);
+    });
     if (this.world.config.pair !== null) {
       if (this.#isBlank(node)) this.install(node);
       return;
