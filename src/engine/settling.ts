@@ -317,6 +317,11 @@ export class Settling {
   }
 
   begin(): void {
+    for (const tx of this.silent.keys()) {
+      const name = this.management.transactions.get(tx)?.proposal.name ?? '';
+      const timers = this.engine.partners.named(name)?.record.settings.timers;
+      if (timers?.startAlone === 'never') this.silent.set(tx, null);
+    }
     if (this.silent.size > 0) this.engine.partners.scopesChanged();
   }
 

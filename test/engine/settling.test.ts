@@ -251,6 +251,26 @@ t.test('scopes that were to be given up are silent until whatever the other gave
   );
 });
 
+t.test('what was decided, and may have been settled otherwise, is served as `startAlone` says', async (t) => {
+  for (const startAlone of ['guarded', 'never'] as const) {
+    const pair = new Pair({ declared: false, scope: LEASE });
+    const timers = { ...TIMER_DEFAULTS, startAlone };
+    order(pair, pair.a, proposal(pair, { kind: 'make', terms: TERMS, timers, scopes: scopesOf(pair.a) }));
+    pair.settle();
+    dieWith(pair, 'committed', proposal(pair, { kind: 'remove-scopes', scopeIds: [SCOPE], keep: true }));
+    pair.kill(pair.b);
+    pair.pass(60_000);
+    pair.start(pair.a);
+    pair.pass(20_000);
+    const given = pair.bind('02:00:00:00:01:01', [pair.a]);
+    t.equal(given !== undefined, startAlone === 'guarded', startAlone);
+    pair.start(pair.b);
+    pair.pass(LONG_MS);
+    t.equal(standing(pair, SCOPE), 'alone inactive', 'told');
+    t.ok(pair.bind('02:00:00:00:01:02', [pair.a]));
+  }
+});
+
 t.test(
   'what a partner that is gone for good has not heard keeps nobody from removing the relationship',
   async (t) => {

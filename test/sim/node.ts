@@ -101,16 +101,17 @@ export class Node implements Station, Actor {
 
   /** The machine loses power: a step of its wall clock that the store has not noted was not kept by its battery either. */
   powerOff(): void {
-    const { mark } = this.disk.image;
     this.note('power', 0, 0, () => 'the machine loses power');
     const { process } = this;
-    if (process !== null && !process.clock.held) this.machine.acceptSetBack();
-    if (process !== null && mark !== null && !process.clock.held) {
-      const unnoted = process.clock.mark().wallAheadMs - mark.wallAheadMs;
-      if (Math.abs(unnoted) > 100) this.machine.stepWall(-unnoted);
-    }
+    const running = process !== null && !process.clock.held ? process.clock.mark() : null;
+    if (running !== null) this.machine.acceptSetBack();
     this.powered = false;
     this.#gone(true);
+    // Only now is it known what the store has noted: a write under way reaches the disk, or does not.
+    const { mark } = this.disk.image;
+    if (running === null || mark === null) return;
+    const unnoted = running.wallAheadMs - mark.wallAheadMs;
+    if (Math.abs(unnoted) > 100) this.machine.stepWall(-unnoted);
   }
 
   powerOn(): void {

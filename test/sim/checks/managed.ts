@@ -147,6 +147,7 @@ export class OneServer implements Checker {
       return;
     // Given up for lost, and started without contact: outside the promise (failover.md §1).
     if (other.process && this.world.ledger.isUnmet(other.process)) return;
+    if (this.world.config.pair?.startAlone === 'guarded' && this.world.ledger.isUnmet(process)) return;
     const how = sharing(other.process, address) === undefined ? 'alone' : 'as shared';
     const what = `${node.name} serves ${formatAddress(address)} alone, which ${other.name} serves ${how}`;
     throw new Violation(this.name, this.section, what);
