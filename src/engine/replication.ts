@@ -65,7 +65,10 @@ export class Replication {
     const scopes = new Map(next.scopes);
     const noted = changes.map((change) => {
       if (change.kind !== 'scope' || !change.before || !change.after) return change;
-      if ((this.engine.partners.ofScope(change.scopeId)?.record.side ?? null) === null) return change;
+      const relationship = this.engine.partners.ofScope(change.scopeId);
+      // A partner that is greeted has agreed to what was here when the greeting began.
+      if (!relationship || (relationship.record.side === null && !relationship.contact.isGreeting))
+        return change;
       const after = withBase(change.before, change.after);
       scopes.set(change.scopeId, after);
       return { ...change, after };

@@ -8,7 +8,8 @@ import { clockMarginMs, fromPartner, type PartnerClock } from '../lease/lifetime
 import type { PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
 import { Acquaintance } from './acquaintance.js';
 import type { Role } from './buckets.js';
-import { Contact, type Greeter } from './contact.js';
+import type { Greeter } from './connection.js';
+import { Contact } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
 import { comesFromRecover, helloOf, meet, refusalOf, skewRefusal } from './greeting.js';

@@ -44,6 +44,34 @@ t.test(
   },
 );
 
+t.test(
+  'an edit made while two meet for the first time is refused aloud or on both, never on one',
+  async (t) => {
+    const seen = { refused: 0, shared: 0 };
+    for (const name of ['a', 'b'] as const) {
+      for (let ms = 0; ms < 1_000; ms += 25) {
+        const pair = new Pair({ latencyMs: 50 });
+        const editor = pair[name];
+        pair.pass(ms);
+        const [before] = editor.world.engine.view.scopes();
+        const { scopeId: _, relationship: __, revision: ___, ...settings } = before!;
+        t.match(editor.world.edit([{ kind: 'scope-set', scope: { ...settings, leaseTime: 1_234 } }]), {
+          ok: true,
+        });
+        pair.pass(30_000);
+        const times = pair.servers.map(({ world }) => world.engine.view.scopes()[0]?.leaseTime);
+        const refused = editor.view.refusedConnection?.reason;
+        if (refused === 'settings-differ') seen.refused++;
+        else {
+          seen.shared++;
+          t.same(times, [1_234, 1_234], `${name}, after ${ms} ms: ${states(pair)}`);
+        }
+      }
+    }
+    t.ok(seen.refused > 0 && seen.shared > 0, JSON.stringify(seen));
+  },
+);
+
 t.test('a clone is refused, alarmed on both sides, and silent as long as the original answers', async (t) => {
   for (const name of ['a', 'b'] as const) {
     const pair = met();

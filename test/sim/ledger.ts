@@ -52,6 +52,8 @@ export class Account {
   readonly unanswered = new Map<number, { readonly revision: number; readonly state: LeaseState }>();
   /** Address → newest revision that the partner refused: it has had its answer, though it be told once more. */
   readonly refused = new Map<number, number>();
+  /** Address → newest revision that the partner took. */
+  readonly taken = new Map<number, number>();
 }
 
 function isEnd(message: ReceivedFrame['message']): boolean {
@@ -150,6 +152,7 @@ export class Ledger implements Checker {
       for (const { address, revision, rejectReason } of message.results) {
         this.#answered(account, address, revision);
         if (rejectReason !== ACCEPTED) account.refused.set(address, revision);
+        else if (revision > (account.taken.get(address) ?? 0)) account.taken.set(address, revision);
       }
     }
     const connected = relationshipOf(process)?.connected ?? false;
@@ -227,11 +230,12 @@ export class Ledger implements Checker {
 
   onFrames({ node }: Process, _link: number, frames: readonly ReceivedFrame[]): void {
     this.#settle();
-    const { unanswered, refused } = this.of(node);
+    const { unanswered, refused, taken } = this.of(node);
     for (const { message } of frames) {
       if (message.kind !== 'bnd-upd') continue;
       for (const { address, revision, state } of message.bindings) {
-        if (refused.get(address) === revision) continue;
+        // Told once more, for the partner had not known it when it said otherwise: that it was taken stays true.
+        if (refused.get(address) === revision || revision <= (taken.get(address) ?? -1)) continue;
         unanswered.set(address, { revision, state });
       }
     }
@@ -259,5 +263,6 @@ export class Ledger implements Checker {
     account.savedOnDisk = savedFrom(account.stateOnDisk) ?? record?.stored.savedState ?? 'recover';
     account.unanswered.clear();
     account.refused.clear();
+    account.taken.clear();
   }
 }
