@@ -17,7 +17,7 @@ import {
 } from '../failover/management.js';
 import { edited, newRecord, type RelationshipRecord } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
-import { mergeScopes, sameSettings } from '../lease/both-versions.js';
+import { sameSettings } from '../lease/both-versions.js';
 import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import { difference } from './difference.js';
@@ -26,6 +26,7 @@ import type { Engine } from './engine.js';
 import { activeLeases, scopeIdOf } from './management-rules.js';
 import { lingersUntilAt } from './management-terms.js';
 import type { ScopeEntry } from './scopes.js';
+import { agreedEntry, editedSince } from './versions.js';
 
 export type Part = 'coordinator' | 'participant';
 
@@ -126,7 +127,7 @@ class Application implements Applied {
       this.writes.push(...writes);
       this.events.push(...events);
     }
-    this.takeScopes(scopes);
+    this.shareScopes(scopes);
     this.write(record);
     this.event('relationship-added', {
       before: null,
@@ -142,9 +143,30 @@ class Application implements Applied {
     return Object.fromEntries(scopeIds.map((scopeId) => [scopeId, step]));
   }
 
+  /** Scopes that are shared from now on, as they were proposed. */
+  private shareScopes(scopes: readonly ScopeSettings[]): void {
+    if (this.part === 'coordinator') this.noteEdits(scopes);
+    else this.takeScopes(scopes);
+  }
+
+  /** What was edited here since it was proposed is an edit that the partner has still to hear of (failover.md §6). */
+  private noteEdits(scopes: readonly ScopeSettings[]): void {
+    const { settings } = this.engine.index;
+    const entries = new Map<string, ScopeEntry>();
+    for (const proposed of scopes) {
+      const scopeId = scopeIdOf(proposed);
+      const now = settings.scopes.get(scopeId);
+      if (!now || sameSettings(now.settings, proposed)) continue;
+      const entry = editedSince(now, proposed);
+      entries.set(scopeId, entry);
+      this.writes.push({ table: 'settings', key: `scope/${scopeId}`, value: entry });
+    }
+    this.index(entries);
+    this.engine.replication.wake();
+  }
+
   /** Scopes that the partner gives this server. */
   private takeScopes(scopes: readonly ScopeSettings[]): void {
-    if (this.part === 'coordinator') return;
     const entries = scopes.map((settings): [string, ScopeEntry] => [
       scopeIdOf(settings),
       { settings, revision: 1 },
@@ -212,8 +234,7 @@ class Application implements Applied {
       ...record.joining,
       ...this.joining(scopeIds),
     });
-    this.takeScopes(scopes);
-    if (this.part === 'coordinator') this.index(new Map());
+    this.shareScopes(scopes);
     this.write(relationship.record);
     this.event('relationship-changed', { ...difference(record.settings, settings) });
     this.after = () => relationship.joining.ask();
@@ -360,20 +381,6 @@ class Application implements Applied {
   private event(type: Parameters<Engine['makeEvent']>[0], data: Record<string, unknown>): void {
     this.events.push(this.engine.makeEvent(type, { relationship: this.proposal.name, ...data }, this.actor));
   }
-}
-
-/** `proposed`: what was here when the change began. An edit made since stays, and is the next to be told. */
-function agreedEntry(
-  { settings: now, revision }: ScopeEntry,
-  agreed: ScopeSettings,
-  proposed: ScopeSettings | undefined,
-): ScopeEntry {
-  const untouched = proposed === undefined || sameSettings(now, proposed);
-  const settings = untouched ? agreed : mergeScopes(proposed, now, agreed).settings;
-  const changed = sameSettings(settings, now) ? 0 : 1;
-  const entry = { settings, revision: revision + changed };
-  // Some edit stays to be told: what was agreed is one version behind it.
-  return sameSettings(settings, agreed) ? entry : { ...entry, agreed, agreedRevision: entry.revision - 1 };
 }
 
 /** The record of an address that only one server knows from now on. */

@@ -17,6 +17,7 @@ import { editObjection, hasUnanswered, untoldObjection } from './gate.js';
 import { faultObjection, type Objection, promisedObjection, scopeIdOf } from './management-rules.js';
 import type { ScopeEntry } from './scopes.js';
 import type { Share } from './sharing.js';
+import { partnerRevision, withBase } from './versions.js';
 
 type Replicate = Extract<Proposal['change'], { kind: 'replicate' }>;
 
@@ -285,26 +286,6 @@ function isPlacedApart(address: number, one: Scope, other: Scope): boolean {
 /** The edit as it is proposed. */
 function changeOf({ settings, agreed = settings }: ScopeEntry): Replicate {
   return { kind: 'replicate', scopes: [settings], proposed: [settings], bases: [agreed], force: false };
-}
-
-function withBase(before: ScopeEntry, after: ScopeEntry): ScopeEntry {
-  const { settings, revision } = after;
-  const agreed = before.agreed ?? before.settings;
-  const theirs = before.theirs === undefined ? {} : { theirs: before.theirs };
-  if (before.theirs === undefined && sameSettings(settings, agreed)) return { settings, revision };
-  const agreedRevision = before.agreed ? agreedRevisionOf(before) : before.revision;
-  return { settings, revision, agreed, agreedRevision, ...theirs };
-}
-
-function agreedRevisionOf({ revision, agreedRevision = revision - 1 }: ScopeEntry): number {
-  return agreedRevision;
-}
-
-/** The newest revision here that the partner has; one more than there is while it has proposed the next. */
-function partnerRevision(entry: ScopeEntry): number {
-  const { revision, agreed, theirs, proposed } = entry;
-  if (agreed || theirs) return agreedRevisionOf(entry);
-  return proposed ? revision + 1 : revision;
 }
 
 /**

@@ -128,6 +128,37 @@ t.test('terms change on both at once; the pools follow', async (t) => {
   t.equal(states(pair), 'normal normal');
 });
 
+t.test('a scope edited while the partner is asked to share it: both have the edit', async (t) => {
+  for (const kind of ['make', 'add-scopes'] as const) {
+    const pair = new Pair({ declared: false, latencyMs: 300 });
+    const edited = kind === 'make' ? SCOPE : SECOND_ID;
+    let command = make(pair);
+    if (kind === 'add-scopes') {
+      order(pair, pair.a, command, 5_000);
+      pair.settle();
+      pair.a.world.command({
+        kind: 'edit',
+        edits: [{ kind: 'scope-add', scope: SECOND }],
+        force: false,
+        dryRun: false,
+      });
+      command = proposal(pair, pair.a, { kind, scopes: [SECOND] });
+    }
+    const id = pair.a.world.post(command);
+    pair.pass(200);
+    const now = pair.a.world.engine.index.settings.scopes.get(edited)!.settings;
+    pair.a.world.edit([{ kind: 'scope-set', scope: { ...now, leaseTime: 4_321 } }]);
+    t.equal(pair.a.world.replies.get(id), undefined, 'the partner has not answered yet');
+    pair.pass(10_000);
+    t.match(pair.a.world.replies.get(id), { ok: true });
+    pair.settle();
+    const times = pair.servers.map(
+      ({ world }) => world.engine.index.settings.scopes.get(edited)?.settings.leaseTime,
+    );
+    t.same(times, [4_321, 4_321], kind);
+  }
+});
+
 t.test('a scope joins under load, whichever server brings it', async (t) => {
   for (const from of ['a', 'b'] as const) {
     const pair = new Pair({ declared: false, latencyMs: 300 });

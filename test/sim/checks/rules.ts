@@ -171,9 +171,11 @@ export class RuleC implements Checker {
   }
 
   /** Accepted: the receiver's disk has something of what was told, or what came after it. */
-  #took({ node }: Process, { address, state }: Binding): boolean {
+  #took({ node, engine }: Process, { address, state }: Binding): boolean {
     const lease = onDisk(node, address);
     if (state !== 'active') return true;
+    // The scope has left this server in the same write, and its records with it.
+    if (lease === undefined && engine.index.at(address) === undefined) return true;
     return lease !== undefined && Math.max(lease.lastTransactionAt, lease.stateSinceAt) > 0;
   }
 
