@@ -8,10 +8,10 @@ import { opposite, type Role } from './buckets.js';
 import { decidedHere } from './decided.js';
 import type { FailoverHost, OutgoingMessage } from './host.js';
 import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
-import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
+import { type KnownPartner, type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
-import type { State, ToldState } from './states.js';
+import type { ToldState } from './states.js';
 import { duration } from './story.js';
 import { type AgreedKey, adopted, disagreements, type RelationshipTimers, roleOf, termsOf } from './terms.js';
 
@@ -196,7 +196,7 @@ export interface Meeting {
 export function meet(record: RelationshipRecord, hello: PartnerHello, host: FailoverHost): Meeting {
   const { partner: known } = record;
   const { identity } = host;
-  const { serverId, serverName, startCounter, nonce, newest } = hello;
+  const { serverId, serverName, startCounter, nonce } = hello;
   const other = known !== null && known.serverId !== serverId;
   const seenBefore =
     known?.nonce !== undefined && known.nonce !== nonce && startCounter <= known.startCounter;
@@ -218,7 +218,7 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     id: idWith(record, hello, role),
     role,
     side: record.side ?? sideOf(role, hello.side),
-    partner: { serverId, serverName, startCounter, nonce, newest },
+    partner: partnerOf(hello),
   };
   return {
     record: adopts ? decidedHere(met, host.decided) : met,
@@ -226,6 +226,22 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     partnerStoreLost: hello.storeLost || other || seenBefore,
     ownStoreLost,
   };
+}
+
+/** What is kept of it. */
+export function partnerOf({ serverId, serverName, startCounter, nonce, newest }: PartnerHello): KnownPartner {
+  return { serverId, serverName, startCounter, nonce, newest };
+}
+
+/** Does the partner know a later point of this store than there is? Then it went back, whatever the partner's did. */
+export function isBehind(
+  { partner, stored }: RelationshipRecord,
+  { newestPoint }: FailoverHost,
+  { serverId, returned }: PartnerHello,
+): boolean {
+  if (stored.storeLost || partner?.serverId !== serverId || returned === null) return false;
+  // Before its first commit a process knows no point of its own.
+  return newestPoint.sequence > 0 && returned.sequence > newestPoint.sequence;
 }
 
 /** A lead time that either server remembers, and that was longer: leases may last that were granted under it. */
@@ -245,12 +261,4 @@ function lingering(
 export function idWith(record: RelationshipRecord, hello: PartnerHello, role: Role): string {
   if (record.stored.reachedNormal) return record.id;
   return hello.everNormal || role === 'secondary' ? hello.relationshipId : record.id;
-}
-
-/**
- * Is the partner in RECOVER, or on its way back there? What it says may come before the STATE by which STARTUP is left.
- * `state`: its newest STATE of this connection, null = none yet.
- */
-export function comesFromRecover(state: State | null, hello: PartnerHello | null): boolean {
-  return (state === null || state === 'startup' ? hello?.state : state) === 'recover';
 }

@@ -12,14 +12,15 @@ import type { Greeter } from './connection.js';
 import { Contact } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
-import { comesFromRecover, helloOf, meet, refusalOf, skewRefusal } from './greeting.js';
+import { helloOf, isBehind, meet, partnerOf, refusalOf, skewRefusal } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import { deliver } from './inbox.js';
 import { Joining, withoutAlone } from './joining.js';
+import { judgeContextOf } from './judge-context.js';
 import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
-import { type RelationshipRecord, SERVING, withStored } from './record.js';
+import { type KnownPartner, type RelationshipRecord, SERVING, withStored } from './record.js';
 import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
@@ -142,30 +143,13 @@ export class Relationship implements Greeter, ExchangeView {
   }
 
   judgeContext(shared: SharedScope | undefined, address: number, ownUnanswered: boolean): JudgeContext {
-    return {
-      now: this.host.at,
-      uncertaintyMs: this.clock.uncertaintyMs,
-      role: this.role,
-      side: this.side,
-      relationship: this.record.index,
-      inRecover: this.comesToRecover,
-      partnerInRecover: comesFromRecover(this.partnerState, this.contact.partner),
-      inScope: shared !== undefined,
-      reserved: shared?.scope.reservationAt(address) !== undefined,
-      ownUnanswered,
-    };
+    return judgeContextOf(this, this.host, { shared, address, ownUnanswered });
   }
 
   // ---- the greeting
 
   hello(): PartnerHello {
     return helloOf(this.record, this.toldState, this.host);
-  }
-
-  /** In RECOVER, or in STARTUP or PAUSED on the way back there: nothing of this store is in force yet. */
-  private get comesToRecover(): boolean {
-    const away = this.state === 'startup' || this.state === 'paused';
-    return (away ? this.record.stored.savedState : this.state) === 'recover';
   }
 
   /** In STARTUP the saved state is told, with the flag (§9.3.1). */
@@ -180,6 +164,19 @@ export class Relationship implements Greeter, ExchangeView {
   refusesClock(hello: PartnerHello): Refusal | null {
     const clock = { skewMs: this.clockSkewMs ?? 0, uncertaintyMs: this.clock.uncertaintyMs };
     return skewRefusal(this.record, hello, clock, this.host.maxClockSkewMs);
+  }
+
+  greets(hello: PartnerHello): void {
+    if (isBehind(this.record, this.host, hello)) this.ownStoreLost(partnerOf(hello));
+  }
+
+  /**
+   * What this store remembers of its partner's may be of before that went back, too, and lost with it: it is no evidence
+   * any more, and what the partner has now is returned in its place.
+   */
+  private ownStoreLost(partner: KnownPartner | null): void {
+    this.record = { ...this.record, partner };
+    this.take('own-store-lost');
   }
 
   met(hello: PartnerHello): void {
@@ -200,7 +197,7 @@ export class Relationship implements Greeter, ExchangeView {
     host.event('failover-link', { relationship: this.name, connected: true, partner: hello.serverName });
     if (partnerStoreLost) this.take('partner-store-lost');
     if (ownStoreLost && !record.stored.storeLost) {
-      this.take('own-store-lost');
+      this.ownStoreLost(record.partner);
       // The partner has to hear of it in a CONNECT, before anything else.
       this.contact.hangUp('link-renewed', 'this store was rolled back');
       return;
