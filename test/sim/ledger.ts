@@ -210,8 +210,17 @@ export class Ledger implements Checker {
       if (cutOff || sharing(process, address) === undefined) this.leftPromise = true;
     }
     // A NAK gives nothing away that a wait would be for.
-    if (address !== 0 && sharingFully(process, address) !== undefined)
-      this.of(process.node).servedUs = this.world.scheduler.now;
+    if (address === 0 || sharingFully(process, address) === undefined) return;
+    const account = this.of(process.node);
+    account.servedUs = Math.max(account.servedUs, this.#decidedUs(process, bytes, address));
+  }
+
+  /** When what is sent was decided: an ACK waits for the disk, and its lease runs from before that. */
+  #decidedUs(process: Process, bytes: Uint8Array, address: number): number {
+    const { now } = this.world.scheduler;
+    const lease = process.engine.table.get(address);
+    if (typeOf(bytes) !== MessageType.ACK || lease === undefined) return now;
+    return now - Math.max(0, process.now() - lease.lastTransactionAt) * MS;
   }
 
   #leave(node: Node): void {
