@@ -170,7 +170,7 @@ export class Exchange {
         this.answer?.settled(address, true);
       }
       if (merged.lease) leases.push(merged.lease);
-      if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, binding, verdict)) {
+      if (merged.tellPartner && (mine || merged.lease) && !this.isRepeat(merged, mine, binding)) {
         follow.push(address);
       }
       results.push({ address, revision, ...answerTo(verdict) });
@@ -194,15 +194,9 @@ export class Exchange {
   }
 
   /** The storm brake (RFC 8156): nothing is repeated to a partner that has not changed its record since. */
-  private isRepeat(
-    { lease }: Merged,
-    mine: Lease | undefined,
-    binding: Binding,
-    { verdict }: Verdict,
-  ): boolean {
+  private isRepeat({ lease }: Merged, mine: Lease | undefined, binding: Binding): boolean {
     if (lease !== null || mine === undefined) return false;
     const { address, revision } = mine;
-    if (verdict === 'accept' && this.updates.wasRefused(address, revision)) return true;
     return !this.updates.mayReply(address, revision, binding);
   }
 
