@@ -33,6 +33,8 @@ export class Account {
   heardBy: Process | null = null;
   /** When it entered PARTNER-DOWN, which outlasts a restart; infinite: it is not in it. */
   downUs = Number.POSITIVE_INFINITY;
+  /** The same as its disk has it: what has not reached that, a crash undoes. */
+  downOnDiskUs = Number.POSITIVE_INFINITY;
   /** It entered it long out of touch, or without all leases: its own share waits, too. */
   downBlind = false;
   /** It entered it with a store that was exchanged, before its partner gave it what it knows. */
@@ -106,6 +108,7 @@ export class Ledger implements Checker {
   onBoot({ node }: Process): void {
     const account = this.of(node);
     account.saved = account.savedOnDisk;
+    account.downUs = account.downOnDiskUs;
     account.lostUs = this.world.scheduler.now;
     account.connected = false;
     if (account.replacedUs === Number.POSITIVE_INFINITY) account.replacedUs = this.world.scheduler.now;
@@ -260,6 +263,8 @@ export class Ledger implements Checker {
       const left = savedFrom(account.stateOnDisk);
       account.savedOnDisk = savedFrom(state) ?? left ?? account.savedOnDisk;
       account.stateOnDisk = state;
+      if (account.savedOnDisk !== 'partner-down') account.downOnDiskUs = Number.POSITIVE_INFINITY;
+      else if (account.downOnDiskUs === Number.POSITIVE_INFINITY) account.downOnDiskUs = account.downUs;
     }
   }
 
@@ -270,6 +275,7 @@ export class Ledger implements Checker {
     const record = node.disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
     account.stateOnDisk = record?.stored.state ?? 'startup';
     account.savedOnDisk = savedFrom(account.stateOnDisk) ?? record?.stored.savedState ?? 'recover';
+    if (account.savedOnDisk !== 'partner-down') account.downOnDiskUs = Number.POSITIVE_INFINITY;
     account.unanswered.clear();
     account.refused.clear();
     account.taken.clear();
