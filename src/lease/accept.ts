@@ -331,9 +331,9 @@ function isAnswered({ context }: Case): boolean {
  */
 function isOver(c: Case): boolean {
   const { mine, received, context, toleranceMs, sameClient } = c;
-  // An ACK without end may have left, and no later word takes it back.
-  const lowered = knowsMine(c) && endAt(mine) < INFINITE_AT;
-  const end = lowered ? Math.max(mine.endToldAt, received.endToldAt) : endAt(mine);
+  // EXPIRED names both parts of the end, so its sender may lower its own; FREE names none, and ends nothing without end.
+  const lowers = knowsMine(c) && (received.state === 'expired' || endAt(mine) < INFINITE_AT);
+  const end = lowers ? Math.max(mine.endToldAt, received.endToldAt) : endAt(mine);
   const knownEndAt = Math.max(received.endToldAt, received.endPartnerAt);
   const knew = sameClient && knownEndAt + toleranceMs >= end;
   const leaseMs = end - mine.lastTransactionAt;

@@ -269,12 +269,35 @@ t.test('a greater uncertainty makes more times equal', async (t) => {
 });
 
 t.test('a lease without end is never over', async (t) => {
-  const mine = mineOf('active', { endPartnerAt: INFINITE_AT });
+  const mine = mineOf('active', { endToldAt: INFINITE_AT });
   const context = contextOf({ now: T + 1e12 });
   for (const state of ['expired', 'free'] as const)
     t.equal(reasonOf(judge(X, mine, receivedOf(state), context)), 'outdated', state);
+  const partners = mineOf('active', { endPartnerAt: INFINITE_AT });
+  t.equal(reasonOf(judge(X, partners, receivedOf('free'), context)), 'outdated', 'FREE names no end');
   const other = receivedOf('active', { hardwareAddress: C2, lastTransactionAt: T + 1e12 });
   t.equal(reasonOf(judge(X, mine, other, context)), 'address-in-use');
+});
+
+// Held for the partner's word, the ACK left late, with the little that rule A allows; then the correction was lost.
+t.test('a lease without end that its giver has cut short', async (t) => {
+  const mine = mineOf('active', { endToldAt: 0, endPartnerAt: INFINITE_AT });
+  const cut = receivedOf('expired', { endToldAt: T + 15_000, endPartnerAt: 0 });
+  const at = (change: Partial<JudgeContext>) =>
+    reasonOf(judge(X, mine, cut, contextOf({ now: T + 60_000, ...change })));
+  t.equal(at({}), null, 'only its giver had told the client');
+  t.equal(at({ now: T + 15_000 }), 'outdated', 'not before the end that it names');
+  t.equal(
+    at({ partnerInRecover: true }),
+    'outdated',
+    'nor by a store that may have forgotten the longer one',
+  );
+  const knewLess = { ...cut, lastTransactionAt: T - 5_000 };
+  t.equal(
+    reasonOf(judge(X, mine, knewLess, contextOf({ now: T + 60_000 }))),
+    'outdated',
+    'nor of an earlier transaction',
+  );
 });
 
 t.test('what comes before the grid', async (t) => {
