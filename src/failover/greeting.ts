@@ -191,7 +191,8 @@ export interface Meeting {
 
 /**
  * The greeting is over. A store is lost or rolled back when its server has another id, when a point of its history is
- * not found in it, or when a process that was never met has a start counter that was seen before (failover.md §3, §5).
+ * not found in it, when a process that was never met has a start counter that was seen before, or when it has never met
+ * the partner of a relationship that has been in NORMAL (failover.md §3, §5).
  */
 export function meet(record: RelationshipRecord, hello: PartnerHello, host: FailoverHost): Meeting {
   const { partner: known } = record;
@@ -204,7 +205,10 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     hello.partnerNonce !== '' &&
     hello.partnerNonce !== identity.nonce &&
     identity.startCounter <= hello.partnerStartCounter;
-  const ownStoreLost = (hello.returned !== null && !host.knowsPoint(hello.returned)) || ownSeenBefore;
+  const isUnknown = hello.returned !== null && !host.knowsPoint(hello.returned);
+  // An intact store whose relationship was ended, and taken again from the partner, remembers nothing of it either.
+  const neverMet = known === null && hello.everNormal;
+  const ownStoreLost = isUnknown || ownSeenBefore || neverMet;
   const forgot = ownStoreLost || record.stored.storeLost;
   // No edit tells a store that went back what it has forgotten: of two that did neither knows better.
   const adopts = hello.everNormal && (!record.stored.reachedNormal || (forgot && !hello.storeLost));

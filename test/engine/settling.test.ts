@@ -8,7 +8,7 @@ import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
 import type { Change } from '../../src/failover/management.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { Pair, RELATIONSHIP, SCOPE, type Server } from './pair.js';
-import { scope } from './world.js';
+import { ip, scope } from './world.js';
 
 t.setTimeout(120_000);
 
@@ -46,8 +46,8 @@ function edit(pair: Pair, server: Server, edits: Extract<Command, { kind: 'edit'
   order(pair, server, { kind: 'edit', edits, force: false, dryRun: false });
 }
 
-function made(): Pair {
-  const pair = new Pair({ declared: false, scope: LEASE });
+function made(leaseTime = LEASE.leaseTime): Pair {
+  const pair = new Pair({ declared: false, scope: { leaseTime } });
   order(pair, pair.a, make(pair));
   pair.settle();
   return pair;
@@ -269,6 +269,29 @@ t.test('what was decided, and may have been settled otherwise, is served as `sta
     t.equal(standing(pair, SCOPE), 'alone inactive', 'told');
     t.ok(pair.bind('02:00:00:00:01:02', [pair.a]));
   }
+});
+
+t.test('what was told in a relationship is forgotten with it, though the store be intact', async (t) => {
+  const pair = made(100_000);
+  const bound = pair.bind('02:00:00:00:01:01');
+  t.equal(bound?.seconds, 100_000);
+  pair.pass(1_000);
+  dieWith(pair, 'committed', proposal(pair, { kind: 'remove', keep: false }));
+  pair.pass(61_000);
+  order(pair, pair.b, { kind: 'settle', relationship: RELATIONSHIP, decision: 'abort' });
+  pair.start(pair.a);
+  pair.pass(30_000);
+  pair.a.world.edit([{ kind: 'scope-remove', scopeId: SCOPE }], { force: true });
+  t.equal(pair.a.world.engine.table.size, 0, 'its operator tidies up');
+  order(pair, pair.a, { kind: 'settle', relationship: RELATIONSHIP, decision: 'commit' });
+  pair.pass(5_000);
+  t.equal(pair.a.view.state, 'recover-wait');
+  t.equal(pair.a.world.engine.table.stateOf(ip(bound!.address)), 'active', 'all of it is asked for anew');
+  pair.pass(LONG_MS);
+  t.same(
+    pair.servers.map(({ view }) => view.state),
+    ['normal', 'normal'],
+  );
 });
 
 t.test(
