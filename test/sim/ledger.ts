@@ -80,6 +80,8 @@ export class Ledger implements Checker {
   /** Ids of relationships in which either server has ever been in NORMAL, by its disk. */
   readonly #normal = new Set<string>();
   readonly #accounts = new Map<Node, Account>();
+  /** Accounts of a relationship that is over in memory, and not on disk yet: a crash brings it back. */
+  readonly #ending = new Map<Node, Account>();
   /** Own updates that the partner's has replaced in this step: settled once all have looked at it. */
   #settled: { readonly account: Account; readonly address: number }[] = [];
 
@@ -106,6 +108,7 @@ export class Ledger implements Checker {
   }
 
   onBoot({ node }: Process): void {
+    this.#bringBack(node);
     const account = this.of(node);
     account.saved = account.savedOnDisk;
     account.downUs = account.downOnDiskUs;
@@ -191,8 +194,24 @@ export class Ledger implements Checker {
 
   /** The relationship is over: what comes next begins anew, but for when clients were answered. */
   #ended(node: Node): void {
-    const { servedUs } = this.of(node);
+    const account = this.of(node);
+    const { servedUs } = account;
+    if (!this.#ending.has(node)) this.#ending.set(node, account);
     this.#accounts.set(node, Object.assign(new Account(), { servedUs }));
+  }
+
+  /** The end of the relationship did not reach the disk: the next process goes on in it. */
+  #bringBack(node: Node): void {
+    const account = this.#ending.get(node);
+    if (account === undefined) return;
+    this.#ending.delete(node);
+    const { servedUs } = this.of(node);
+    this.#accounts.set(node, Object.assign(account, { servedUs }));
+  }
+
+  /** What the disk says is of the relationship that is still on it. */
+  #onDisk(node: Node): Account {
+    return this.#ending.get(node) ?? this.of(node);
   }
 
   /**
@@ -227,7 +246,7 @@ export class Ledger implements Checker {
   }
 
   #leave(node: Node): void {
-    if (node.disk.image.settings.has(`failover/${PAIR_NAME}`)) this.of(node).leftBehind = true;
+    if (node.disk.image.settings.has(`failover/${PAIR_NAME}`)) this.#onDisk(node).leftBehind = true;
   }
 
   /** Has its partner declared it down, or ended what they shared, and this process has not heard of it? */
@@ -256,8 +275,9 @@ export class Ledger implements Checker {
   onFlushed(node: Node, writes: readonly Write[]): void {
     for (const write of writes) {
       if (write.table !== 'settings' || !write.key.startsWith('failover/')) continue;
-      const account = this.of(node);
       const record = write.value as RelationshipRecord | undefined;
+      if (record === undefined) this.#ending.delete(node);
+      const account = this.#onDisk(node);
       const { state } = record?.stored ?? BEGINNING;
       if (state === 'normal' && record !== undefined) this.#normal.add(record.id);
       const left = savedFrom(account.stateOnDisk);
@@ -270,6 +290,7 @@ export class Ledger implements Checker {
 
   /** Lost or rolled back: what the disk says now is all it knows. */
   onReplaced(node: Node): void {
+    this.#bringBack(node);
     const account = this.of(node);
     account.replacedUs = Number.POSITIVE_INFINITY;
     const record = node.disk.image.settings.get(`failover/${PAIR_NAME}`) as RelationshipRecord | undefined;
