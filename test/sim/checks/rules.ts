@@ -13,7 +13,7 @@ import { ACCEPTED } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
 import { leaseSecondsOf, macOf, typeOf, yiaddrOf } from '../packets.js';
 import { leastMcltSeconds, relationshipOf, sharing, sharingFully } from '../pair.js';
-import { type Checker, type Step, Violation } from '../watch.js';
+import { type Change, type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { sends } from './answers.js';
 
@@ -87,6 +87,14 @@ export class RuleB implements Checker {
     const term = termOf(process);
     if (this.#terms.get(process) !== term) this.#sent.delete(process);
     this.#terms.set(process, term);
+  }
+
+  /**
+   * PETs belong to the binding (failover.md §2): it ends where the address becomes free, or its client declines it. A
+   * partner that has forgotten that may bring it back, as of then: what this server had promised the client is over.
+   */
+  onChange({ process }: Step, { after: { address, state } }: Change): void {
+    if (state === 'free' || state === 'declined') this.#sent.get(process)?.delete(address);
   }
 
   onFrames(process: Process, _link: number, frames: readonly ReceivedFrame[]): void {
