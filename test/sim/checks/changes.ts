@@ -6,6 +6,7 @@ import { receivedBinding } from '../../../src/failover/exchange.js';
 import type { JoiningScopes } from '../../../src/failover/joining.js';
 import { clientKey } from '../../../src/lease/client.js';
 import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
+import type { PartnerClock } from '../../../src/lease/lifetime.js';
 import { decodeRecord } from '../../../src/lease/record.js';
 import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
@@ -138,6 +139,15 @@ function* dropped(effects: readonly Effect[]): Generator<Extract<Write, { readon
   }
 }
 
+/**
+ * By how much an instant may look moved that was converted before a CONTACT of the same read made the offset better known:
+ * either is right within its uncertainty (failover.md §2 "Margins", §5 "Time").
+ */
+function movedByMs(before: PartnerClock | undefined, after: PartnerClock): number {
+  if (before === undefined || before.offsetMs === after.offsetMs) return EQUAL_MS;
+  return Math.max(EQUAL_MS, before.uncertaintyMs + after.uncertaintyMs);
+}
+
 interface Told {
   readonly lease: Lease;
   readonly endAt: number;
@@ -152,6 +162,8 @@ export class RuleD implements Checker {
 
   /** By address: the client that was told an end by an ACK of this process, or by an earlier one, and that end. */
   readonly #told = new WeakMap<Process, Map<number, Told>>();
+  /** The partner's clock as it was known before the step. */
+  readonly #clocks = new WeakMap<Process, PartnerClock>();
 
   constructor(private readonly world: World) {}
 
@@ -162,6 +174,11 @@ export class RuleD implements Checker {
       if (lease.state === 'active') told.set(address, { lease, endAt: lease.endToldAt });
     }
     this.#told.set(process, told);
+  }
+
+  onInput(process: Process): void {
+    const clock = relationshipOf(process)?.clock;
+    if (clock !== undefined) this.#clocks.set(process, clock);
   }
 
   onStep({ process, effects }: Step): void {
@@ -219,9 +236,10 @@ export class RuleD implements Checker {
   #partners(step: Step, before: Lease | undefined, after: Lease, update: Binding): void {
     const relationship = relationshipOf(step.process);
     if (relationship === undefined) return;
-    const { endToldAt, petAt } = receivedBinding(update, relationship.clock);
-    // A CONTACT of the same read may have moved the offset by the second that it is rounded to.
-    if (after.endPartnerAt + EQUAL_MS < endToldAt) {
+    const { clock } = relationship;
+    const { endToldAt, petAt } = receivedBinding(update, clock);
+    const slackMs = movedByMs(this.#clocks.get(step.process), clock);
+    if (after.endPartnerAt + slackMs < endToldAt) {
       // A refused update changes nothing but the owner.
       if (
         before !== undefined &&
@@ -233,7 +251,7 @@ export class RuleD implements Checker {
       this.#fail(step, after, 'forgets what the partner told the client');
     }
     if (before !== undefined && before.receivedPetAt === after.receivedPetAt) return;
-    if (after.receivedPetAt + EQUAL_MS < petAt)
+    if (after.receivedPetAt + slackMs < petAt)
       this.#fail(step, after, 'forgets the potential expiration received');
   }
 
