@@ -92,10 +92,11 @@ const RULES = {
     'the received transaction is later than mine; of another client: my end has passed',
     (c) => outdatedUnless(c.sameClient ? isTransactionLater(c) : isOver(c)),
   ),
+  // A lease without end that was told to the client never gives way to EXPIRED: the two would stand side by side for ever.
   revive: rule(
-    '§7.1.3 (1); failover.md §2 C, §7',
-    'the received transaction is later than mine or equal, and my update is answered',
-    (c) => refusesActive(c, c.mine.lastTransactionAt),
+    '§7.1.3 (1); failover.md §2 C, D, §7',
+    'the received transaction is later than mine or equal, or, over EXPIRED, its sender has told the same client a lease without end; and my update is answered',
+    (c) => refusesActive(c, isEndlessStill(c) ? 0 : c.mine.lastTransactionAt),
   ),
   time2: rule('§7.1.3 (2); failover.md §2 Margins', 'my end has passed', (c) => outdatedUnless(isOver(c))),
   freed: rule(
@@ -304,6 +305,11 @@ function isEndlessOfPrimary({ mine, received, context, toleranceMs }: Case): boo
   const endless = Math.max(received.endToldAt, received.endPartnerAt) >= INFINITE_AT;
   const later = isLater(received.lastTransactionAt, mine.stateSinceAt, toleranceMs);
   return endless && later && context.role === 'secondary';
+}
+
+/** Its client may go on with it, whatever it has asked for since, and been told here. */
+function isEndlessStill({ mine, received, sameClient }: Case): boolean {
+  return mine.state === 'expired' && sameClient && received.endToldAt >= INFINITE_AT;
 }
 
 function isHolderGone({ mine, received, context, toleranceMs }: Case): boolean {

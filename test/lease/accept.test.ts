@@ -82,7 +82,7 @@ function reasonOf(verdict: Verdict): RejectName | null {
 const FIGURE = `
               ACTIVE     EXPIRED    RELEASED   FREE       RESET      ABANDONED
   ACTIVE      accept(5)  time(2)    time(1c)   time(2r)   time(s)    decline(s)
-  EXPIRED     time(1a)   accept     accept     accept     accept     answered
+  EXPIRED     time(1ae)  accept     accept     accept     accept     answered
   RELEASED    time(1a)   time(1)    accept     accept     accept     answered
   FREE        answered   accept     accept     accept     accept     decline(a)
   RESET       time(3a)   accept     accept     accept     accept     decline(a)
@@ -168,6 +168,7 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
   'time(1)': ['outdated', (w) => w.transaction.laterThanMine],
   'time(1c)': ['outdated', (w) => (w.sameClient ? w.transaction.laterThanMine : w.over)],
   'time(1a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMine],
+  'time(1ae)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMine],
   'time(2)': ['outdated', (w) => w.over],
   'time(2r)': ['outdated', (w) => w.over || (w.inRecover && w.start.laterThanMine)],
   'time(3a)': [
@@ -298,6 +299,23 @@ t.test('a lease without end that its giver has cut short', async (t) => {
     'outdated',
     'nor of an earlier transaction',
   );
+});
+
+// Each had told the client something while apart: one a lease without end, the other, later, one that is over.
+t.test('a lease without end, and a later one of its client that has ended', async (t) => {
+  const endless = { endToldAt: INFINITE_AT, petAt: INFINITE_AT, lastTransactionAt: T - 50_000 };
+  const context = contextOf({ now: E + 60_000 });
+  const ended = receivedOf('expired');
+  t.equal(reasonOf(judge(X, mineOf('active', endless), ended, context)), 'outdated', 'it has not ended');
+  const word = receivedOf('active', endless);
+  const mine = mineOf('expired');
+  t.equal(reasonOf(judge(X, mine, word, context)), null, 'so it goes on');
+  t.equal(reasonOf(judge(X, mine, word, { ...context, ownUnanswered: true })), 'outdated', 'once refused');
+  t.equal(reasonOf(judge(X, mineOf('released'), word, context)), 'outdated', 'its client has given it back');
+  const others = { ...word, hardwareAddress: C2 };
+  t.equal(reasonOf(judge(X, mine, others, context)), 'outdated', 'of another client');
+  const { lease } = merge(X, mine, word, context, judge(X, mine, word, context));
+  t.match(lease, { state: 'active', endToldAt: E, endPartnerAt: INFINITE_AT });
 });
 
 t.test('what comes before the grid', async (t) => {
