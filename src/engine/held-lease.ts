@@ -26,7 +26,8 @@ function settleHeld(engine: Engine, served: ServedScope, held: HeldLease, end: H
   const current = engine.table.get(held.lease.address);
   // Another's word about the address came in between: this request is answered by nobody.
   if (current?.revision !== held.lease.revision || current.state !== 'active') return;
-  const told = held.before?.startAt === held.lease.startAt ? held.before.endToldAt : 0;
+  const same = held.before?.startAt === held.lease.startAt ? held.before : undefined;
+  const told = same?.endToldAt ?? 0;
   const correct = (lease: Lease) =>
     served.authority.stored({ ...lease, revision: current.revision + 1 }, null);
   if (end === 'short') {
@@ -34,9 +35,10 @@ function settleHeld(engine: Engine, served: ServedScope, held: HeldLease, end: H
     engine.commitLease(lease, null, held.short);
     return;
   }
-  const withdrawn: Lease =
-    told > 0
-      ? { ...current, endToldAt: told }
-      : { ...current, state: 'released', endToldAt: 0, stateSinceAt: engine.at };
-  engine.commitLease(correct(withdrawn), told > 0 ? null : 'lease-released', null);
+  // A lease that only the partner has told the client is one, too, and ends with what the partner told.
+  const goesOn = told > 0 || same?.state === 'active';
+  const withdrawn: Lease = goesOn
+    ? { ...current, endToldAt: told }
+    : { ...current, state: 'released', endToldAt: 0, stateSinceAt: engine.at };
+  engine.commitLease(correct(withdrawn), goesOn ? null : 'lease-released', null);
 }

@@ -3,7 +3,7 @@
 
 import t from 'tap';
 import { OptionCode } from '../../src/wire/message.js';
-import { Pair, type Server } from './pair.js';
+import { Pair, RELATIONSHIP, type Server } from './pair.js';
 import { ip, quad } from './world.js';
 
 const mac = (n: number) => `02:00:00:00:06:${n.toString(16).padStart(2, '0')}`;
@@ -43,4 +43,27 @@ t.test('a request that comes twice before it is answered is told no more than it
     t.equal(toldSeconds(server, address), 3_600, `asked ${times} times`);
     t.equal(server.view.unacked, 0);
   }
+});
+
+t.test('a lease that only the partner has told goes on where an ACK of it is dropped', async (t) => {
+  const pair = new Pair({ relationship: { eager: true, mcltSeconds: 60 }, scope: { leaseTime: 1_200 } });
+  pair.settle();
+  const bound = pair.bind(mac(1));
+  if (!bound) throw new Error('nobody gives anything');
+  pair.pass(1_000_000);
+  const other = pair.other(bound.server);
+  const address = ip(bound.address);
+  const before = other.world.engine.table.get(address);
+  t.match(before, { state: 'active', endToldAt: 0 }, 'the other knows of it');
+  // Both hear the client at once, and hold the ACK of the full lease while their updates cross.
+  const renewal = { type: 3, mac: mac(1), xid: 2, ciaddr: bound.address };
+  for (const server of [bound.server, other]) server.world.say(renewal);
+  const { held } = other.world.engine.partners.named(RELATIONSHIP)!;
+  t.ok(held.isHeld(address));
+  const from = other.world.events.length;
+  pair.pass(1_000);
+  t.notOk(held.isHeld(address));
+  const types = other.world.events.slice(from).map(({ type }) => type);
+  t.same(types, [], 'nobody has released it');
+  for (const { world } of pair.servers) t.equal(world.engine.table.stateOf(address), 'active');
 });
