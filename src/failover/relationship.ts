@@ -329,7 +329,8 @@ export class Relationship implements Greeter, ExchangeView {
 
   /** What every wait is lengthened by (failover.md §2 "Margins"). */
   marginMs(leaseMs: number): number {
-    const sinceSampleMs = this.host.at - this.lastContactAt;
+    // A clock that was never compared has not drifted from anything: nothing was converted from it.
+    const sinceSampleMs = this.lastContactAt === 0 ? 0 : this.host.at - this.lastContactAt;
     return clockMarginMs({ uncertaintyMs: this.clock.uncertaintyMs, sinceSampleMs, leaseMs });
   }
 

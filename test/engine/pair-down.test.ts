@@ -288,3 +288,17 @@ t.test('instants of the partner that an earlier process converted are not taken 
   const { clock } = a.world.engine.partners.named(RELATIONSHIP)!;
   t.equal(clock.uncertaintyMs, 1_000);
 });
+
+t.test(
+  'a partner that was never met is waited out for MCLT and the longest lease, and not for years',
+  async (t) => {
+    const pair = new Pair({ scope: { leaseTime: 3600 } });
+    const { a, b } = pair;
+    pair.kill(b);
+    partnerDown(a, true);
+    pair.pass(2 * HOUR - MINUTE);
+    t.notOk(pair.bind(mac(1)));
+    pair.pass(2 * MINUTE);
+    t.ok(pair.bind(mac(1)));
+  },
+);
