@@ -65,9 +65,10 @@ export const TABLE = {
       'partner:conflict-done': conflictDone('§9.4.3'),
       'partner:recover': stay('§9.4.3'),
       'partner:recover-wait': stay('§9.4.3'),
+      // Asked first: where nothing waits for an answer, withdrawing is over at once, and only the open question is left.
       'partner:recover-done': stay('▲ Leaving PD', 'NORMAL once every update is answered', [
-        'withdraw-partner-share',
         'send-updreq',
+        'withdraw-partner-share',
       ]),
       'partner:paused': stay('§9.4.3'),
       'partner:shutdown': stay('§9.4.3'),

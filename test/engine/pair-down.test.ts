@@ -302,3 +302,27 @@ t.test(
     t.ok(pair.bind(mac(1)));
   },
 );
+
+t.test('what a partner gave of its share is known before PARTNER-DOWN is left', async (t) => {
+  const timers = { ...TIMER_DEFAULTS, maxUnackedUpdates: 1 };
+  const pair = new Pair({ relationship: { timers }, scope: { leaseTime: 3600 }, latencyMs: 50 });
+  const { a, b } = pair;
+  // The two have never met, so that no RECOVER-WAIT outlasts what either gave alone.
+  pair.kill(a);
+  partnerDown(b, true);
+  pair.pass(2 * HOUR + MINUTE);
+  const taken = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => pair.bind(mac(n))?.address ?? '');
+  t.notOk(taken.includes(''), 'what has no record is of the side of A, and B gives it');
+  pair.kill(b);
+  pair.start(a);
+  pair.pass(MINUTE);
+  partnerDown(a, true);
+  pair.start(b);
+  const untold = () => taken.filter((address) => a.world.engine.table.stateOf(ip(address)) !== 'active');
+  for (let turn = 0; turn < 5_000 && a.view.partnerState !== 'recover-done'; turn++) pair.pass(1);
+  t.ok(untold().length > 0, 'B is back, and has not told all');
+  for (let turn = 0; turn < 5_000 && a.view.state !== 'normal'; turn++) pair.pass(1);
+  t.same(untold(), []);
+  pair.settle();
+  t.equal(states(pair), 'normal normal');
+});

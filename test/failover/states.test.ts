@@ -352,7 +352,7 @@ t.test('what is done on the way, where a promise hangs on it', async (t) => {
     ['startup', 'partner-store-lost', { longApart: true }, 'clear-acked-pets wait-from-now save-recover'],
     ['startup', 'startup-over', { savedState: 'recover-wait' }, 'start-recover-wait'],
     ['startup', 'startup-over', {}, 'start-safe-period'],
-    ['partner-down', 'partner:recover-done', {}, 'withdraw-partner-share send-updreq'],
+    ['partner-down', 'partner:recover-done', {}, 'send-updreq withdraw-partner-share'],
     ['partner-down', 'operator:partner-down', { alone: 'guarded' }, 'hold-own-share'],
     ['recover', 'partner:normal', {}, 'send-updreq'],
     ['recover', 'partner:normal', { storeLost: true }, 'send-updreqall'],
