@@ -115,19 +115,19 @@ export class SharedAuthority implements Authority {
   ) {}
 
   get sides(): readonly Side[] {
-    const { side, service, duties } = this.relationship;
+    const { state, side, service, duties } = this.relationship;
     const own = side === 1 ? ONE : TWO;
     // One that leaves answers no DISCOVER: what it still gives are its own live offers.
     if (service.allocates === 'none') return duties.answersOwnOffers ? own : NO_SIDES;
-    return service.allocates === 'own' ? own : this.sidesByRuleE(side);
+    return state === 'partner-down' ? this.sidesByRuleE(side, service.allocates === 'both') : own;
   }
 
-  private sidesByRuleE(side: Side): readonly Side[] {
+  /** Own share, too, and while PARTNER-DOWN is being left: until UPDDONE the partner may have to tell what it gave of it. */
+  private sidesByRuleE(side: Side, both: boolean): readonly Side[] {
     const now = this.now();
     const { ruleE } = this.relationship;
-    const other = otherSide(side);
     const own = now >= ruleE.ownFreeUsableAt ? [side] : NO_SIDES;
-    return now >= ruleE.partnerFreeUsableAt ? [...own, other] : own;
+    return both && now >= ruleE.partnerFreeUsableAt ? [...own, otherSide(side)] : own;
   }
 
   get answersDiscovers(): boolean {

@@ -19,10 +19,15 @@ export class RuleE {
     private readonly relationship: Relationship,
   ) {}
 
-  /** Entry into PARTNER-DOWN; 0 outside it, and once it is being left. */
+  /** Entry into PARTNER-DOWN; 0 outside it. */
+  private get enteredAt(): number {
+    const { state, sinceAt } = this.relationship;
+    return state === 'partner-down' ? sinceAt : 0;
+  }
+
+  /** The same, for what rule E allows; 0 also once PARTNER-DOWN is being left. */
   private get partnerDownAt(): number {
-    const { state, sinceAt, duties } = this.relationship;
-    return state === 'partner-down' && !duties.withdrawing ? sinceAt : 0;
+    return this.relationship.duties.withdrawing ? 0 : this.enteredAt;
   }
 
   private get mcltSeconds(): number {
@@ -51,12 +56,15 @@ export class RuleE {
     return partnerFreeUsableAt(this.partnerDownAt, seconds, this.marginMs(seconds * 1000));
   }
 
-  /** Own free addresses: they wait, too, where this server was out of touch when it declared its partner down. */
+  /**
+   * Own free addresses: they wait, too, where this server was out of touch when it declared its partner down. That its
+   * partner is back ends no such wait before NORMAL does, nor begins one that is over.
+   */
   get ownFreeUsableAt(): number {
     const { holdOwnShare, receivedOnly } = this.relationship.record.stored;
     const seconds = this.waitSeconds(receivedOnly);
     const outOfTouch = holdOwnShare || receivedOnly;
-    return ownFreeUsableAt(outOfTouch, this.partnerDownAt, seconds, this.marginMs(seconds * 1000));
+    return ownFreeUsableAt(outOfTouch, this.enteredAt, seconds, this.marginMs(seconds * 1000));
   }
 
   /** Any free address: nothing that the partner may have given without this server's knowledge lasts any more. */

@@ -156,7 +156,7 @@ export type Action = keyof typeof ACTIONS;
 export interface Service {
   /** `load-balanced`: by hash bucket, or by mode in hot standby; `renew-only`: up to MCLT + max(ackedPet, receivedPet). */
   readonly answers: 'all' | 'load-balanced' | 'renew-only' | 'none';
-  /** `both`: own share at once (but hold-own-share), the partner's by rule E. */
+  /** `both`: own share and, by rule E, the partner's. Of its own none while hold-own-share lasts. */
   readonly allocates: 'own' | 'both' | 'none';
   /** Conflict detection whatever the scope says. */
   readonly probes: boolean;

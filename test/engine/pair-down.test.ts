@@ -321,6 +321,7 @@ t.test('what a partner gave of its share is known before PARTNER-DOWN is left', 
   const untold = () => taken.filter((address) => a.world.engine.table.stateOf(ip(address)) !== 'active');
   for (let turn = 0; turn < 5_000 && a.view.partnerState !== 'recover-done'; turn++) pair.pass(1);
   t.ok(untold().length > 0, 'B is back, and has not told all');
+  t.equal(wish(pair, a, 20, untold().at(-1) ?? ''), undefined);
   for (let turn = 0; turn < 5_000 && a.view.state !== 'normal'; turn++) pair.pass(1);
   t.same(untold(), []);
   pair.settle();
