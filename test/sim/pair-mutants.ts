@@ -130,7 +130,7 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'revive what the partner may give away (rule C)',
-    seed: 12,
+    seed: 24,
     caughtBy: ['freed', 'promise', 'offer', 'converged'],
     engine: bentPair((_, authority) => {
       authority.revives = () => true;
