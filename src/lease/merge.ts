@@ -23,6 +23,9 @@ export interface Merged {
   readonly tellPartner: boolean;
 }
 
+/** By how much the beginning of one binding may seem to differ: offsets that were measured on a slow link, and at leisure. */
+const SAME_START_MS = 5_000;
+
 /** What an accepted or refused update makes of my record. Merging the same update twice changes nothing. */
 export function merge(
   address: number,
@@ -131,10 +134,12 @@ function activeContent(c: Case, mineCounts: boolean): DraftLease {
 
 /**
  * PETs belong to the binding (failover.md §2). The same client may hold another one by now: the partner freed the first by
- * rule E, or this store went back to before it ended. What the partner forgot with it, it would not wait for.
+ * rule E, or this store went back to before it ended. What the partner forgot with it, it would not wait for. The instant
+ * of the beginning was converted by the offset of its time, which may have been seconds from what it is now; of two
+ * bindings that begin within so few seconds neither has a PET that is later by more than that.
  */
 function isSameBinding({ mine, received, toleranceMs }: Case): boolean {
-  return Math.abs(mine.startAt - received.startAt) <= toleranceMs;
+  return Math.abs(mine.startAt - received.startAt) <= Math.max(toleranceMs, SAME_START_MS);
 }
 
 function declinedContent({ mine, received }: Case, mineCounts: boolean): DraftLease {

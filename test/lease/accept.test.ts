@@ -474,6 +474,12 @@ t.test('PETs belong to the binding', async (t) => {
     [E + 1, 0, E],
     'the same client, bound anew meanwhile: only what this server waits for stays',
   );
+  const moved2s = { ...news, startAt: T - 2_000 };
+  t.same(
+    petsOf(settle(mine, moved2s, contextOf()).after),
+    [E + 1, E + 2, E + 3],
+    'the same binding, by a clock offset that has moved',
+  );
   const earlier = { ...news, startAt: T - 90_000, lastTransactionAt: T - 60_000, petAt: E + 7 };
   t.same(
     petsOf(settle(mine, earlier, contextOf()).after),
