@@ -23,7 +23,7 @@ const CUT_OFF_US = 10 * SECOND;
 
 /** What is known of one server. */
 export class Account {
-  /** When it last said to a client what address to use. */
+  /** When it last decided to let a client use an address. */
   servedUs = Number.NEGATIVE_INFINITY;
   /** Since when it is connected, and when a connection ended last, or its process began; true µs. */
   connected = false;
@@ -231,17 +231,18 @@ export class Ledger implements Checker {
       const cutOff = (relationshipOf(original.process)?.link ?? null) === null;
       if (cutOff || sharing(process, address) === undefined) this.leftPromise = true;
     }
-    // A NAK gives nothing away that a wait would be for.
-    if (address === 0 || sharingFully(process, address) === undefined) return;
+    // A NAK or an OFFER gives nothing away that a wait would be for.
+    if (typeOf(bytes) !== MessageType.ACK || address === 0) return;
+    if (sharingFully(process, address) === undefined) return;
     const account = this.of(process.node);
-    account.servedUs = Math.max(account.servedUs, this.#decidedUs(process, bytes, address));
+    account.servedUs = Math.max(account.servedUs, this.#decidedUs(process, address));
   }
 
   /** When what is sent was decided: an ACK waits for the disk, and its lease runs from before that. */
-  #decidedUs(process: Process, bytes: Uint8Array, address: number): number {
+  #decidedUs(process: Process, address: number): number {
     const { now } = this.world.scheduler;
     const lease = process.engine.table.get(address);
-    if (typeOf(bytes) !== MessageType.ACK || lease === undefined) return now;
+    if (lease === undefined) return now;
     return now - Math.max(0, process.now() - lease.lastTransactionAt) * MS;
   }
 
