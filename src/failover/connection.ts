@@ -14,8 +14,6 @@ export interface Greeter {
   refuses(hello: PartnerHello): Refusal | null;
   /** The same question, asked once the clocks are compared. */
   refusesClock(hello: PartnerHello): Refusal | null;
-  /** It dials, and is going to be answered. */
-  greets(hello: PartnerHello): void;
   /** The greeting is over: both know and accept each other. */
   met(hello: PartnerHello): void;
   lost(reason: string): void;

@@ -170,7 +170,6 @@ export class Contact {
     this.connection = { ...this.fresh(link, false), greeting: hello };
     this.offset = new ClockOffset();
     this.dialling.cancel();
-    this.greeter.greets(hello);
     this.answerConnect(newcomer, null);
   }
 

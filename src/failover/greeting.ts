@@ -8,7 +8,7 @@ import { opposite, type Role } from './buckets.js';
 import { decidedHere } from './decided.js';
 import type { FailoverHost, OutgoingMessage } from './host.js';
 import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
-import { type KnownPartner, type RelationshipRecord, revisionOf, sideOf } from './record.js';
+import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
 import type { ToldState } from './states.js';
@@ -41,6 +41,8 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     stateSinceAt: stored.sinceAt,
     startup: stored.state === 'startup',
     partnerDownSinceAt: stored.lastDownAt,
+    life: record.life ?? 0,
+    partnerLife: record.partner?.life ?? 0,
     partnerStartCounter: record.partner?.startCounter ?? 0,
     partnerNonce: record.partner?.nonce ?? '',
     clockAheadMs: host.clockAheadMs,
@@ -192,12 +194,13 @@ export interface Meeting {
 /**
  * The greeting is over. A store is lost or rolled back when its server has another id, when a point of its history is
  * not found in it, when a process that was never met has a start counter that was seen before, or when it has never met
- * the partner of a relationship that has been in NORMAL (failover.md §3, §5).
+ * the partner of a relationship that has been in NORMAL (failover.md §3, §5). What a partner remembers of an earlier life of
+ * this store, from before that was put back, shows that the partner's own has been put back since, and nothing else.
  */
 export function meet(record: RelationshipRecord, hello: PartnerHello, host: FailoverHost): Meeting {
-  const { partner: known } = record;
+  const { partner: known, life = 0 } = record;
   const { identity } = host;
-  const { serverId, serverName, startCounter, nonce } = hello;
+  const { serverId, serverName, startCounter, nonce, newest } = hello;
   const other = known !== null && known.serverId !== serverId;
   const seenBefore =
     known?.nonce !== undefined && known.nonce !== nonce && startCounter <= known.startCounter;
@@ -206,9 +209,15 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     hello.partnerNonce !== identity.nonce &&
     identity.startCounter <= hello.partnerStartCounter;
   const isUnknown = hello.returned !== null && !host.knowsPoint(hello.returned);
+  // While this store still recovers its partner may not have noted yet that it does.
+  const remembersLess = hello.partnerLife < life;
+  const wentBack =
+    known?.serverId === serverId &&
+    (hello.life < (known.life ?? 0) || (remembersLess && !record.stored.storeLost));
   // An intact store whose relationship was ended, and taken again from the partner, remembers nothing of it either.
   const neverMet = known === null && hello.everNormal;
-  const ownStoreLost = isUnknown || ownSeenBefore || neverMet;
+  const shown = (isUnknown || ownSeenBefore) && !remembersLess;
+  const ownStoreLost = shown || neverMet || hello.partnerLife > life;
   const forgot = ownStoreLost || record.stored.storeLost;
   // No edit tells a store that went back what it has forgotten: of two that did neither knows better.
   const adopts = hello.everNormal && (!record.stored.reachedNormal || (forgot && !hello.storeLost));
@@ -222,30 +231,19 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     id: idWith(record, hello, role),
     role,
     side: record.side ?? sideOf(role, hello.side),
-    partner: partnerOf(hello),
+    partner: { serverId, serverName, startCounter, nonce, newest, life: hello.life },
   };
   return {
     record: adopts ? decidedHere(met, host.decided) : met,
     takesScopes: adopts,
-    partnerStoreLost: hello.storeLost || other || seenBefore,
+    partnerStoreLost: hello.storeLost || other || seenBefore || wentBack,
     ownStoreLost,
   };
 }
 
-/** What is kept of it. */
-export function partnerOf({ serverId, serverName, startCounter, nonce, newest }: PartnerHello): KnownPartner {
-  return { serverId, serverName, startCounter, nonce, newest };
-}
-
-/** Does the partner know a later point of this store than there is? Then it went back, whatever the partner's did. */
-export function isBehind(
-  { partner, stored }: RelationshipRecord,
-  { newestPoint }: FailoverHost,
-  { serverId, returned }: PartnerHello,
-): boolean {
-  if (stored.storeLost || partner?.serverId !== serverId || returned === null) return false;
-  // Before its first commit a process knows no point of its own.
-  return newestPoint.sequence > 0 && returned.sequence > newestPoint.sequence;
+/** A server that finds that its store went back begins another life: what its partner knows of an earlier one is known. */
+export function lifeAfter({ life = 0 }: RelationshipRecord, { partnerLife }: PartnerHello): number {
+  return Math.max(life, partnerLife) + 1;
 }
 
 /** A lead time that either server remembers, and that was longer: leases may last that were granted under it. */

@@ -18,6 +18,8 @@ export interface KnownPartner {
   readonly nonce?: string;
   /** The newest point of its store that it told; returned to it in CONNECT (failover.md §3 "Lost store"). */
   readonly newest: PartnerCommitPoint;
+  /** How often its store had been put back, by its own count; absent: never. */
+  readonly life?: number;
 }
 
 export interface RelationshipRecord {
@@ -32,6 +34,8 @@ export interface RelationshipRecord {
   readonly mclt?: LeadTimeChange; // a change of it that still has to be waited out
   /** Scopes that were ended here without the partner, who has not heard of it yet. */
   readonly endedScopes?: readonly string[];
+  /** How often this store has been found lost or rolled back; absent: never. */
+  readonly life?: number;
   /** Start counter when the partner had last told all that a lost or rolled-back store lacked. */
   readonly recoveredAtStart?: number;
   /** Raised on this server with each change of the settings; absent: 1. */

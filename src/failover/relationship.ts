@@ -12,7 +12,7 @@ import type { Greeter } from './connection.js';
 import { Contact } from './contact.js';
 import { Duties } from './duties.js';
 import { Exchange, type ExchangeView } from './exchange.js';
-import { helloOf, isBehind, meet, partnerOf, refusalOf, skewRefusal } from './greeting.js';
+import { helloOf, lifeAfter, meet, refusalOf, skewRefusal } from './greeting.js';
 import { HeldAcks } from './held.js';
 import type { FailoverHost, OutgoingMessage, SharedScope } from './host.js';
 import { deliver } from './inbox.js';
@@ -20,7 +20,7 @@ import { Joining, withoutAlone } from './joining.js';
 import { judgeContextOf } from './judge-context.js';
 import { grantMcltSeconds, waitMcltSeconds } from './mclt.js';
 import type { ProgressView } from './progress.js';
-import { type KnownPartner, type RelationshipRecord, SERVING, withStored } from './record.js';
+import { type RelationshipRecord, SERVING, withStored } from './record.js';
 import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
 import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
@@ -166,19 +166,6 @@ export class Relationship implements Greeter, ExchangeView {
     return skewRefusal(this.record, hello, clock, this.host.maxClockSkewMs);
   }
 
-  greets(hello: PartnerHello): void {
-    if (isBehind(this.record, this.host, hello)) this.ownStoreLost(partnerOf(hello));
-  }
-
-  /**
-   * What this store remembers of its partner's may be of before that went back, too, and lost with it: it is no evidence
-   * any more, and what the partner has now is returned in its place.
-   */
-  private ownStoreLost(partner: KnownPartner | null): void {
-    this.record = { ...this.record, partner };
-    this.take('own-store-lost');
-  }
-
   met(hello: PartnerHello): void {
     const { host } = this;
     const { record, takesScopes, partnerStoreLost, ownStoreLost } = meet(this.record, hello, host);
@@ -197,7 +184,8 @@ export class Relationship implements Greeter, ExchangeView {
     host.event('failover-link', { relationship: this.name, connected: true, partner: hello.serverName });
     if (partnerStoreLost) this.take('partner-store-lost');
     if (ownStoreLost && !record.stored.storeLost) {
-      this.ownStoreLost(record.partner);
+      this.record = { ...this.record, life: lifeAfter(this.record, hello) };
+      this.take('own-store-lost');
       // The partner has to hear of it in a CONNECT, before anything else.
       this.contact.hangUp('link-renewed', 'this store was rolled back');
       return;

@@ -93,6 +93,8 @@ export interface PartnerHello {
   readonly partnerStartCounter: number; // of the receiver's process that the sender met last, 0 = none
   readonly partnerNonce: string; // of that process, 32 hex digits or ''
   readonly clockAheadMs: number; // the time as an operator vouches for it, minus the sender's engine clock
+  readonly life: number; // how often the sender's store was found lost or rolled back
+  readonly partnerLife: number; // the receiver's, as the sender knows it
   readonly waitMcltSeconds: number; // the longest lead time of which leases may last; 0 = that of the terms
 }
 

@@ -90,6 +90,8 @@ const HELLO = tableCodec<PartnerHello>(
     partnerNonce: hex('Hello.partnerNonce', 16, 'allowed'),
     clockAheadMs: whole('Hello.clockAhead', -LIMITS.instantMs, LIMITS.instantMs),
     waitMcltSeconds: whole('Hello.waitMcltSeconds'),
+    life: whole('Hello.life'),
+    partnerLife: whole('Hello.partnerLife'),
   },
   ({ protocolLow, protocolHigh, terms }) => {
     if (protocolLow > protocolHigh) fault('field-malformed', 'Hello.protocolHigh');

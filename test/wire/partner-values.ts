@@ -52,6 +52,8 @@ export const HELLO: PartnerHello = {
   partnerNonce: '',
   clockAheadMs: 0,
   waitMcltSeconds: 0,
+  life: 0,
+  partnerLife: 0,
 };
 
 export function binding(address: number): Binding {
@@ -214,6 +216,8 @@ const hello: fc.Arbitrary<PartnerHello> = record({
   partnerNonce: fc.oneof(fc.constant(''), hexOf(16)),
   clockAheadMs: fc.integer({ min: -PARTNER_LIMITS.instantMs, max: PARTNER_LIMITS.instantMs }),
   waitMcltSeconds: u32,
+  life: u32,
+  partnerLife: u32,
 });
 
 export const anyBinding: fc.Arbitrary<Binding> = record({
