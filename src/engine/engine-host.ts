@@ -95,6 +95,10 @@ export class EngineHost implements FailoverHost {
     this.engine.push(linkSend(message));
   }
 
+  hasEnded(id: string): boolean {
+    return this.engine.management.endings.of(id) !== undefined;
+  }
+
   get decided(): readonly Change[] {
     const relationship = this.relationship();
     return relationship ? decidedHere(this.engine, relationship.name) : [];

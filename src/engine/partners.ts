@@ -12,7 +12,7 @@ import { INFINITE_AT } from '../lease/lease.js';
 import { formatAddress } from '../wire/address.js';
 import { FrameReader } from '../wire/partner.js';
 import { PartnerDecodeError } from '../wire/partner-error.js';
-import type { ReceivedFrame } from '../wire/partner-message.js';
+import type { PartnerHello, ReceivedFrame } from '../wire/partner-message.js';
 import type { RejectReason } from '../wire/partner-values.js';
 import type { Engine } from './engine.js';
 import { EngineHost } from './engine-host.js';
@@ -249,7 +249,7 @@ export class Partners {
   private frame(id: number, link: Link, frame: ReceivedFrame): void {
     if (link.relationship === null) {
       const { message } = frame;
-      const named = message.kind === 'connect' ? this.byName.get(message.hello.relationshipName) : undefined;
+      const named = message.kind === 'connect' ? this.asked(message.hello) : undefined;
       if (!named) {
         this.strangers.answer(id, frame, this.addressOf(id));
         this.links.delete(id);
@@ -261,6 +261,15 @@ export class Partners {
     if (message.kind === 'manage-request' || message.kind === 'manage-reply')
       this.engine.management.overLink(id, xid, link.relationship, message);
     else link.relationship.received(id, frame);
+  }
+
+  /** The relationship that a CONNECT is for; one of that name which was made since another has ended is not it. */
+  private asked({ relationshipName, relationshipId: id }: PartnerHello): Relationship | undefined {
+    const named = this.byName.get(relationshipName);
+    if (!named || named.record.id === id) return named;
+    // While the partner is connected, whoever else speaks of what was before is a copy of it.
+    const isOver = named.link === null && this.engine.management.endings.of(id) !== undefined;
+    return isOver ? undefined : named;
   }
 
   /** Somebody was turned away at the door: the operator of this relationship has to know. */

@@ -95,6 +95,9 @@ export function refusalOf(
   if (stored.reachedNormal && hello.everNormal && hello.relationshipId !== record.id) {
     return { reason: 'other-relationship', text: `the partner's ${settings.name} is another relationship` };
   }
+  if (hello.relationshipId !== record.id && host.hasEnded(hello.relationshipId)) {
+    return { reason: 'relationship-ended', text: `the partner's ${settings.name} was ended here` };
+  }
   // Once NORMAL was reached, by either's record, a difference is an edit and no reason to part.
   if (stored.reachedNormal || hello.everNormal) return null;
   return differenceOf(record, host, hello);

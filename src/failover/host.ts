@@ -55,6 +55,8 @@ export interface FailoverHost {
   scopes(): readonly SharedScope[];
   /** The longest lease of these scopes, whatever the client's policy or class; INFINITE_SECONDS = no end. */
   readonly longestLeaseSeconds: number;
+  /** Was a relationship of this id ended here? */
+  hasEnded(id: string): boolean;
   /** Changes of the relationship that this server has decided, and that its partner may not have carried out yet. */
   readonly decided: readonly Change[];
   commit(commit: FailoverCommit): number;

@@ -159,6 +159,25 @@ t.test('a scope edited while the partner is asked to share it: both have the edi
   }
 });
 
+t.test('a relationship made anew does not follow a copy of the one before', async (t) => {
+  const pair = made();
+  const { a, b } = pair;
+  const clone = pair.clone(b, '10.77.0.4');
+  pair.pass(4_000);
+  t.same(clone.alarms(), ['clone']);
+  t.match(order(pair, a, proposal(pair, a, { kind: 'remove', keep: false }), 5_000), { ok: true });
+  pair.loses = ({ operation }) => operation === 'commit' || operation === 'decision';
+  const command = { ...make(pair), id: 'd1'.repeat(16) } as Command;
+  order(pair, a, command, 10_000);
+  t.equal(a.world.engine.partners.named(RELATIONSHIP)?.record.id, 'd1'.repeat(16));
+  t.notOk(a.alarms().includes('store-lost'));
+  t.equal(clone.world.engine.partners.all.length, 1, 'which still has it');
+  t.equal(a.view.connected, false);
+  pair.loses = () => false;
+  pair.pass(30_000);
+  t.equal(states(pair), 'normal normal');
+});
+
 t.test('a scope joins under load, whichever server brings it', async (t) => {
   for (const from of ['a', 'b'] as const) {
     const pair = new Pair({ declared: false, latencyMs: 300 });
