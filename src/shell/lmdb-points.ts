@@ -40,13 +40,14 @@ export class PointHistory {
 
   /**
    * Was this point, older than the store's newest, ever kept. One older than all that are kept counts as known: a
-   * partner that stayed away longer is no evidence of a roll-back.
+   * partner that stayed away longer is no evidence of a roll-back. A store that has kept none has told of none but its
+   * beginning.
    */
   has({ sequence, hash }: CommitPoint): boolean {
     const row = this.rows.get(sequenceKey(sequence));
     if (row !== undefined) return hashOf(row) === hash;
     for (const oldest of this.rows.getKeys({ limit: 1 })) return sequence < sequenceOf(oldest);
-    return true;
+    return sequence === 0;
   }
 }
 

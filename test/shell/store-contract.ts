@@ -142,7 +142,11 @@ export function storeContract(t: Test, newPlace: (t: Test) => Opener): void {
   t.test('each commit is a new point of the history, and old points are known', async (t) => {
     const open = newPlace(t);
     const store = await open();
+    await store.commit([lease(1, 8)]);
     const start = store.point;
+    await store.commit([lease(1, 9)]);
+    t.notOk(store.knows({ ...start, hash: '0123456789abcdef' }), 'nothing was kept, so nothing told');
+    t.ok(store.knows(store.tellable), 'but the beginning');
     store.touch(MARK);
     await store.commit([lease(1, 1)]);
     const middle = store.point;

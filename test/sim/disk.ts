@@ -92,7 +92,7 @@ export class Disk {
     const { point, points } = this.image;
     if (sequence >= point.sequence) return sequence === point.sequence && hash === point.hash;
     const [oldest] = points.keys();
-    return points.get(sequence) === hash || oldest === undefined || sequence < oldest;
+    return points.get(sequence) === hash || (oldest === undefined ? sequence === 0 : sequence < oldest);
   }
 
   /**
