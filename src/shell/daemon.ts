@@ -66,6 +66,7 @@ export class TandemDaemon {
   private admin: Admin | undefined;
   private tokens: readonly Token[] = [];
   private housekeeping: Housekeeping | undefined;
+  private journalRetention: number; // seconds
   private lastSeq = 0;
   private begun = false; // the engine has what the store holds
   private listening = false;
@@ -78,12 +79,13 @@ export class TandemDaemon {
     private readonly store: Store,
   ) {
     const { config } = options;
+    this.journalRetention = config.journalRetention;
     this.clock = new SystemClock(store.lastOperation, {
       onStep: (wallAheadMs) => this.loop.feed({ kind: 'clock-stepped', wallAheadMs }),
       onHeld: () => this.loop.feed({ kind: 'clock-held' }),
       onRelease: () => this.loop.feed({ kind: 'clock-released', wallAheadMs: this.clock.wallAheadMs }),
     });
-    this.engine = new Engine(engineOptions(config, store, this.clock, options.log.isOn('debug')));
+    this.engine = new Engine(engineOptions(config, store, this.clock, () => options.log.isOn('debug')));
     this.commands = new PendingCommands((id, actor, command) =>
       this.loop.feed({ kind: 'command', id, actor, command }),
     );
@@ -264,12 +266,16 @@ export class TandemDaemon {
     else for (const fault of read.faults) log.say('error', fault);
   }
 
-  /** Read the config file and the token file again, and apply what changed. */
+  /** Read the config file and the token file again, and apply what changed: secrets, log and journal at once. */
   async reload(options: ApplyOptions): Promise<CommandResult> {
     if (!options.dryRun) {
       this.readTokens();
       const loaded = loadConfigFile(this.options.file);
-      if (loaded.ok) this.readSecrets(loaded.config, 'reload');
+      if (loaded.ok) {
+        this.readSecrets(loaded.config, 'reload');
+        this.options.log.setLevel(loaded.config.log.level);
+        this.journalRetention = loaded.config.journalRetention;
+      }
     }
     return this.applying.again(options);
   }
@@ -310,7 +316,7 @@ export class TandemDaemon {
       partnerEnds: this.partners.side.ends(),
       startedAt: this.startedAt,
       at: isoOf(this.clock.now()),
-      recording: this.recorder?.file ?? null,
+      recording: this.recorder?.ended === false ? this.recorder.file : null,
     };
   }
 
@@ -318,7 +324,7 @@ export class TandemDaemon {
     this.housekeeping = new Housekeeping({
       store: this.store,
       touch: () => this.store.touch(this.clock.mark(), this.partners.side.connected),
-      trimBefore: () => this.clock.now() - this.options.config.journalRetention * 1000,
+      trimBefore: () => this.clock.now() - this.journalRetention * 1000,
       onFailure: (error) => this.fatal(error),
     });
   }

@@ -7,12 +7,12 @@ import type { EngineOptions } from '../engine/engine.js';
 import type { SystemClock } from './clock.js';
 import type { Store } from './store.js';
 
-/** `traceDrops`: tell of each packet that gets no answer. */
+/** `traceDrops`: is each packet that gets no answer to be told of? Asked whenever there is one. */
 export function engineOptions(
   { name, ports, partner }: ServeConfig,
   store: Store,
   clock: SystemClock,
-  traceDrops: boolean,
+  traceDrops: () => boolean,
 ): EngineOptions {
   const { storeId, startCounter, restored, restoredAtStart } = store.identity;
   const random = randomBytes(8);
@@ -29,6 +29,8 @@ export function engineOptions(
     seed: [random.readUInt32LE(0), random.readUInt32LE(4)],
     restored,
     ...(restoredAtStart !== undefined && { restoredAtStart }),
-    traceDrops,
+    get traceDrops() {
+      return traceDrops();
+    },
   };
 }

@@ -14,6 +14,8 @@ export interface Log {
   /** Log something of the shell's own. */
   say(level: SayLevel, message: string, data?: Readonly<Record<string, unknown>>): void;
   isOn(level: SayLevel): boolean;
+  /** Another least level from now on. */
+  setLevel(level: LogLevel): void;
   /** Everything said is written out. */
   flush(): void;
   /** Says the last thing: it is written out when this returns, though the process ends at once. */
@@ -53,6 +55,10 @@ export function openLog(level: LogLevel, name: string): Log {
     event: (event) => logEvent(logger, event),
     say: (sayLevel, message, data) => logger[sayLevel](data ?? {}, message),
     isOn: (asked) => logger.isLevelEnabled(asked),
+    setLevel: (other) => {
+      options.level = other;
+      logger.level = other;
+    },
     flush: () => destination.flushSync(),
     last: (message) => {
       destination.flushSync();
