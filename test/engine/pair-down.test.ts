@@ -266,15 +266,19 @@ t.test(
     const asked = exchange.asked.bind(exchange);
     let questions = 0;
     exchange.asked = (...question) => {
-      if (questions++ > 0) asked(...question);
+      if (questions++ > 1) asked(...question);
     };
     pair.start(a);
-    for (let turn = 0; turn < 12; turn++) {
+    const alarms = new Set<string>();
+    for (let turn = 0; turn < 15; turn++) {
       pair.renew(mac(1), bound?.address ?? '', [b]);
       pair.pass(10_000);
+      for (const code of a.alarms()) alarms.add(code);
     }
-    t.ok(questions > 1);
+    t.equal(questions, 3);
+    t.ok(alarms.has('resync-stalled'), 'and that is alarmed');
     t.equal(states(pair), 'normal normal');
+    t.same(a.alarms(), [], 'until it is answered');
   },
 );
 

@@ -30,6 +30,7 @@ const stored = ({ world }: Server) =>
   (world.settings.get(`failover/${RELATIONSHIP}`) as RelationshipRecord).stored;
 const moves = ({ world }: Server) =>
   world.journal.flatMap(({ type, data }) => (type === 'failover-state' ? [data['to']] : []));
+const scopeOf = ({ world }: Server) => world.engine.index.settings.scopes.get(SCOPE)!.settings;
 const planOf = (result: CommandResult | undefined) =>
   result?.ok ? (result.value as { readonly plan: readonly string[] }).plan.join('\n') : '';
 
@@ -184,6 +185,30 @@ t.test('resume ends it, also where the server was not paused; a pause outlives i
   pair.pass(2 * HOUR);
   t.equal(states(pair), 'normal normal');
   t.equal(a.view.pools[0]?.scopeId, SCOPE);
+});
+
+t.test('a pause leaves link, replication and management up, and survives a restart', async (t) => {
+  const pair = met();
+  const { a, b } = pair;
+  b.world.command({ kind: 'pause' });
+  pair.pass(1_000);
+  t.match(b.view, { state: 'paused', connected: true });
+  t.same(b.alarms(), ['paused']);
+  t.same(pair.say({ type: 1, mac: mac(5) }, [b]), [], 'no client is answered');
+  const bound = pair.bind(mac(4));
+  t.equal(bound?.server, a);
+  a.world.edit([{ kind: 'scope-set', scope: { ...scopeOf(a), leaseTime: 4_321 } }]);
+  pair.pass(1_000);
+  t.match(b.world.engine.view.lease(ip(bound?.address ?? '')), { state: 'active' });
+  t.equal(b.world.engine.view.scope(SCOPE)?.leaseTime, 4_321);
+  pair.kill(b);
+  pair.start(b);
+  pair.settle();
+  t.match(b.view, { state: 'paused', connected: true });
+  resume(b);
+  pair.settle();
+  t.equal(states(pair), 'normal normal');
+  t.same(b.alarms(), []);
 });
 
 t.test('no new client waits while one is in normal and the other not yet', async (t) => {

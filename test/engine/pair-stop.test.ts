@@ -136,6 +136,12 @@ t.test(
       pair.start(server);
       pair.pass(1_000);
       t.equal(server.view.state, 'recover-wait', `all leases are here again (${name})`);
+      t.notOk(server.alarms().includes('store-lost'), 'which ends the alarm here');
+      pair.pass(60_000);
+      t.same([server.view.state, server.alarms()], ['recover-wait', ['relationship-not-normal']]);
+      t.ok(pair.other(server).alarms().includes('partner-store-lost'), 'and not there');
+      pair.pass(3_700_000);
+      t.same([pair.a.alarms(), pair.b.alarms()], [[], []], 'before both are in normal');
     }
   },
 );

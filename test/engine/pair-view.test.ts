@@ -405,6 +405,46 @@ t.test(
   },
 );
 
+t.test(
+  'both stores lost, one restored: nobody is answered for the MCLT, then addresses are probed',
+  async (t) => {
+    const pair = met();
+    const { a, b } = pair;
+    const kept = pair.snapshot(a);
+    const bound = pair.bind(mac(1));
+    pair.pass(1_000);
+    pair.kill(a);
+    pair.kill(b);
+    pair.pass(120_000);
+    // A has a backup from before the lease, B a new store and what its file declares.
+    for (const [server, settings] of [
+      [a, kept.settings],
+      [b, new Pair().b.world.settings],
+    ] as const) {
+      const { world } = server;
+      world.disk.clear();
+      world.settings.clear();
+      for (const [key, value] of settings) world.settings.set(key, structuredClone(value));
+    }
+    Object.assign(a.world.options, { restored: true, restoredAtStart: a.startCounter });
+    Object.assign(b, { storeId: 'cc'.repeat(16), startCounter: 1 });
+    Object.assign(b.world.options, { storeId: 'cc'.repeat(16) });
+    pair.start(a);
+    pair.pass(1_000);
+    t.equal(a.view.state, 'startup');
+    pair.start(b);
+    pair.pass(20_000);
+    t.same([a.view.state, b.view.state], ['recover-wait', 'recover-wait']);
+    t.ok(a.alarms().includes('store-restored'));
+    t.notOk(pair.bind(mac(2)), 'leases given since the backup are unknown');
+    t.notOk(pair.renew(mac(1), bound?.address ?? ''));
+    pair.pass(3_700_000);
+    t.same([a.view.state, b.view.state], ['normal', 'normal']);
+    for (const n of [3, 4, 5, 6]) pair.say({ type: 1, mac: mac(n), xid: n });
+    t.ok(a.world.probes.length > 0);
+  },
+);
+
 t.test('a restored server reads all leases from its partner once, however often it is started', async (t) => {
   const pair = met();
   const { b } = pair;
