@@ -132,6 +132,16 @@ t.test('a subnet that changes its length is one scope', async (t) => {
   ]);
 });
 
+t.test('a list is one value: changed in the file, it is as the file has it', async (t) => {
+  const [before, after] = [load(FILE), load(FILE.replace('.199]', '.189]'))];
+  const running = edited(settingsOf(before), (scope) => ({
+    ...scope,
+    ranges: [...scope.ranges, '10.77.0.210-10.77.0.219'],
+  }));
+  const { merged } = mergeDeclared({ now: after, applied: before, running });
+  t.strictSame(merged.scopes[0]?.ranges, ['10.77.0.100-10.77.0.189']);
+});
+
 t.test('one network replaced by another goes before the new one comes', async (t) => {
   const now = load(FILE.replaceAll('10.77.0.0/24', '10.77.0.0/24').replace('10.77.0.0/24', '10.76.0.0/15'));
   const running = settingsOf(load(FILE));

@@ -310,6 +310,22 @@ t.test('an identity is not a secret', async (t) => {
   none.on('error', () => {});
   await closed(none);
   t.strictSame(side.counted(), { 'secret-wrong': 1, 'tls-without-secret': 1 });
+  const old = connectTls({
+    host: '127.0.0.1',
+    port,
+    minVersion: 'TLSv1.2',
+    maxVersion: 'TLSv1.2',
+    ciphers: 'PSK',
+    pskCallback: () => ({ psk: ours?.key ?? Buffer.alloc(32), identity: ours?.identity ?? '' }),
+    checkServerIdentity: () => undefined,
+  });
+  old.on('error', () => {});
+  await closed(old);
+  t.strictSame(
+    side.counted(),
+    { 'secret-wrong': 1, 'tls-without-secret': 1, 'tls-failed': 1 },
+    'nor is TLS before 1.3 spoken, with the right key neither',
+  );
   t.notMatch(ours?.identity, /right/);
   t.not(
     new Keyring([{ ...secrets('right')[0]!, relationship: 'other' }]).keysOf('other')[0]?.key.toString('hex'),
