@@ -219,6 +219,25 @@ t.test(
   },
 );
 
+t.test(
+  'an address for partners that is not here yet is alarmed, and heard on once it is',
+  { skip: labUnavailable() },
+  (t) =>
+    withLab(async (lab) => {
+      const floating = '10.2.0.99';
+      const two = new Two(lab, { partner: [{ listen: `${floating}:647` }, {}] });
+      const [one] = two.daemons;
+      await one.start();
+      const codes = async () =>
+        (await one.json<{ alarms: { code: string }[] }>('/status')).alarms.map(({ code }) => code);
+      t.same(await codes(), ['partner-port']);
+      t.equal((await two.bind(1)).length, 1, 'clients do not notice');
+      two.hosts[0].ip('addr', 'add', `${floating}/24`, 'dev', 'eth1');
+      await until('the alarm to end', LIMIT_MS, async () => (await codes()).length === 0);
+      await one.process.saw(/partners are heard on 10\.2\.0\.99:647/, LIMIT_MS);
+    }),
+);
+
 t.test('secrets: wrong, none, and put on both by invitation', { skip: labUnavailable() }, async (t) => {
   await withLab(async (lab) => {
     const two = new Two(lab, { secrets: [SECRET, 'another secret of thirty octets'] });

@@ -305,6 +305,19 @@ t.test(
       pair.reconfigure(1, { secretFile });
       await pair.reach('normal normal');
       t.equal((await pair.ask(4)).length, 4, 'mended by a reload, without a restart');
+
+      pair.reconfigure(1, { secretFile: other });
+      pair.hosts[0].link('eth1', 'down');
+      await pair.reach('communications-interrupted communications-interrupted');
+      pair.hosts[0].link('eth1', 'up');
+      const troubleOf = async (daemon: Daemon): Promise<string> =>
+        (await daemon.tandem('failover', 'get', 'pair')).text;
+      await until('the secret to be refused on the next connection', LIMIT_MS, async () =>
+        /^Trouble .*(?:secret|key)/m.test((await troubleOf(first)) + (await troubleOf(second))),
+      );
+      const apart = [...(await pair.ask(2, ['10.1.0.2'])), ...(await pair.ask(2, ['10.1.0.3']))];
+      t.equal(apart.length, 4, 'a pair that has served goes on as with a cut link');
+      t.equal(await pair.states(), 'communications-interrupted communications-interrupted');
       const said = `${first.process.output}${second.process.output}`;
       t.notMatch(said, new RegExp(`${SECRET}|another secret`), 'no secret in the log');
     });

@@ -232,6 +232,25 @@ const bootable =
   labUnavailable('udhcpc', 'unshare', 'nsenter', 'systemd-sysusers') ||
   (textIn('/proc/mounts').includes(' cgroup2 rw') ? false : 'needs a cgroup2 that can be written');
 
+/** Who reaches the daemon without root, and what it reaches itself. */
+function checkReach(t: Test, machine: Machine): void {
+  const as = (groups: string) =>
+    machine.tell(`setpriv --reuid 12345 --regid 12345 ${groups} tandem status`).status;
+  t.equal(as('--groups "$(getent group tandem | cut -d: -f3)"'), 0, 'a member of the group may use it');
+  t.equal(as('--clear-groups'), 1, 'somebody else may not');
+  const inside = (line: string) =>
+    machine.run(`nsenter --target ${machine.show('MainPID')} --mount --root --wdns=/ -- sh -c '${line}'`);
+  t.equal(inside('ls -A /root /home | grep -v ^/ | tr -d "\\n"'), '', 'it sees no homes');
+  t.notMatch(inside('ls /dev'), /^(?:kmsg|mem|sd|vd|nvme|loop)/m, 'and no devices');
+  t.match(
+    inside('grep " /proc " /proc/self/mountinfo'),
+    /hidepid=(?:2|invisible)/,
+    'and not what others run',
+  );
+  t.match(inside('grep " / " /proc/self/mountinfo'), / \/ ro,/, 'and may write');
+  t.match(inside('grep " /var/lib/tandem " /proc/self/mountinfo'), / rw,/, 'where its leases are');
+}
+
 /** A backup in a place that outlives the service, and the way back from it, as root at night. */
 function checkBackup(t: Test, machine: Machine): void {
   const must = (line: string): string => {
@@ -317,6 +336,8 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
       await until('the reload to be done', 60_000, () =>
         /10\.78\.0\.0/.test(machine.run('tandem scope list')),
       );
+      t.match(machine.log, /"msg":"config file applied"/, 'the log says what came of it');
+      checkReach(t, machine);
 
       machine.run('kill -9 $(systemctl show --value -p MainPID tandem)');
       await until(
