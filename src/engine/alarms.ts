@@ -13,7 +13,8 @@ export const ALARMS = {
   'addresses-declined': 'clients or probes found addresses in use that nobody leases',
   'reservation-held': 'a reserved address is leased to another client until that lease ends',
   'store-restored': 'the store was restored from a backup: leases given since then are not in it',
-  'config-refused': 'the config file could not be applied at start; the settings that ran before are served',
+  'config-refused':
+    'the config file, or what of it needs the partner, is not applied: the settings that ran before are served',
   network: 'an interface or socket that the config names cannot be used',
   'no-conflict-detection':
     'addresses are offered unprobed, because probing them does not work on an interface',

@@ -1,6 +1,7 @@
 // Between the engine and the network: inputs come in the order things happen, a relationship with a secret never speaks
 // without one, and a partner port that cannot be opened is told in a sentence.
 
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Input } from '../../src/engine/input.js';
@@ -185,6 +186,18 @@ t.test('a partner port that cannot be opened', async (t) => {
         'another port and tell the partner.',
     ),
   );
+
+  // Containers often let everybody have every port.
+  const isLow = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8')) > 647;
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    const low = open(t, { listen: '127.0.0.1:647' }).side.listen();
+    if (isLow) await t.rejects(low, { message: /may not be opened: it needs CAP_NET_BIND_SERVICE; run as/ });
+    await low.catch(() => undefined);
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
 
   const absent = open(t, { listen: '192.0.2.1:64700' });
   await absent.side.listen();
