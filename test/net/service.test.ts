@@ -316,6 +316,7 @@ t.test('the unit under a real systemd', { skip: bootable }, async (t) => {
       );
       t.match(machine.run('tandem check -c /etc/tandem/tandem.yaml'), 'no faults');
 
+      t.equal(machine.show('ActiveState'), 'inactive', 'installing starts nothing');
       const started = machine.tell('systemctl start tandem');
       t.equal(started.status, 0, `${started.said}${machine.log}`);
       t.equal(machine.show('StatusText'), 'serving eth0', 'it said READY, and what it serves');
