@@ -29,7 +29,7 @@ const OTHERS = `
   journalctl -u -o cat Type=notify ETag If-Match PUT recvmmsg sendmmsg openssl rand -hex npm TANDEM_TEST_INSTALL=no
   Export-DhcpServer -File -Leases Set-DhcpServerv4Scope -ScopeId -State Inactive -SharedSecret sEcReT all.xml
   --seed --seeds --only --quick msgpackr-extract fatal TOKEN N M NAME FILE DIR read full infinite true false option-224
-  print a At tandem.yaml dhcp-client-identifier Add- Get- Set- engine.handle at input engine.commitLease commit writes then send ACK event probe RelationshipDesk take
+  print a At tandem.yaml dhcp-client-identifier Add- Get- Set- engine.handle Engine.reindex at input engine.commitLease commit writes then send ACK event probe RelationshipDesk take
   pair tandem dhcpd.leases -- - # << .
 `;
 
