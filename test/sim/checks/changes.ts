@@ -236,9 +236,11 @@ export class RuleD implements Checker {
   #partners(step: Step, before: Lease | undefined, after: Lease, update: Binding): void {
     const relationship = relationshipOf(step.process);
     if (relationship === undefined) return;
-    const { clock } = relationship;
+    const known = this.#clocks.get(step.process);
+    // The connection that it came on may have ended in the same read, and with it what was known of the partner's clock.
+    const clock = relationship.link === null && known !== undefined ? known : relationship.clock;
     const { endToldAt, petAt } = receivedBinding(update, clock);
-    const slackMs = movedByMs(this.#clocks.get(step.process), clock);
+    const slackMs = movedByMs(known, clock);
     if (after.endPartnerAt + slackMs < endToldAt) {
       // A refused update changes nothing but the owner.
       if (
