@@ -369,7 +369,7 @@ export class Participant {
       proposal,
       sinceAt: engine.at,
       decision,
-      before: before.terms,
+      ...before.recall,
     };
     management.forget(tx);
     if (settledBy !== undefined) management.keep(settled, engine.at + AGAIN_MS);

@@ -3,7 +3,7 @@
 // since is waited out by rule E; and what becomes of it when the other is back. Its own decision rules then, except over
 // scopes that this server has served meanwhile: there the other gives way.
 
-import { opposite } from '../failover/buckets.js';
+import { opposite, type Role } from '../failover/buckets.js';
 import {
   type Change,
   type Decision,
@@ -30,7 +30,8 @@ type Committed = Extract<Transaction, { phase: 'committed' }>;
 
 /** What a settlement has to remember of how things were. */
 export interface Before {
-  readonly terms: SharedTerms | null; // as the coordinator sees them
+  /** Terms as the coordinator sees them, and this server's role: kept with what is settled. */
+  readonly recall: { readonly before: SharedTerms | null; readonly role: Role | null };
   readonly mclt: { readonly grantSeconds: number; readonly waitSeconds: number } | null;
   readonly entries: ReadonlyMap<string, ScopeEntry>;
 }
@@ -96,7 +97,10 @@ export class Settling {
     const relationship = partners.named(name);
     const entries = change.kind === 'replicate' ? change.scopes.map(scopeIdOf) : [];
     return {
-      terms: relationship ? mirrored(sharedTermsOf(relationship.record.settings)) : null,
+      recall: {
+        before: relationship ? mirrored(sharedTermsOf(relationship.record.settings)) : null,
+        role: relationship?.record.role ?? null,
+      },
       mclt: relationship
         ? { grantSeconds: relationship.grantMcltSeconds, waitSeconds: relationship.waitMcltSeconds }
         : null,
@@ -220,7 +224,7 @@ export class Settling {
   }
 
   /** What makes this server follow a decision that differs from its operator's. */
-  private amendedBy({ proposal, before }: Settled, decided: Decision): readonly Change[] {
+  private amendedBy({ proposal, before, role = null }: Settled, decided: Decision): readonly Change[] {
     const { change, name, id } = proposal;
     const relationship = this.engine.partners.named(name);
     const same = change.kind === 'make' ? !relationship : relationship?.record.id === id;
@@ -228,7 +232,13 @@ export class Settling {
     if (decided === 'committed') return same && !gainsAlone(change) ? [change] : [];
     switch (change.kind) {
       case 'set':
-        return same && before ? [{ kind: 'set', terms: before }] : [];
+        // A pair in hot standby has its roles by its terms, one in load balance has those that it had.
+        return same && before
+          ? [
+              { kind: 'set', terms: before },
+              ...(role ? [{ kind: 'swap-roles', role: opposite(role) } as const] : []),
+            ]
+          : [];
       case 'swap-roles':
         return same && change.role ? [{ ...change, role: opposite(change.role) }] : [];
       case 'add-scopes':

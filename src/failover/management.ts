@@ -105,6 +105,8 @@ export type Transaction =
       readonly decision: Decision;
       /** The terms before it, as the coordinator sees them. */
       readonly before?: SharedTerms | null;
+      /** The participant's role before it. */
+      readonly role?: Role | null;
     };
 
 export type Decision = 'committed' | 'aborted';

@@ -100,6 +100,16 @@ const KINDS: Readonly<Record<string, Kind>> = {
       pair.servers.map(({ view }) => `${view.loadBalancePercent}/${view.maxClientLeadTime}`).join(' '),
     ends: same('70/90 30/90', '50/60 50/60'),
   },
+  'set another mode': {
+    begin: made,
+    order: (pair) =>
+      proposal(pair, {
+        kind: 'set',
+        terms: { ...TERMS, mode: 'hotStandby', standbyRole: 'standby', reservePercent: 10 },
+      }),
+    tell: (pair) => pair.servers.map(({ view }) => `${view.mode}/${view.role}`).join(' '),
+    ends: same('hotStandby/secondary hotStandby/primary', 'loadBalance/primary loadBalance/secondary'),
+  },
   'swap roles': {
     begin: made,
     order: (pair) => proposal(pair, { kind: 'swap-roles' }),
