@@ -45,9 +45,9 @@ async function sameSettings(pair: PairLab, scopeId: string): Promise<Record<stri
   return seen[0] ?? {};
 }
 
-/** Clients that reservations are for. They have relays of their own. */
+/** Clients that reservations are for, others in each round: one a scope is allowed. They have relays of their own. */
 const HOLDERS = { seed: 200, clients: 6, relay: 20 } as const;
-const holder = (index: number): string => macOfClient(HOLDERS.seed, index);
+const holder = (round: number, index: number): string => macOfClient(HOLDERS.seed + round, index);
 
 /** What is done on each side while they are apart: in the first network the same settings, in the second others. */
 function editsApart(round: number): readonly (readonly [Side, string])[] {
@@ -55,15 +55,15 @@ function editsApart(round: number): readonly (readonly [Side, string])[] {
   return [
     [0, `scope set 10.1.0.0 --lease-time ${3000 + last}`],
     [1, `scope set 10.1.0.0 --lease-time ${4000 + last}`],
-    [0, `reservation add 10.1.2.${last} --mac ${holder(0)}`],
-    [1, `reservation add 10.1.2.${last} --mac ${holder(1)}`],
+    [0, `reservation add 10.1.2.${last} --mac ${holder(round, 0)}`],
+    [1, `reservation add 10.1.2.${last} --mac ${holder(round, 1)}`],
     // In the ranges: whoever owns it may have given it away on the other side meanwhile.
-    [0, `reservation add 10.1.4.${last} --mac ${holder(2)} --force`],
-    [1, `reservation add 10.1.4.${last + 1} --mac ${holder(3)} --force`],
+    [0, `reservation add 10.1.4.${last} --mac ${holder(round, 2)} --force`],
+    [1, `reservation add 10.1.4.${last + 1} --mac ${holder(round, 3)} --force`],
     [0, `scope set 10.2.0.0 --lease-time ${3000 + last}`],
     [1, `scope set 10.2.0.0 --option domain-name=round${round}.example`],
-    [0, `reservation add 10.2.2.${last} --mac ${holder(4)}`],
-    [1, `reservation add 10.2.2.${last + 1} --mac ${holder(5)}`],
+    [0, `reservation add 10.2.2.${last} --mac ${holder(round, 4)}`],
+    [1, `reservation add 10.2.2.${last + 1} --mac ${holder(round, 5)}`],
     [1, `scope set 10.2.0.0 --exclude 10.2.4.0-10.2.4.${last} --force`],
   ];
 }
@@ -100,7 +100,7 @@ t.test(
           for (const side of [0, 1] as const) {
             const relay = `10.${net}.0.${HOLDERS.relay + 10 * round + side}`;
             pair.addRelay(side, relay);
-            const order = { relay, seed: HOLDERS.seed, stepsMs: [1000] };
+            const order = { relay, seed: HOLDERS.seed + round, stepsMs: [1000] };
             const crowd = await pair.crowd(side, promises, order, net);
             crowd.tell({ rate: 50, count: HOLDERS.clients });
             holders.push(crowd);
@@ -137,7 +137,7 @@ async function settle(t: Test, pair: PairLab, round: number): Promise<void> {
   });
   const reservations = JSON.stringify(merged['reservations']);
   t.ok(
-    [4, 5].every((index) => reservations.includes(holder(index))),
+    [4, 5].every((index) => reservations.includes(holder(round, index))),
     reservations,
   );
   t.match(await done(t, pair, 0, 'failover diff pair2'), /Both servers have the same settings/);
@@ -156,8 +156,8 @@ async function settle(t: Test, pair: PairLab, round: number): Promise<void> {
   const settled = await sameSettings(pair, '10.1.0.0');
   t.match(settled, { leaseTime: 3000 + last });
   const reserved = JSON.stringify(settled['reservations']);
-  t.match(reserved, new RegExp(`${holder(0)}`));
-  t.notMatch(reserved, new RegExp(`${holder(1)}|${holder(3)}`), 'what the other had is gone');
+  t.match(reserved, new RegExp(`${holder(round, 0)}`));
+  t.notMatch(reserved, new RegExp(`${holder(round, 1)}|${holder(round, 3)}`), 'what the other had is gone');
   t.match(await done(t, pair, 1, 'failover diff'), /Both servers have the same settings/);
   await until('no alarm of it to be left', LIMIT_MS, async () => {
     const all = (await Promise.all([pair.status(0), pair.status(1)])).flatMap((status) => status.alarms);
