@@ -148,7 +148,8 @@ async function settle(t: Test, pair: PairLab, round: number): Promise<void> {
     return /CONFLICT/.test(shown);
   });
   t.match(shown, new RegExp(`10\\.1\\.0\\.0 +leaseTime +${3000 + last} +${4000 + last} +CONFLICT`));
-  t.match(shown, new RegExp(`reservations.*${last}.*CONFLICT`));
+  // A long list is cut off in the table: --json has it whole.
+  t.match(shown, /reservations +\[.*CONFLICT/);
   t.match(await done(t, pair, 1, 'failover diff pair'), /leaseTime .*CONFLICT/, 'and on the other');
   const alarms = (await Promise.all([pair.status(0), pair.status(1)])).flatMap((status) => status.alarms);
   t.ok(alarms.some(({ code }) => code === 'settings-conflict'));
