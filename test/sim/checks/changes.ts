@@ -53,9 +53,9 @@ const OVER: ReadonlySet<string> = new Set(['expired', 'released', 'reset']);
 /** In RECOVER or on the way back there when the change was made: more is believed there. */
 function recovers(world: World, { process }: Step, { during }: Change): boolean {
   if (during === 'recover') return true;
-  // A pause during which the partner was in PARTNER-DOWN leads to RECOVER, too.
-  if (during === 'paused' || during === 'shutdown')
-    return relationshipOf(process)?.record.stored.savedState === 'recover';
+  if (during !== 'paused' && during !== 'shutdown' && during !== 'startup') return false;
+  // A pause during which the partner was in PARTNER-DOWN leads to RECOVER, too, by way of STARTUP.
+  if (relationshipOf(process)?.record.stored.savedState === 'recover') return true;
   return during === 'startup' && world.ledger.of(process.node).saved === 'recover';
 }
 

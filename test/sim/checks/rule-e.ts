@@ -51,6 +51,10 @@ export class RuleE implements Checker {
       const address = yiaddrOf(bytes);
       if (typeOf(bytes) !== MessageType.OFFER || address === 0) continue;
       const lease = process.records.get(address);
+      // The partner's word that it is this client's may have come in the same read as that the partner goes.
+      const now = process.engine.table.get(address);
+      const holder = now?.state === 'active' ? this.world.clientOf(now.hardwareAddress) : undefined;
+      if (holder !== undefined && holder === this.world.clientOf(macOf(bytes))) continue;
       if ((lease?.state ?? 'free') === 'free') this.#look(step, address, lease, macOf(bytes));
     }
   }
