@@ -224,8 +224,8 @@ export class Ledger implements Checker {
   cloneTaken = false;
 
   onWire(process: Process, { bytes }: SendDatagram): void {
-    if (typeOf(bytes) === MessageType.OFFER && this.isUnmet(process)) this.leftPromise = true;
     const address = yiaddrOf(bytes);
+    if (this.#givesAnew(process, bytes, address) && this.isUnmet(process)) this.leftPromise = true;
     const original = this.world.clones.get(process.node);
     if (address !== 0 && original !== undefined) {
       const cutOff = (relationshipOf(original.process)?.link ?? null) === null;
@@ -236,6 +236,13 @@ export class Ledger implements Checker {
     if (sharingFully(process, address) === undefined) return;
     const account = this.of(process.node);
     account.servedUs = Math.max(account.servedUs, this.#decidedUs(process, address));
+  }
+
+  /** An OFFER, or the ACK of a binding that begins with it: a DISCOVER that asks for one at once. */
+  #givesAnew(process: Process, bytes: Uint8Array, address: number): boolean {
+    if (typeOf(bytes) !== MessageType.ACK || address === 0) return typeOf(bytes) === MessageType.OFFER;
+    const lease = process.engine.table.get(address);
+    return lease !== undefined && lease.stateSinceAt === lease.lastTransactionAt;
   }
 
   /** When what is sent was decided: an ACK waits for the disk, and its lease runs from before that. */
