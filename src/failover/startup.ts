@@ -156,9 +156,10 @@ export function clockInDoubt(lastOperationAt: number, at: number): boolean {
  * rolled-back one counts from when that was noticed, which is not before its process started.
  */
 export function recoverWaitFrom(stored: StoredRelationship, processStartedAt: number): number {
-  if (stored.waitFromAt !== 0) return stored.waitFromAt;
-  if (stored.lastOperationAt === 0) return processStartedAt;
-  return stored.lastOperationAt + OPERATION_SLACK_MS;
+  const { waitFromAt, lastOperationAt } = stored;
+  // A loss that was noticed long ago, and waited out, says nothing of what this server has given since.
+  if (lastOperationAt !== 0) return Math.max(waitFromAt, lastOperationAt + OPERATION_SLACK_MS);
+  return waitFromAt === 0 ? processStartedAt : waitFromAt;
 }
 
 /**

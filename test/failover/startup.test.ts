@@ -224,6 +224,14 @@ t.test('a lost store stays in RECOVER, and waits from when that was noticed', as
   t.notOk(life.stored.storeLost);
 });
 
+t.test('RECOVER-WAIT counts from what was given since an earlier loss was noticed', async (t) => {
+  const noticed = { ...newRelationship(NOON), waitFromAt: NOON };
+  t.equal(recoverWaitFrom(noticed, NOON - HOUR), NOON);
+  const served = { ...noticed, lastOperationAt: NOON + HOUR };
+  t.equal(recoverWaitFrom(served, NOON + 2 * HOUR), NOON + HOUR + 2 * SECOND);
+  t.equal(recoverWaitFrom({ ...served, lastOperationAt: NOON - HOUR }, NOON), NOON);
+});
+
 t.test('the partner lost its store: marks are void until NORMAL, conflicts are over', async (t) => {
   const life = settled();
   life.hears('potential-conflict');
