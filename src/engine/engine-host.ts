@@ -19,7 +19,7 @@ import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
 import type { CommitPoint } from './input.js';
-import { decidedHere } from './management-rules.js';
+import { decidedChanges } from './management-rules.js';
 
 export class EngineHost implements FailoverHost {
   constructor(
@@ -101,7 +101,7 @@ export class EngineHost implements FailoverHost {
 
   get decided(): readonly Change[] {
     const relationship = this.relationship();
-    return relationship ? decidedHere(this.engine, relationship.name) : [];
+    return relationship ? decidedChanges(this.engine, relationship.name) : [];
   }
 
   dial(): void {

@@ -13,7 +13,7 @@ import type { Effect, JournalEvent, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { ManageAnswer } from './input.js';
 import type { Management } from './management.js';
-import { decidedHere, overlappingScopes, scopeIdOf } from './management-rules.js';
+import { decidedChanges, overlappingScopes, scopeIdOf } from './management-rules.js';
 import { removeScopesAsTold } from './remove-alone.js';
 import type { ScopeEntry } from './scopes.js';
 
@@ -106,7 +106,7 @@ export class Following {
       scopes,
       server: readShared(document['server']),
     };
-    const changes = decidedHere(engine, relationship.name);
+    const changes = decidedChanges(engine, relationship.name);
     const { server, ...standing } = standingDecidedHere(told, changes, scopeIdOf);
     const theirs = standing.scopeIds;
     const shared =

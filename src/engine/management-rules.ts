@@ -125,7 +125,7 @@ function promised({ management }: Engine): readonly Proposal[] {
 }
 
 /** Changes of this relationship that this server has decided, and of which its partner may not have heard yet. */
-export function decidedHere({ management }: Engine, name: string): readonly Change[] {
+export function decidedChanges({ management }: Engine, name: string): readonly Change[] {
   return [...management.transactions.values()]
     .filter(({ phase, proposal }) => phase === 'committed' && proposal.name === name)
     .map(({ proposal }) => proposal.change);

@@ -5,6 +5,7 @@ import { mergeScopes, sameSettings } from '../lease/both-versions.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import type { ScopeEntry } from './scopes.js';
 
+/** An edit of a shared scope: what both had last stays known until they agree anew, and so does the partner's own edit. */
 export function withBase(before: ScopeEntry, after: ScopeEntry): ScopeEntry {
   const { settings, revision } = after;
   const agreed = before.agreed ?? before.settings;

@@ -4,6 +4,7 @@
 /** Who the server is in its relationship; in hot standby the active server is the primary. */
 export type Role = 'primary' | 'secondary';
 
+/** The role of the other server. */
 export function opposite(role: Role): Role {
   return role === 'primary' ? 'secondary' : 'primary';
 }

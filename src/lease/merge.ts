@@ -135,8 +135,8 @@ function activeContent(c: Case, mineCounts: boolean): DraftLease {
 /**
  * PETs belong to the binding (failover.md §2). The same client may hold another one by now: the partner freed the first by
  * rule E, or this store went back to before it ended. What the partner forgot with it, it would not wait for. The instant
- * of the beginning was converted by the offset of its time, which may have been seconds from what it is now; of two
- * bindings that begin within so few seconds neither has a PET that is later by more than that.
+ * of the beginning was converted by the offset of its time, which may have been seconds from what it is now. Two bindings
+ * that do begin within so few seconds, with the same times of lease, have PETs no further apart.
  */
 function isSameBinding({ mine, received, toleranceMs }: Case): boolean {
   return Math.abs(mine.startAt - received.startAt) <= Math.max(toleranceMs, SAME_START_MS);

@@ -54,9 +54,9 @@ message Hello {
   uint32 partner_start_counter = 26;
   bytes partner_nonce = 27;
   double clock_ahead = 28;
+  uint32 wait_mclt_seconds = 29;
   uint32 life = 30;
   uint32 partner_life = 31;
-  uint32 wait_mclt_seconds = 29;
 }
 message Terms {
   Mode mode = 1;
