@@ -13,8 +13,8 @@ export interface Choice {
   readonly served: ServedScope;
   readonly address: number;
   readonly terms: Terms;
-  /** The client is known to have held it, so there is no need to ask whether somebody else uses it. */
-  readonly known: boolean;
+  /** What the client has of it: bound or offered now, a lease that has ended, nothing that is known here. */
+  readonly known: 'now' | 'once' | 'never';
 }
 
 /** Is this record about this client? */
@@ -73,6 +73,15 @@ function hasPlace(
   return scope.poolIndexOf(address) >= 0 && authority.sides.includes(ctx.table.ownerOf(address));
 }
 
+/**
+ * May an address that nobody holds here have been given by another: by a partner that declared this server down, or by
+ * this server before it lost its store? Then it is probed before it is given, whoever had it once (failover.md §5
+ * "Starting without contact").
+ */
+export function mayBeAnothers(ctx: DhcpContext, { authority }: ServedScope): boolean {
+  return ctx.cautious || authority.probes;
+}
+
 /** The scope of the client's link that the address belongs to. */
 export function scopeOnLink(query: Query, address: number): ServedScope | undefined {
   return query.link.find(({ scope }) => scope.contains(address));
@@ -110,7 +119,8 @@ function reserved(ctx: DhcpContext, query: Query, link: readonly ServedScope[]):
       if (lease?.state === 'active' && !isHolder(lease, query, served)) ctx.reservationHeld(served, address);
       continue;
     }
-    const known = lease !== undefined && isHolder(lease, query, served);
+    const holds = lease !== undefined && isHolder(lease, query, served);
+    const known = !holds ? 'never' : lease.state === 'free' ? 'once' : 'now';
     return { served, address, terms: termsFor(query, served), known };
   }
   return undefined;
@@ -123,14 +133,13 @@ function ownBinding(ctx: DhcpContext, query: Query, link: readonly ServedScope[]
     const served = link.find(({ scope }) => scope.contains(address));
     if (!served || reservedForAnother(query, served, address)) continue;
     const terms = termsFor(query, served);
-    const choice = { served, address, terms, known: true };
     const state = ctx.table.stateOf(address);
     if (state !== 'free' && goesOn(ctx, served, address)) {
       if (previous) previous.served.pools.giveBack(previous.address);
-      return choice;
+      return { served, address, terms, known: state === 'active' ? 'now' : 'once' };
     }
     if (previous || served.scope.poolIndexOf(address) !== terms.poolIndex) continue;
-    if (takeOwn(served, address)) previous = choice;
+    if (takeOwn(served, address)) previous = { served, address, terms, known: 'once' };
   }
   return previous;
 }
@@ -153,7 +162,8 @@ export function takeFree(
   if (served.scope.poolIndexOf(address) !== terms.poolIndex) return undefined;
   if (!takeOwn(served, address)) return undefined;
   const lease = ctx.table.get(address);
-  return { served, address, terms, known: lease !== undefined && isClientOf(lease, query) };
+  const known = lease !== undefined && isClientOf(lease, query) ? 'once' : 'never';
+  return { served, address, terms, known };
 }
 
 /** This address out of its pool, if it is this server's to give. */
@@ -166,7 +176,7 @@ function fresh(query: Query, link: readonly ServedScope[]): Choice | undefined {
     const terms = termsFor(query, served);
     for (const side of served.authority.sides) {
       const address = served.pools.take(terms.poolIndex, side);
-      if (address !== undefined) return { served, address, terms, known: false };
+      if (address !== undefined) return { served, address, terms, known: 'never' };
     }
   }
   return undefined;

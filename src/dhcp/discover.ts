@@ -10,6 +10,7 @@ import {
   chooseAddress,
   isBinding,
   isClientOf,
+  mayBeAnothers,
   mayHave,
   scopeOnLink,
   withdrawOffer,
@@ -57,7 +58,7 @@ function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
   if (!offer) return undefined;
   const served = query.link.find(({ scope }) => scope.settings.active && scope.contains(offer.address));
   if (served && mayHave(ctx, query, served, offer.address)) {
-    return { served, address: offer.address, terms: termsFor(query, served), known: true };
+    return { served, address: offer.address, terms: termsFor(query, served), known: 'now' };
   }
   withdrawOffer(ctx, query.client); // it has moved to another link, or an edit gave the address to another
   return undefined;
@@ -66,7 +67,8 @@ function standingOffer(ctx: DhcpContext, query: Query): Choice | undefined {
 function propose(ctx: DhcpContext, query: Query, choice: Choice, attempt: number): void {
   const { served, address } = choice;
   const { conflictDetection } = served.scope.settings;
-  if (choice.known || !(conflictDetection || ctx.cautious || served.authority.probes)) {
+  const unsure = mayBeAnothers(ctx, served);
+  if (choice.known === 'now' || (!unsure && (choice.known === 'once' || !conflictDetection))) {
     offer(ctx, query, choice);
     return;
   }
@@ -106,7 +108,7 @@ export function probed(ctx: DhcpContext, token: number, inUse: boolean, by: stri
     tryNext(ctx, parked);
     return;
   }
-  offer(ctx, query, { served, address, terms: termsFor(query, served), known: true });
+  offer(ctx, query, { served, address, terms: termsFor(query, served), known: 'now' });
 }
 
 function forget(ctx: DhcpContext, { token, address }: Parked): void {

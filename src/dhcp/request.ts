@@ -9,6 +9,7 @@ import {
   isBinding,
   isClientOf,
   isHolder,
+  mayBeAnothers,
   mayHave,
   reservedForAnother,
   scopeOnLink,
@@ -149,12 +150,18 @@ function extend(ctx: DhcpContext, query: Query, served: ServedScope, address: nu
   if (reservedForAnother(query, served, address)) return false;
   const lease = ctx.table.get(address);
   if (lease === undefined || !isBinding(lease, served) || !isHolder(lease, query, served)) return false;
+  if (lease.state !== 'active' && mayBeAnothers(ctx, served)) return false;
   bindAndAcknowledge(ctx, query, served, address, termsFor(query, served));
   return true;
 }
 
-/** Give a free address to the client that asks for it by name. */
+/**
+ * Give a free address to the client that asks for it by name. Not where it may be another's: there it is to be probed,
+ * and a client that gets no answer begins anew with DISCOVER (RFC 2131 §4.3.2, failover.md §5 "Starting without
+ * contact").
+ */
 function take(ctx: DhcpContext, query: Query, served: ServedScope, address: number): boolean {
+  if (mayBeAnothers(ctx, served)) return false;
   const choice = reservedFree(ctx, query, served, address) ?? takeFree(ctx, query, served, address);
   if (!choice) return false;
   bindAndAcknowledge(ctx, query, served, address, choice.terms);
@@ -169,7 +176,7 @@ function reservedFree(
 ): Choice | undefined {
   if (served.scope.reservationFor(query.facts)?.address !== address) return undefined;
   if (!mayHave(ctx, query, served, address)) return undefined;
-  return { served, address, terms: termsFor(query, served), known: true };
+  return { served, address, terms: termsFor(query, served), known: 'once' };
 }
 
 /** Does this server answer in the scope now? Counted when it does not. */
