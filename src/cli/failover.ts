@@ -101,7 +101,10 @@ function pairsOf(view: RelationshipView): (readonly [string, string])[] {
     ['Role', view.role],
     ['MCLT', duration(view.maxClientLeadTime)],
     ['Partner-down', automaticOf(view)],
-    ['Authentication', view.enableAuth ? 'on' : 'off: whoever reaches the partner port can change leases'],
+    [
+      'Authentication',
+      view.enableAuth ? 'on' : "off: whoever can speak from the partner's address can change leases",
+    ],
     ['Updates', view.updates],
     ['Unacknowledged', counted(view.unacked, 'update')],
     ['Update lag', lagOf(view)],

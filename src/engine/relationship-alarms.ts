@@ -87,8 +87,8 @@ const ROWS: readonly Row[] = [
     code: 'not-authenticated',
     afterMs: atOnce,
     sinceAt: ({ record, startedAt }) => (record.settings.authenticated ? 0 : startedAt),
-    message: () =>
-      'there is no secret: whoever reaches the partner port can change leases; give both servers the same secretFile',
+    message: (relationship) =>
+      `there is no secret: whoever can speak from the address of ${partnerNameOf(relationship)} can change leases; give both servers the same secretFile`,
   },
   {
     code: 'relationship-not-declared',
