@@ -212,15 +212,15 @@ t.test(
 
 t.test('RELEASE and DECLINE are taken by whichever of the two hears them, whoever is named', async (t) => {
   for (const what of ['released', 'declined'] as const) {
-    for (const alone of [true, false]) {
+    for (const heardBy of ['both', 'giver', 'other', 'survivor'] as const) {
       const pair = new Pair();
       pair.settle();
       const bound = pair.bind(mac(1));
-      pair.pass(1_000);
+      pair.pass(5_000);
       const giver = bound?.server ?? pair.a;
       const other = pair.other(giver);
       const address = ip(bound?.address ?? '');
-      if (alone) pair.kill(giver);
+      if (heardBy === 'survivor') pair.kill(giver);
       const server = [OptionCode.dhcpServerIdentifier, quad(ip(giver.address))] as const;
       const packet =
         what === 'released'
@@ -228,11 +228,23 @@ t.test('RELEASE and DECLINE are taken by whichever of the two hears them, whoeve
           : { type: 4, options: [[OptionCode.dhcpRequestedAddress, quad(address)] as const, server] };
       pair.say({ ...packet, mac: mac(2), xid: 8 }, [other]);
       t.equal(other.world.engine.table.stateOf(address), 'active', 'of its holder only');
-      pair.say({ ...packet, mac: mac(1), xid: 9 }, alone ? [other] : pair.servers);
-      t.equal(other.world.engine.table.stateOf(address), alone || what === 'declined' ? what : 'free');
+      const heard = { both: pair.servers, giver: [giver], other: [other], survivor: [other] }[heardBy];
+      pair.say({ ...packet, mac: mac(1), xid: 9 }, heard);
       pair.pass(5_000);
-      if (!alone) t.equal(giver.world.engine.table.stateOf(address), what === 'declined' ? what : 'free');
-      if (!alone) t.same([pair.a.view.unacked, pair.b.view.unacked], [0, 0]);
+      if (heardBy === 'survivor') {
+        t.equal(other.world.engine.table.stateOf(address), what, heardBy);
+        continue;
+      }
+      const ended = what === 'declined' ? what : 'free';
+      for (const { name, view, world } of pair.servers) {
+        t.equal(world.engine.table.stateOf(address), ended, `${heardBy}: ${name}`);
+        t.equal(view.unacked, 0);
+        t.same(
+          world.events.filter(({ type }) => type === 'failover-refused'),
+          [],
+          'neither refuses it',
+        );
+      }
     }
   }
 });
