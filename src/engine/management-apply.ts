@@ -190,6 +190,7 @@ class Application implements Applied {
   }
 
   private change(relationship: Relationship, changed: RelationshipRecord): void {
+    relationship.held.settleAll('short'); // granted by the terms from before
     const before = relationship.record;
     const record = edited(changed);
     relationship.record = record;
@@ -351,10 +352,9 @@ class Application implements Applied {
 
   /** Records without a word of the partner: nothing of them waits for it any more. */
   private freeLeases(scopeId: string): void {
-    const { engine } = this;
     for (const address of this.addressesOf(scopeId)) {
-      const lease = engine.table.get(address);
-      if (lease) this.writes.push(engine.putLease(this.alone(lease)));
+      const lease = this.engine.table.get(address);
+      if (lease) this.writes.push(this.engine.putLease(this.alone(lease)));
     }
   }
 

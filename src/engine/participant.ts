@@ -193,17 +193,15 @@ export class Participant {
     const { tx, name, change } = proposal;
     const relationship = engine.partners.named(name);
     const promised = management.transactions.get(tx)?.phase === 'prepared';
+    // What is held was granted by what held before.
+    if (promised) relationship?.held.settleAll('short');
     if (relationship && change.kind === 'set')
       relationship.proposedMcltSeconds = promised ? change.terms.mcltSeconds : null;
-    if (change.kind === 'replicate') {
-      if (promised) relationship?.held.settleAll('short');
-      return engine.replication.bind(change.scopes, promised);
-    }
+    if (change.kind === 'replicate') return engine.replication.bind(change.scopes, promised);
     if (change.kind === 'share') {
       return relationship ? engine.sharing.bind(relationship, change.settings, promised) : [];
     }
     if (management.givenUp(proposal).length === 0) return [];
-    relationship?.held.settleAll('short');
     engine.partners.scopesChanged();
     return [];
   }

@@ -2,6 +2,8 @@
 // record where the word comes late, or another request comes first.
 
 import t from 'tap';
+import { TERM_DEFAULTS } from '../../src/engine/management-terms.js';
+import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
 import { OptionCode } from '../../src/wire/message.js';
 import { Pair, RELATIONSHIP, type Server } from './pair.js';
 import { ip, quad } from './world.js';
@@ -66,4 +68,39 @@ t.test('a lease that only the partner has told goes on where an ACK of it is dro
   const types = other.world.events.slice(from).map(({ type }) => type);
   t.same(types, [], 'nobody has released it');
   for (const { world } of pair.servers) t.equal(world.engine.table.stateOf(address), 'active');
+});
+
+t.test('a change of the lead time ends what is held under the one before', async (t) => {
+  for (const by of ['giver', 'partner'] as const) {
+    const timers = { ...TIMER_DEFAULTS, eagerWaitMs: 60_000 };
+    const relationship = { eager: true, mcltSeconds: 600, timers };
+    const pair = new Pair({ relationship, scope: { leaseTime: 8 * DAY }, latencyMs: 300 });
+    pair.settle();
+    const { server, address, request } = offered(pair, 1);
+    const editor = by === 'giver' ? server : pair.other(server);
+    const place = ({ address }: Server) => ({ address, port: 647 });
+    const { id } = server.world.engine.partners.named(RELATIONSHIP)!.record;
+    const terms = { ...TERM_DEFAULTS, eager: true, mcltSeconds: 60 };
+    const order = editor.world.post({
+      kind: 'propose',
+      name: RELATIONSHIP,
+      id,
+      coordinator: place(editor),
+      participant: place(pair.other(editor)),
+      change: { kind: 'set', terms },
+    });
+    pair.pass(200);
+    const before = server.world.sent.length;
+    server.world.say(request);
+    pair.pass(500); // the change comes after 300 ms at its participant, after 600 at its coordinator; the word after 600
+    const told = server.world.sent
+      .slice(before)
+      .map(({ message }) => message.options.get(OptionCode.dhcpLeaseTime));
+    t.same(told, [Uint8Array.of(0, 0, 600 >> 8, 600 & 255)], by);
+    t.equal(toldSeconds(server, address), 600);
+    pair.pass(5_000);
+    t.match(editor.world.replies.get(order), { ok: true });
+    t.equal(toldSeconds(server, address), 600);
+    for (const { view } of pair.servers) t.equal(view.unacked, 0);
+  }
 });

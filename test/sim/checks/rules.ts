@@ -31,11 +31,19 @@ export class RuleA implements Checker {
   readonly says =
     'no lease ends later than MCLT + max(now, ackedPet, receivedPet); in RECOVER-DONE without now';
 
+  readonly #before = new WeakMap<Process, number>();
+
   constructor(private readonly world: World) {}
 
-  /** When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. */
+  /**
+   * When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. A change of the lead
+   * time ends the ACKs that are held under the one before, so in its own step that counts, too.
+   */
   onStep({ process, at, effects, before, after }: Step): void {
     if (relationshipOf(process) === undefined) return;
+    const leastSeconds = leastMcltSeconds(this.world.nodes, process.node);
+    const mcltSeconds = Math.max(leastSeconds, this.#before.get(process) ?? 0);
+    this.#before.set(process, leastSeconds);
     for (const { bytes } of sends(effects)) {
       const address = yiaddrOf(bytes);
       if (sharing(process, address) === undefined) continue;
@@ -47,7 +55,7 @@ export class RuleA implements Checker {
       const seconds = leaseSecondsOf(bytes);
       if (seconds === INFINITE_SECONDS && known >= INFINITE_AT) continue;
       const end = lease.lastTransactionAt + seconds * 1000;
-      const most = known + leastMcltSeconds(this.world.nodes, process.node) * 1000;
+      const most = known + mcltSeconds * 1000;
       if (end <= most + SLACK_MS) continue;
       const name = this.world.clientOf(macOf(bytes))?.name;
       const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
