@@ -120,10 +120,8 @@ export function endedLease(
 ): Lease {
   const state = authority.afterEnd(how);
   if (state === 'free') return freedLease(lease, at);
-  // A RELEASE is a transaction of the client, and by its time the partner knows it for the later word (draft §7.1.3).
-  const lastTransactionAt = how === 'released' ? at : lease.lastTransactionAt;
-  const revision = lease.revision + 1;
-  return authority.stored({ ...lease, state, revision, stateSinceAt: at, lastTransactionAt }, null);
+  // The last transaction stays the one that gave the lease, also after RELEASE: that is what ends, and nothing later.
+  return authority.stored({ ...lease, state, revision: lease.revision + 1, stateSinceAt: at }, null);
 }
 
 /**

@@ -87,10 +87,11 @@ const RULES = {
   time1: rule('§7.1.3 (1)', 'the received transaction is later than mine', (c) =>
     outdatedUnless(isTransactionLater(c)),
   ),
+  // RELEASED carries the transaction that gave what is released: a server may read it long after its client came back.
   release: rule(
     '§7.1.3 (1); failover.md §1',
-    'the received transaction is later than mine; of another client: my end has passed',
-    (c) => outdatedUnless(c.sameClient ? isTransactionLater(c) : isOver(c)),
+    'the received transaction is later than mine, or equal and the partner has acknowledged my record; of another client: my end has passed',
+    (c) => outdatedUnless(c.sameClient ? isTransactionLater(c) || isReleaseOfMine(c) : isOver(c)),
   ),
   // A lease without end that was told to the client never gives way to EXPIRED: the two would stand side by side for ever.
   revive: rule(
@@ -347,6 +348,12 @@ function isOver(c: Case): boolean {
     ? toleranceMs
     : clockMarginMs({ uncertaintyMs: toleranceMs, sinceSampleMs: 0, leaseMs });
   return context.now > end + marginMs;
+}
+
+/** Is what the partner's client has given back what I have of it, told by a partner that knows my record? */
+function isReleaseOfMine({ mine, received, context, toleranceMs }: Case): boolean {
+  const isKnown = mine.relationship === context.relationship && mine.ackedRevision >= mine.revision;
+  return isKnown && !isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
 }
 
 /** Had the sender heard of my newest transaction? A quarantine that ends says nothing of who got the address since. */

@@ -216,7 +216,7 @@ t.test('RELEASE and DECLINE are taken by whichever of the two hears them, whoeve
       const pair = new Pair();
       pair.settle();
       const bound = pair.bind(mac(1));
-      pair.pass(5_000);
+      pair.pass(500);
       const giver = bound?.server ?? pair.a;
       const other = pair.other(giver);
       const address = ip(bound?.address ?? '');

@@ -24,6 +24,8 @@ import { ruleEOf } from './rule-e.js';
 
 /** Times closer than this are equal (failover.md §7), and so is what a clock offset leaves uncertain. */
 const EQUAL_MS = 1_000;
+/** A binding that begins this much earlier or later is another one, however the clocks were measured. */
+const SAME_START_MS = 5_000;
 
 export function sameClient(a: Lease, b: Pick<Lease, 'clientId' | 'htype' | 'hardwareAddress'>): boolean {
   const one = clientKey(a.clientId, a.htype, a.hardwareAddress);
@@ -223,7 +225,10 @@ export class RuleD implements Checker {
     const update = updateOf(step, after.address);
     if (update?.state === 'active' && sameClient(after, update)) this.#partners(step, before, after, update);
     if (before?.state !== 'active' || !sameClient(before, after)) return;
-    if (after.receivedPetAt < before.receivedPetAt) this.#fail(step, after, 'lets receivedPet fall');
+    // Who released the address and was given it again, by the partner, has another binding, and PETs begin anew.
+    const another = update !== undefined && Math.abs(after.startAt - before.startAt) > SAME_START_MS;
+    if (after.receivedPetAt < before.receivedPetAt && !another)
+      this.#fail(step, after, 'lets receivedPet fall');
     if (after.sentPetAt < before.sentPetAt) this.#fail(step, after, 'lets sentPet fall');
     const guessed = after.endPartnerAt > before.endPartnerAt && hasForgotten(this.world, step.process);
     if (update === undefined && after.endPartnerAt !== before.endPartnerAt && !guessed)
