@@ -11,12 +11,13 @@ import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
 import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
+import type { StoredRelationship } from './startup.js';
 import type { ToldState } from './states.js';
 import { duration } from './story.js';
 import { type AgreedKey, adopted, disagreements, type RelationshipTimers, roleOf, termsOf } from './terms.js';
 
-/** This server's side of CONNECT and CONNECTACK. `state` is what is told: in STARTUP the saved state, with the flag. */
-export function helloOf(record: RelationshipRecord, state: ToldState, host: FailoverHost): PartnerHello {
+/** This server's side of CONNECT and CONNECTACK. */
+export function helloOf(record: RelationshipRecord, host: FailoverHost): PartnerHello {
   const { settings, stored } = record;
   const { receiveTimerMs, contactIntervalMs, maxUnackedUpdates } = settings.timers;
   return {
@@ -37,7 +38,7 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     maxUnackedUpdates,
     everNormal: stored.reachedNormal,
     storeLost: stored.storeLost,
-    state,
+    state: greetedWith(stored),
     stateSinceAt: stored.sinceAt,
     startup: stored.state === 'startup',
     partnerDownSinceAt: stored.lastDownAt,
@@ -48,6 +49,16 @@ export function helloOf(record: RelationshipRecord, state: ToldState, host: Fail
     clockAheadMs: host.clockAheadMs,
     waitMcltSeconds: waitMcltSeconds(record, null, host.at),
   };
+}
+
+/**
+ * In STARTUP the saved state, with the flag (§9.3.1). PARTNER-DOWN is also named where PAUSED or SHUTDOWN holds it back: it
+ * goes on when that is over, and who takes it for ended would serve beside it (failover.md §1).
+ */
+function greetedWith({ state, savedState }: StoredRelationship): ToldState {
+  if (state === 'startup') return savedState;
+  const heldBack = (state === 'paused' || state === 'shutdown') && savedState === 'partner-down';
+  return heldBack ? savedState : state;
 }
 
 /** Send CONNECT or an accepting CONNECTACK: what they tell of state and store has to be on disk (failover.md §2 C). */
@@ -235,6 +246,10 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     role,
     side: record.side ?? sideOf(role, hello.side),
     partner: { serverId, serverName, startCounter, nonce, newest, life: hello.life },
+    stored: {
+      ...record.stored,
+      partnerUnheard: record.stored.partnerUnheard === true || hello.state === 'partner-down',
+    },
   };
   return {
     record: adopts ? decidedHere(met, host.decided) : met,

@@ -149,7 +149,7 @@ export class Relationship implements Greeter, ExchangeView {
   // ---- the greeting
 
   hello(): PartnerHello {
-    return helloOf(this.record, this.toldState, this.host);
+    return helloOf(this.record, this.host);
   }
 
   /** In STARTUP the saved state is told, with the flag (§9.3.1). */

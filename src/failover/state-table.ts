@@ -240,8 +240,17 @@ export const TABLE = {
       'partner:recover': stay('§9.9.3', '', ['stop-safe-period']),
       'partner:recover-wait': stay('Figure', '', ['stop-safe-period']),
       'partner:recover-done': go('normal', '§9.9.3', NORMAL_ENTRY),
-      'partner:paused': stay('§9.9.3', '', ['stop-safe-period']),
-      'partner:shutdown': go('partner-down', '§9.9.3'),
+      // It was in PARTNER-DOWN when it was paused or shut down, and comes back to that.
+      'partner:paused': when(
+        'partner unheard since partner-down',
+        go('resolution-interrupted', '▲ §1'),
+        stay('§9.9.3', '', ['stop-safe-period']),
+      ),
+      'partner:shutdown': when(
+        'partner unheard since partner-down',
+        go('resolution-interrupted', '▲ §1'),
+        go('partner-down', '§9.9.3'),
+      ),
       'safe-period-over': when(
         'alone',
         go('partner-down', '§9.9.3, ▲ Starting without contact', ['hold-own-share']),

@@ -86,7 +86,7 @@ export interface PartnerHello {
   readonly maxUnackedUpdates: number; // bindings
   readonly everNormal: boolean;
   readonly storeLost: boolean; // lost or rolled back, and no UPDDONE has come since
-  readonly state: SentState; // the saved one during STARTUP
+  readonly state: SentState; // the saved one in STARTUP, or, in PAUSED and SHUTDOWN, if PARTNER-DOWN
   readonly stateSinceAt: number;
   readonly startup: boolean;
   readonly partnerDownSinceAt: number; // newest entry into PARTNER-DOWN, 0 = never

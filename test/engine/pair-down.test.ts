@@ -331,3 +331,33 @@ t.test('what a partner gave of its share is known before PARTNER-DOWN is left', 
   pair.settle();
   t.equal(states(pair), 'normal normal');
 });
+
+t.test('PARTNER-DOWN that a pause holds back is not taken for over', async (t) => {
+  for (const meets of ['a start', 'communications-interrupted'] as const) {
+    const pair = new Pair({ relationship: { mcltSeconds: 60 } });
+    const { a, b } = pair;
+    pair.settle();
+    pair.cut();
+    pair.pass(5_000);
+    partnerDown(a, true);
+    pair.pass(2_000);
+    a.world.command({ kind: 'pause' });
+    pair.pass(3_000);
+    if (meets === 'a start') pair.kill(b);
+    pair.heal();
+    if (meets === 'a start') pair.start(b);
+    pair.pass(5_000);
+    t.equal(states(pair), 'paused resolution-interrupted', meets);
+    t.notOk(pair.bind(mac(1), [b]), 'what A gave in PARTNER-DOWN is not known yet');
+    pair.cut();
+    pair.pass(5_000);
+    a.world.command({ kind: 'resume', acceptClock: false });
+    pair.pass(70_000);
+    t.equal(states(pair), 'partner-down resolution-interrupted');
+    t.ok(pair.bind(mac(2), [a]));
+    t.notOk(pair.bind(mac(3), [b]), 'one of the two serves');
+    pair.heal();
+    pair.pass(70_000);
+    t.equal(states(pair), 'normal normal');
+  }
+});

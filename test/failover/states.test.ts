@@ -91,10 +91,11 @@ N   9.8    comms-lost: CI
            partner-store-lost operator:resume update-done: -
            everything-answered startup-over wait-over safe-period-over: x
 
-CI  9.9    comms-lost SU R RW PA: -
+CI  9.9    comms-lost SU R RW: -
            N CI RD: N
            PD PC CD RI: PC
-           SH: PD
+           PA: unheard? RI -
+           SH: unheard? RI PD
            safe-period-over operator:partner-down: PD
            own-store-lost: R
            partner-store-lost operator:resume update-done: -
