@@ -166,7 +166,13 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
     (w) => w.sameClient || w.transaction.laterThanMyEnd || (w.inRecover && w.transaction.laterThanMine),
   ],
   'time(1)': ['outdated', (w) => w.transaction.laterThanMine],
-  'time(1c)': ['outdated', (w) => (w.sameClient ? w.transaction.laterThanMine : w.over)],
+  'time(1c)': [
+    'outdated',
+    (w) =>
+      w.sameClient
+        ? w.transaction.laterThanMine || (!w.unanswered && !w.transaction.earlierThanMine)
+        : w.over,
+  ],
   'time(1a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMine],
   'time(1ae)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.transaction.earlierThanMine],
   'time(2)': ['outdated', (w) => w.over],
@@ -232,7 +238,8 @@ t.test('every cell of the figure under every condition', async (t) => {
     let wrong = '';
     for (const [world, binding, context] of worlds()) {
       const role = judged++ % 2 === 0 ? 'primary' : 'secondary';
-      const verdict = judge(X, mineOf(mine), receivedOf(received, binding), contextOf({ ...context, role }));
+      const lease = mineOf(mine, { ackedRevision: world.unanswered ? 4 : 5 });
+      const verdict = judge(X, lease, receivedOf(received, binding), contextOf({ ...context, role }));
       const want = accepts(world) ? null : reason;
       if (reasonOf(verdict) !== want || verdict.rule !== ruleOf(mine, received))
         wrong ||= `${JSON.stringify(world)}: ${JSON.stringify(verdict)}, not ${want}`;
@@ -264,9 +271,10 @@ t.test('missing transaction times: never later, always earlier', async (t) => {
 });
 
 t.test('a greater uncertainty makes more times equal', async (t) => {
+  const mine = mineOf('active', { ackedRevision: 4 });
   const release = receivedOf('released', { lastTransactionAt: T + 4000 });
-  t.equal(reasonOf(judge(X, mineOf('active'), release, contextOf({ uncertaintyMs: 3999 }))), null);
-  t.equal(reasonOf(judge(X, mineOf('active'), release, contextOf({ uncertaintyMs: 4000 }))), 'outdated');
+  t.equal(reasonOf(judge(X, mine, release, contextOf({ uncertaintyMs: 3999 }))), null);
+  t.equal(reasonOf(judge(X, mine, release, contextOf({ uncertaintyMs: 4000 }))), 'outdated');
 });
 
 t.test('a lease without end is never over', async (t) => {
