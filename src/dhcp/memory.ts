@@ -28,6 +28,7 @@ export class Memory {
   private readonly book: OfferBook;
   private readonly parkedByToken = new Map<number, Parked>();
   private readonly parkedByClient = new Map<string, Parked>();
+  private readonly parkedAddresses = new Set<number>();
   private readonly rates: LRUCache<string, Budget>;
   private readonly declines: LRUCache<string, Budget>;
   private nextToken = 1;
@@ -53,6 +54,11 @@ export class Memory {
   /** The client to whom the address is offered now. */
   offeredTo(address: number): string | undefined {
     return this.book.clientOf(address);
+  }
+
+  /** Is the address offered to somebody, or probed before it is? Then it is in no pool. */
+  isSpokenFor(address: number): boolean {
+    return this.parkedAddresses.has(address) || this.book.clientOf(address) !== undefined;
   }
 
   get offerCount(): number {
@@ -107,6 +113,7 @@ export class Memory {
   park(parked: Parked): void {
     this.parkedByToken.set(parked.token, parked);
     this.parkedByClient.set(parked.query.client, parked);
+    this.parkedAddresses.add(parked.address);
   }
 
   parkedFor(client: string): Parked | undefined {
@@ -124,6 +131,7 @@ export class Memory {
     if (!parked) return undefined;
     this.parkedByToken.delete(token);
     this.parkedByClient.delete(parked.query.client);
+    this.parkedAddresses.delete(parked.address);
     return parked;
   }
 
@@ -132,6 +140,7 @@ export class Memory {
     const all = [...this.parkedByToken.values()];
     this.parkedByToken.clear();
     this.parkedByClient.clear();
+    this.parkedAddresses.clear();
     return all;
   }
 

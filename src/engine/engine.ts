@@ -367,7 +367,7 @@ export class Engine {
     const { address } = lease;
     this.table.put(lease);
     // A holder was offered its own address again before the lease ended: until that offer ends it is nobody else's.
-    if (lease.state === 'free' && this.memory.offeredTo(address) !== undefined) {
+    if (lease.state === 'free' && this.memory.isSpokenFor(address)) {
       this.index.at(address)?.pools.takeSpecific(address, lease.owner);
     }
     return { table: 'lease', address, record: this.table.recordOf(address) ?? null };
