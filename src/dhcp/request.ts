@@ -1,6 +1,7 @@
 // REQUEST in its four kinds (RFC 2131 §4.3.2 and table 4). NAK only where the client is certainly wrong: its address
 // is not of this link, or this server knows it to be another client's; else silence (failover.md §3).
 
+import type { Lease } from '../lease/lease.js';
 import { isMalformed } from '../wire/error.js';
 import { OptionCode, readAddress } from '../wire/message.js';
 import { bindAndAcknowledge } from './bind.js';
@@ -117,7 +118,7 @@ function selecting(ctx: DhcpContext, query: Query, serverIdentifier: number, add
     return;
   }
   if (offer?.address === address) withdrawOffer(ctx, query.client);
-  nakKnown(ctx, query, served, 'address not available');
+  nakKnown(ctx, query, served, lease, 'address not available');
 }
 
 /** INIT-REBOOT, RENEWING, REBINDING: the client believes that the address is its own. */
@@ -132,11 +133,11 @@ function known(ctx: DhcpContext, query: Query, address: number): void {
   const lease = ctx.table.get(address);
   if (lease?.state === 'active') {
     if (isClientOf(lease, query)) ctx.drop('held-back');
-    else nakKnown(ctx, query, served, 'address in use by another client');
+    else nakKnown(ctx, query, served, lease, 'address in use by another client');
     return;
   }
   if (reservedForAnother(query, served, address)) {
-    nakKnown(ctx, query, served, 'address reserved for another client');
+    nakKnown(ctx, query, served, lease, 'address reserved for another client');
     return;
   }
   // A lease of its own that has ended: it may have the address again while nobody else has it.
@@ -194,8 +195,14 @@ function nakElsewhere(ctx: DhcpContext, query: Query): void {
 }
 
 /** A NAK that rests on what is known of other clients; a server out of touch with its partner keeps silent. */
-function nakKnown(ctx: DhcpContext, query: Query, { authority }: ServedScope, reason: string): void {
-  if (authority.naks) nak(ctx, query, reason);
+function nakKnown(
+  ctx: DhcpContext,
+  query: Query,
+  { authority }: ServedScope,
+  lease: Lease | undefined,
+  reason: string,
+): void {
+  if (authority.naks(lease)) nak(ctx, query, reason);
   else ctx.drop('unknown-client');
 }
 

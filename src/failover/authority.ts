@@ -39,8 +39,8 @@ export interface Authority {
   readonly answersOffers: boolean;
   /** Does a quarantine end here, or does the partner say when (failover.md §4)? */
   readonly endsQuarantine: boolean;
-  /** May a client be refused for what this server knows of another client's binding? */
-  readonly naks: boolean;
+  /** May a client be refused an address for what this server knows of others? `lease`: the record of the address. */
+  naks(lease: Lease | undefined): boolean;
   /** Probe addresses whatever their scope says. */
   readonly probes: boolean;
   /**
@@ -76,7 +76,7 @@ export const ALONE: Authority = {
   answersForPartner: false,
   answersOffers: true,
   endsQuarantine: true,
-  naks: true,
+  naks: () => true,
   probes: false,
   renews: () => true,
   revives: () => false,
@@ -101,7 +101,7 @@ export const UNKNOWN: Authority = {
   answersKnown: false,
   answersOffers: false,
   endsQuarantine: false,
-  naks: false,
+  naks: () => false,
   renews: () => false,
   leaseSeconds: () => 0,
 };
@@ -164,8 +164,12 @@ export class SharedAuthority implements Authority {
     return this.relationship.role === 'primary' || this.relationship.state === 'partner-down';
   }
 
-  get naks(): boolean {
-    return this.relationship.state === 'normal' || this.relationship.state === 'partner-down';
+  /** In PARTNER-DOWN the partner may have given it to this very client, or renewed what ended here, until rule E says no. */
+  naks(lease: Lease | undefined): boolean {
+    const { state, ruleE } = this.relationship;
+    if (state !== 'partner-down' || lease?.state === 'active')
+      return state === 'normal' || state === 'partner-down';
+    return this.now() >= (lease === undefined ? ruleE.partnerFreeUsableAt : ruleE.otherClientUsableAt(lease));
   }
 
   get probes(): boolean {

@@ -162,7 +162,6 @@ export class SilentAuthority implements Authority {
   readonly answersKnown = false;
   readonly answersForPartner = false;
   readonly answersOffers = false;
-  readonly naks = false;
   readonly probes = false;
   readonly endsQuarantine = false;
 
@@ -170,6 +169,9 @@ export class SilentAuthority implements Authority {
 
   answersNew(): 'nobody' {
     return 'nobody';
+  }
+  naks(): boolean {
+    return false;
   }
   renews(): boolean {
     return false;
@@ -228,8 +230,8 @@ export class HeldAuthority implements Authority {
   get endsQuarantine(): boolean {
     return this.excepted || this.shared.endsQuarantine;
   }
-  get naks(): boolean {
-    return this.excepted || this.shared.naks;
+  naks(lease: Lease | undefined): boolean {
+    return this.excepted || this.shared.naks(lease);
   }
   get probes(): boolean {
     return this.shared.probes;

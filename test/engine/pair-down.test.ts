@@ -361,3 +361,32 @@ t.test('PARTNER-DOWN that a pause holds back is not taken for over', async (t) =
     t.equal(states(pair), 'normal normal');
   }
 });
+
+t.test(
+  'a client whose lease the partner may have renewed is not refused for a reservation, in PARTNER-DOWN',
+  async (t) => {
+    const pair = new Pair({ scope: { leaseTime: 600 }, relationship: { mcltSeconds: 300 } });
+    pair.settle();
+    const bound = pair.bind(mac(1));
+    if (!bound) throw new Error('nobody gives anything');
+    const other = pair.other(bound.server);
+    pair.cut();
+    pair.pass(5_000);
+    pair.pass(290_000);
+    t.ok(pair.renew(mac(1), bound.address, [bound.server]), 'unknown to the other');
+    pair.kill(bound.server);
+    partnerDown(other, true);
+    pair.pass(330_000);
+    t.equal(other.world.engine.table.stateOf(ip(bound.address)), 'expired');
+    const { settings } = other.world.engine.index.settings.scopes.get('10.77.0.0')!;
+    const reservation = { address: bound.address, hardwareAddress: mac(9), options: {} };
+    other.world.edit([{ kind: 'scope-set', scope: { ...settings, reservations: [reservation] } }], {
+      force: true,
+    });
+    const asks = () =>
+      pair.say({ type: 3, mac: mac(1), xid: 7, ciaddr: bound.address }, [other]).map(({ type }) => type);
+    t.same(asks(), [], 'it holds the address still');
+    pair.pass(900_000);
+    t.same(asks(), [6], 'by rule E it holds it no longer');
+  },
+);
