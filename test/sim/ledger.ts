@@ -1,7 +1,7 @@
 // What the two servers of a pair have said, to whom and when, noted from outside by true time: the ground on which the
 // rules of failover.md §2 and §3 are judged. Notes only; it finds no fault.
 
-import type { SendDatagram, Write } from '../../src/engine/effect.js';
+import type { Effect, SendDatagram, Write } from '../../src/engine/effect.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
 import { type SavedState, type State, savedFrom } from '../../src/failover/states.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
@@ -60,6 +60,13 @@ export class Account {
 
 function isEnd(message: ReceivedFrame['message']): boolean {
   return message.kind === 'disconnect' && message.reason === REJECT_NUMBERS['relationship-ended'];
+}
+
+/** Several moves may be made in one step: the state that the last of them left. */
+function leftIn(effects: readonly Effect[]): State | undefined {
+  const writes = effects.flatMap((effect) => (effect.kind === 'commit' ? effect.writes : []));
+  const events = writes.flatMap((write) => (write.table === 'journal' ? write.events : []));
+  return events.findLast(({ type }) => type === 'failover-state')?.data['from'] as State | undefined;
 }
 
 /** A relationship that is no more, as one that has not begun. */
@@ -139,7 +146,7 @@ export class Ledger implements Checker {
     this.#settled = [];
   }
 
-  onStep({ process, input, frames, before, after }: Step): void {
+  onStep({ process, input, frames, effects, before, after }: Step): void {
     this.#settle();
     const account = this.of(process.node);
     const told = input.kind === 'manage-request' && input.operation === 'ended';
@@ -164,7 +171,7 @@ export class Ledger implements Checker {
     const connected = relationshipOf(process)?.connected ?? false;
     if (account.connected && !connected) account.lostUs = this.world.scheduler.now;
     account.connected = connected;
-    if (before !== after) this.#moved(process, before, after);
+    if (before !== after) this.#moved(process, leftIn(effects) ?? before, after);
   }
 
   #answered({ unanswered }: Account, address: number, revision: number): void {
