@@ -50,15 +50,17 @@ export class BothVersions implements Checker {
       this.#note(process.node, scopeId, entry);
   }
 
-  #note(node: Node, scopeId: string, { settings, proposed }: ScopeEntry): void {
+  #note(node: Node, scopeId: string, { settings, agreed, proposed }: ScopeEntry): void {
     if (this.world.clones.has(node)) return;
     const history = this.#historyOf(node, scopeId);
     if (history.at(-1) !== settings) history.push(settings);
     // A promise puts the partner's version in force, before it is carried out.
     if (proposed !== undefined && !history.includes(proposed)) history.push(proposed);
     const other = this.world.partnerOf(node)!;
-    const theirs = entryOf(other, scopeId)?.settings;
-    if (theirs === undefined || !sameSettings(theirs, settings)) return;
+    const theirs = entryOf(other, scopeId);
+    if (theirs === undefined || !sameSettings(theirs.settings, settings)) return;
+    // The same edits made on both, out of contact: neither knows that the other made them, and each may be undone.
+    if (agreed !== undefined || theirs.agreed !== undefined) return;
     for (const each of [node, other]) this.#history.set(`${each.name} ${scopeId}`, [settings]);
   }
 
