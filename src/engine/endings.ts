@@ -7,6 +7,7 @@ import { isId } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { givesWay, giveWay } from './give-way.js';
 import type { ManageAnswer } from './input.js';
 import type { Management } from './management.js';
 import { removeScopesAsTold } from './remove-alone.js';
@@ -98,7 +99,7 @@ export class Endings {
   private ofTombstone(id: string): Effect | null {
     const { alone = false, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
     if (!alone || !partner || this.engine.at - endedAt > GIVEN_UP_MS) return null;
-    return this.management.askPlace(partner, 'ended', id, { id });
+    return this.management.askPlace(partner, 'ended', id, { id, endedAt });
   }
 
   private ofScopes(id: string): Effect | null {
@@ -147,7 +148,7 @@ export class Endings {
   }
 
   /** The partner has ended a relationship, or its part in some scopes. */
-  heard(call: number, from: string, { id, scopeIds }: Document): void {
+  heard(call: number, from: string, { id, scopeIds, endedAt }: Document): void {
     const { engine, management } = this;
     const relationship = engine.partners.all.find(({ record }) => record.id === id);
     if (!isId(id) || (scopeIds !== undefined && !areTexts(scopeIds))) {
@@ -160,12 +161,19 @@ export class Endings {
       engine.push(management.replyOf(call, {}, { code: 'permission-denied', message }));
       return;
     }
-    // One that is not known here has been ended here, too, or never was: nothing is left to do. Nor does it wait for
-    // another change to end: the partner serves alone already.
-    if (relationship && scopeIds === undefined)
-      management.endedByPartner(relationship, 'the partner has ended it');
-    else if (relationship && scopeIds !== undefined) removeScopesAsTold(engine, relationship, scopeIds);
+    // It does not wait for another change to end: the partner serves alone already.
+    if (!relationship) this.endedByBoth(id, from, typeof endedAt === 'number' ? endedAt : 0);
+    else if (scopeIds === undefined) management.endedByPartner(relationship, 'the partner has ended it');
+    else removeScopesAsTold(engine, relationship, scopeIds);
     engine.commit([], [management.replyOf(call, {})]);
+  }
+
+  /** A relationship that is not known here has been ended here, too, or never was. */
+  private endedByBoth(id: string, serverId: string, endedAt: number): void {
+    const { engine } = this;
+    const mine = this.tombstones.get(id);
+    if (!mine?.scopes || !givesWay(mine, engine.identity.serverId, { endedAt, serverId })) return;
+    giveWay(engine, mine.name, mine.scopes, 'the partner has ended it later');
   }
 }
 

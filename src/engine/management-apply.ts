@@ -293,9 +293,10 @@ class Application implements Applied {
     const { settings } = relationship.record;
     engine.partners.drop(name, 'the relationship was removed');
     this.writes.push({ table: 'settings', key: `failover/${name}`, value: undefined });
-    const { partnerAddress: address, partnerPort: port } = settings;
+    const { partnerAddress: address, partnerPort: port, scopes } = settings;
     const alone = this.part === 'coordinator' && (proposal.tx === '' || goesOverLink(proposal));
-    const tombstone = { id, name, endedAt: engine.at, alone, partner: { address, port } };
+    const served = this.part === 'coordinator' ? { scopes } : {};
+    const tombstone = { id, name, endedAt: engine.at, alone, partner: { address, port }, ...served };
     this.writes.push(engine.management.endings.remember(tombstone), ...engine.sharing.forget(name, id));
     this.event('relationship-removed', { before: settings, after: null });
     this.leave(settings.scopes, keep);
@@ -309,15 +310,12 @@ class Application implements Applied {
     for (const scopeId of scopeIds) {
       const entry = engine.index.settings.scopes.get(scopeId);
       if (!entry) continue;
+      const { settings, revision, ...versions } = entry;
       if (part === 'coordinator') {
         // Whoever serves it alone serves it as it was edited last, whatever the partner knew.
-        const { settings, revision, ...versions } = entry;
         if (Object.keys(versions).length > 0) kept.set(scopeId, { settings, revision });
       } else if (keep)
-        entries.set(scopeId, {
-          settings: { ...entry.settings, active: false },
-          revision: entry.revision + 1,
-        });
+        entries.set(scopeId, { settings: { ...settings, active: false }, revision: revision + 1 });
       else entries.set(scopeId, null);
     }
     for (const [scopeId, entry] of entries) this.writeScope(scopeId, entry);

@@ -9,6 +9,7 @@ import { INFINITE_AT, type Lease } from '../lease/lease.js';
 import type { CommandResult } from './command.js';
 import type { Effect } from './effect.js';
 import type { Engine } from './engine.js';
+import { giveWay } from './give-way.js';
 import { isoOf } from './instants.js';
 import { type Applied, aloneLease, applyChange } from './management-apply.js';
 import type { Objection } from './management-rules.js';
@@ -151,9 +152,11 @@ export function removeAsTold(engine: Engine, relationship: Relationship, why: st
     const message = `${name}: ${why}; ${scopeId} stays here, inactive: activate or remove it`;
     engine.alarms.raise(engine.at, 'relationship-ended', message, { scopeId });
   }
+  // What this server ended alone before is served by the partner as well, which has not heard of that.
+  giveWay(engine, name, record.endedScopes ?? [], why);
 }
 
-/** The same of single scopes. */
+/** The same of single scopes. Of two servers that both ended their part in one, the secondary gives way. */
 export function removeScopesAsTold(
   engine: Engine,
   relationship: Relationship,
@@ -161,6 +164,8 @@ export function removeScopesAsTold(
 ): void {
   const { name, record } = relationship;
   const scopeIds = wanted.filter((scopeId) => record.settings.scopes.includes(scopeId));
+  const mineToo = wanted.filter((scopeId) => !scopeIds.includes(scopeId));
+  if (record.role === 'secondary') giveWay(engine, name, mineToo, 'the partner has ended its part in it');
   if (scopeIds.length === 0) return;
   const actor = record.partner?.serverName ?? record.settings.partnerAddress;
   const change = { kind: 'remove-scopes', scopeIds, keep: true } as const;

@@ -119,6 +119,8 @@ export interface Tombstone {
   readonly alone: boolean; // the partner has not heard of it
   /** Where the partner was; absent in tombstones of earlier versions. */
   readonly partner?: { readonly address: string; readonly port: number };
+  /** The scopes that are served here since; absent: none. */
+  readonly scopes?: readonly string[];
 }
 
 /** What a server says of a relationship that its partner does not know; terms, role and side are its own view. */
