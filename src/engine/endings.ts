@@ -97,9 +97,9 @@ export class Endings {
   }
 
   private ofTombstone(id: string): Effect | null {
-    const { alone = false, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
+    const { alone = false, partner, endedAt = 0, scopes = [] } = this.tombstones.get(id) ?? {};
     if (!alone || !partner || this.engine.at - endedAt > GIVEN_UP_MS) return null;
-    return this.management.askPlace(partner, 'ended', id, { id, endedAt });
+    return this.management.askPlace(partner, 'ended', id, { id, endedAt, served: scopes });
   }
 
   private ofScopes(id: string): Effect | null {
@@ -148,7 +148,8 @@ export class Endings {
   }
 
   /** The partner has ended a relationship, or its part in some scopes. */
-  heard(call: number, from: string, { id, scopeIds, endedAt }: Document): void {
+  heard(call: number, from: string, document: Document): void {
+    const { id, scopeIds } = document;
     const { engine, management } = this;
     const relationship = engine.partners.all.find(({ record }) => record.id === id);
     if (!isId(id) || (scopeIds !== undefined && !areTexts(scopeIds))) {
@@ -162,18 +163,20 @@ export class Endings {
       return;
     }
     // It does not wait for another change to end: the partner serves alone already.
-    if (!relationship) this.endedByBoth(id, from, typeof endedAt === 'number' ? endedAt : 0);
+    if (!relationship) this.endedByBoth(id, from, document);
     else if (scopeIds === undefined) management.endedByPartner(relationship, 'the partner has ended it');
     else removeScopesAsTold(engine, relationship, scopeIds);
     engine.commit([], [management.replyOf(call, {})]);
   }
 
   /** A relationship that is not known here has been ended here, too, or never was. */
-  private endedByBoth(id: string, serverId: string, endedAt: number): void {
+  private endedByBoth(id: string, serverId: string, { endedAt, served }: Document): void {
     const { engine } = this;
     const mine = this.tombstones.get(id);
-    if (!mine?.scopes || !givesWay(mine, engine.identity.serverId, { endedAt, serverId })) return;
-    giveWay(engine, mine.name, mine.scopes, 'the partner has ended it later');
+    if (!mine?.scopes || typeof endedAt !== 'number' || !areTexts(served)) return;
+    if (!givesWay(mine, engine.identity.serverId, { endedAt, serverId })) return;
+    const both = mine.scopes.filter((scopeId) => served.includes(scopeId));
+    giveWay(engine, mine.name, both, 'the partner has ended it later');
   }
 }
 

@@ -160,9 +160,11 @@ export class ClonesSilent implements Checker {
   readonly name = 'clones-silent';
   readonly section = 'failover.md §5 "Identity"';
   readonly says =
-    'a copy of a server answers nobody while the server itself is there and in contact: in what it serves alone, from when it is refused on';
+    'a copy of a server answers nobody while the server itself is there and in contact: in what it serves alone, and where it began while that was cut off, from when it is refused on';
   readonly #originals = new WeakMap<Process, Process>();
   readonly #refused = new WeakSet<Process>();
+  /** Copies that answered while the original was cut off, which is outside the promise (§1): they cannot know that it is back. */
+  readonly #apart = new WeakSet<Process>();
 
   constructor(private readonly world: World) {}
 
@@ -184,11 +186,14 @@ export class ClonesSilent implements Checker {
     // A server that ends its connection by itself gives a copy of it the chance: from then on which is which nobody knows.
     if (original === undefined || original.gone) return;
     const theirs = relationshipOf(original);
-    if (theirs?.link === null) return;
+    if (theirs?.link === null) {
+      this.#apart.add(process);
+      return;
+    }
     // What either serves alone it cannot know to be served by another, until its partner says so.
     const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
     const alone = theirs === undefined || sharing(process, about) === undefined;
-    if (alone && !this.#refused.has(process)) return;
+    if ((alone || this.#apart.has(process)) && !this.#refused.has(process)) return;
     const client = this.world.clientOf(macOf(bytes))?.name;
     const what = `a clone of ${original.node.name} answers ${client}, while the original is there`;
     throw new Violation(this.name, this.section, what);
