@@ -19,7 +19,7 @@ import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
 import type { EventType } from './events.js';
 import type { CommitPoint } from './input.js';
-import { decidedChanges } from './management-rules.js';
+import { decidedChanges, promisedMarks } from './management-rules.js';
 
 export class EngineHost implements FailoverHost {
   constructor(
@@ -99,9 +99,12 @@ export class EngineHost implements FailoverHost {
     return this.engine.management.endings.of(id) !== undefined;
   }
 
-  get decided(): readonly Change[] {
-    const relationship = this.relationship();
-    return relationship ? decidedChanges(this.engine, relationship.name) : [];
+  get promised(): readonly number[] {
+    return promisedMarks(this.engine, this.relationship()?.name ?? '');
+  }
+
+  decidedOf(promised: readonly number[]): readonly Change[] {
+    return decidedChanges(this.engine, this.relationship()?.name ?? '', promised);
   }
 
   dial(): void {

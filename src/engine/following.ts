@@ -3,7 +3,13 @@
 // rolled-back store", §5, §6). No edit would ever tell it what it has forgotten.
 
 import { standingDecidedHere } from '../failover/decided.js';
-import { readDocument, readScopes, readShared, readTexts } from '../failover/management-document.js';
+import {
+  readDocument,
+  readNumbers,
+  readScopes,
+  readShared,
+  readTexts,
+} from '../failover/management-document.js';
 import { edited } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
 import { sameSettings } from '../lease/both-versions.js';
@@ -106,7 +112,9 @@ export class Following {
       scopes,
       server: readShared(document['server']),
     };
-    const changes = decidedChanges(engine, relationship.name);
+    // Since the greeting the partner may have heard how a change ended: its answer says what it waits for now.
+    const promised = readNumbers(document['promised']) ?? relationship.contact.partner?.promised ?? [];
+    const changes = decidedChanges(engine, relationship.name, promised);
     const { server, ...standing } = standingDecidedHere(told, changes, scopeIdOf);
     const theirs = standing.scopeIds;
     const shared =

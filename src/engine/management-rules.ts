@@ -1,7 +1,13 @@
 // What speaks against a change of a relationship, on the server that proposes it and on the one that is asked: rules of
 // product.md over present settings, each with its code and one sentence. Changes nothing.
 
-import { type Change, goesOverLink, MOST_RELATIONSHIPS, type Proposal } from '../failover/management.js';
+import {
+  type Change,
+  goesOverLink,
+  MOST_RELATIONSHIPS,
+  type Proposal,
+  type Transaction,
+} from '../failover/management.js';
 import { isName } from '../failover/management-document.js';
 import { revisionOf } from '../failover/record.js';
 import type { Relationship } from '../failover/relationship.js';
@@ -9,6 +15,7 @@ import { sameSettings } from '../lease/both-versions.js';
 import { checkScope } from '../lease/scope.js';
 import type { ScopeSettings } from '../lease/settings.js';
 import { formatAddress, parseSubnet } from '../wire/address.js';
+import { PARTNER_LIMITS } from '../wire/partner-limits.js';
 import type { RefusalCode } from './command.js';
 import type { Engine } from './engine.js';
 import { editObjection, memoryObjection } from './gate.js';
@@ -124,10 +131,31 @@ function promised({ management }: Engine): readonly Proposal[] {
   return open.map(({ proposal }) => proposal);
 }
 
-/** Changes of this relationship that this server has decided, and of which its partner may not have heard yet. */
-export function decidedChanges({ management }: Engine, name: string): readonly Change[] {
+/** A change's mark in CONNECT: the first four octets of its id. */
+function markOf({ proposal }: Transaction): number {
+  return Number.parseInt(proposal.tx.slice(0, 8), 16);
+}
+
+/** Marks of the changes of this relationship of which this server waits to hear the end. */
+export function promisedMarks({ management }: Engine, name: string): readonly number[] {
+  return [...management.transactions.values()]
+    .filter(({ phase, proposal }) => phase !== 'committed' && proposal.name === name)
+    .slice(0, PARTNER_LIMITS.promised)
+    .map(markOf);
+}
+
+/**
+ * Changes of this relationship that this server has decided, and of whose end its partner has not heard. One that it does
+ * not wait for it has carried out, and may have made others since, which a store that went back has forgotten.
+ */
+export function decidedChanges(
+  { management }: Engine,
+  name: string,
+  promised: readonly number[],
+): readonly Change[] {
   return [...management.transactions.values()]
     .filter(({ phase, proposal }) => phase === 'committed' && proposal.name === name)
+    .filter((transaction) => promised.includes(markOf(transaction)))
     .map(({ proposal }) => proposal.change);
 }
 

@@ -22,6 +22,7 @@ import {
   type Objection,
   overlappingScopes,
   partnerObjection,
+  promisedMarks,
   scopeIdOf,
 } from './management-rules.js';
 import type { Share } from './sharing.js';
@@ -150,7 +151,8 @@ export class Participant {
     const scopes = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.settings ?? []);
     // Of those edited since, what both had last: a store that went back goes on from there.
     const agreed = scopeIds.flatMap((scopeId) => engine.index.settings.scopes.get(scopeId)?.agreed ?? []);
-    return { scopes, scopeIds, agreed, server: engine.sharing.sharedWith(relationship) };
+    const promised = promisedMarks(engine, relationship.name);
+    return { scopes, scopeIds, agreed, promised, server: engine.sharing.sharedWith(relationship) };
   }
 
   private prepare(call: number, from: string, over: string | null, asked: Proposal | undefined): void {

@@ -44,6 +44,7 @@ export function helloOf(record: RelationshipRecord, host: FailoverHost): Partner
     partnerDownSinceAt: stored.lastDownAt,
     life: record.life ?? 0,
     partnerLife: record.partner?.life ?? 0,
+    promised: host.promised,
     partnerStartCounter: record.partner?.startCounter ?? 0,
     partnerNonce: record.partner?.nonce ?? '',
     clockAheadMs: host.clockAheadMs,
@@ -252,7 +253,7 @@ export function meet(record: RelationshipRecord, hello: PartnerHello, host: Fail
     },
   };
   return {
-    record: adopts ? decidedHere(met, host.decided) : met,
+    record: adopts ? decidedHere(met, host.decidedOf(hello.promised)) : met,
     takesScopes: adopts,
     partnerStoreLost: hello.storeLost || other || seenBefore || wentBack,
     ownStoreLost,

@@ -57,8 +57,10 @@ export interface FailoverHost {
   readonly longestLeaseSeconds: number;
   /** Was a relationship of this id ended here? */
   hasEnded(id: string): boolean;
-  /** Changes of the relationship that this server has decided, and that its partner may not have carried out yet. */
-  readonly decided: readonly Change[];
+  /** Changes of the relationship that this server has promised, and whose end it has not heard: marks of their ids. */
+  readonly promised: readonly number[];
+  /** Changes that this server has decided, and of whose end its partner, by these marks of its own, has not heard. */
+  decidedOf(promised: readonly number[]): readonly Change[];
   commit(commit: FailoverCommit): number;
   /** Say something that promises nothing that is not on disk already. */
   send(message: OutgoingMessage): void;

@@ -135,6 +135,11 @@ export function readTexts(value: unknown): readonly string[] | undefined {
   return areTexts(value) ? (value as readonly string[]) : undefined;
 }
 
+/** A list of whole numbers. */
+export function readNumbers(value: unknown): readonly number[] | undefined {
+  return Array.isArray(value) && value.every(Number.isSafeInteger) ? (value as readonly number[]) : undefined;
+}
+
 /** Settings of all scopes, as an answer carries them. */
 export function readShared(value: unknown): SharedServer | undefined {
   return isSharedShape(value) ? value : undefined;

@@ -16,6 +16,8 @@ export const PARTNER_LIMITS = {
   bindingBytes: 6_500,
   /** Scopes in one CONTACT, UPDREQ, POOLREQ or POOLRESP; who has more sends several. */
   scopes: 1_024,
+  /** Changes in CONNECT whose end is waited for; a relationship has one at a time, and one of settings beside it. */
+  promised: 16,
 
   /** chaddr, RFC 2131 §2. */
   hardwareBytes: 16,

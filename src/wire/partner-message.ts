@@ -95,6 +95,7 @@ export interface PartnerHello {
   readonly clockAheadMs: number; // the time as an operator vouches for it, minus the sender's engine clock
   readonly life: number; // how often the sender's store was found lost or rolled back
   readonly partnerLife: number; // the receiver's, as the sender knows it
+  readonly promised: readonly number[]; // changes promised, whose end has not been heard: first 4 octets of each id
   readonly waitMcltSeconds: number; // the longest lead time of which leases may last; 0 = that of the terms
 }
 

@@ -57,6 +57,7 @@ message Hello {
   uint32 wait_mclt_seconds = 29;
   uint32 life = 30;
   uint32 partner_life = 31;
+  repeated fixed32 promised = 32;
 }
 message Terms {
   Mode mode = 1;

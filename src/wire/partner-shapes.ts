@@ -92,6 +92,7 @@ const HELLO = tableCodec<PartnerHello>(
     waitMcltSeconds: whole('Hello.waitMcltSeconds'),
     life: whole('Hello.life'),
     partnerLife: whole('Hello.partnerLife'),
+    promised: numbers('Hello.promised', LIMITS.promised),
   },
   ({ protocolLow, protocolHigh, terms }) => {
     if (protocolLow > protocolHigh) fault('field-malformed', 'Hello.protocolHigh');

@@ -219,3 +219,29 @@ t.test('an edit that the two had not agreed on is told again to a store that wen
   t.equal(states(pair), 'normal normal');
   t.same(settingsOf(pair.b), settingsOf(pair.a));
 });
+
+t.test('a store that remembers a change as not told takes what came of it since', async (t) => {
+  for (const who of ['a', 'b'] as const) {
+    const pair = pairOf();
+    const server = pair[who];
+    const other = pair.other(server);
+    pair.loses = ({ operation }) => operation === 'commit' || operation === 'decision';
+    order(pair, server, set({ loadBalancePercent: 70 }));
+    t.ok(other.world.engine.management.inDoubt(RELATIONSHIP), `${who}: the partner has only promised`);
+    edit(server, { leaseTime: 1_234 });
+    pair.pass(500);
+    const before = pair.snapshot(server);
+    pair.loses = () => false;
+    pair.pass(60_000);
+    t.equal(relationshipOf(other).record.settings.loadBalancePercent, 30, 'told');
+    t.match(order(pair, other, set({ loadBalancePercent: 20 })), { ok: true });
+    edit(other, { leaseTime: 4_321 });
+    pair.pass(10_000);
+    pair.rollBack(server, before);
+    recovered(pair);
+    t.equal(states(pair), 'normal normal');
+    t.equal(relationshipOf(server).record.settings.loadBalancePercent, 80, `${who}: the later change`);
+    t.equal(relationshipOf(other).record.settings.loadBalancePercent, 20);
+    for (const each of pair.servers) t.equal(settingsOf(each).leaseTime, 4_321);
+  }
+});

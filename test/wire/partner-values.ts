@@ -54,6 +54,7 @@ export const HELLO: PartnerHello = {
   waitMcltSeconds: 0,
   life: 0,
   partnerLife: 0,
+  promised: [],
 };
 
 export function binding(address: number): Binding {
@@ -218,6 +219,7 @@ const hello: fc.Arbitrary<PartnerHello> = record({
   waitMcltSeconds: u32,
   life: u32,
   partnerLife: u32,
+  promised: fc.array(u32, { maxLength: 16 }),
 });
 
 export const anyBinding: fc.Arbitrary<Binding> = record({
