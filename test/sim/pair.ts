@@ -80,6 +80,19 @@ export function sharingFully(process: Process | null, address: number): Relation
   return relationship?.joining.stepOf(scopeId) === undefined ? relationship : undefined;
 }
 
+/**
+ * One server has ended the relationship alone before the two ever met, by an id that the other does not have: it can tell
+ * nobody, and the other is refused and stays silent until its operator ends it, too.
+ */
+export function isEndedUnmet(nodes: readonly Node[]): boolean {
+  const left = nodes.filter(({ process }) => relationshipOf(process) !== undefined);
+  if (left.length !== 1 || relationshipOf(left[0]!.process)?.record.stored.reachedNormal) return false;
+  return nodes.some(
+    ({ disk }) =>
+      disk !== left[0]!.disk && [...disk.image.settings.keys()].some((key) => key.startsWith('tombstone/')),
+  );
+}
+
 /** The shortest lead time that either server goes by: while a change of it is under way, leases of `by` go by that. */
 export function leastMcltSeconds(nodes: readonly Node[], by: Node): number {
   // One of the two has settled what the other may have decided otherwise: each waits by the longer time, come what may.

@@ -13,7 +13,7 @@ import { MessageType } from '../../../src/wire/message.js';
 import { ACCEPTED, REJECT_NUMBERS } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
 import { giaddrOf, macOf, typeOf, yiaddrOf } from '../packets.js';
-import { relationshipOf, sharing, sharingFully } from '../pair.js';
+import { isEndedUnmet, relationshipOf, sharing, sharingFully } from '../pair.js';
 import { type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { addRules, bindsAnew, type Rule, sends } from './answers.js';
@@ -210,7 +210,7 @@ export class Agreed implements Checker {
 
   onQuiet(): void {
     const [a, b] = this.world.nodes;
-    if (a === undefined || b === undefined) return;
+    if (a === undefined || b === undefined || isEndedUnmet([a, b])) return;
     for (const { name, disk } of [a, b]) {
       const open = [...disk.image.settings.keys()].filter((key) => key.startsWith('manage/'));
       if (open.length > 0) this.#fail(`${name} still keeps ${open.join(', ')}`);

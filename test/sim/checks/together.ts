@@ -7,7 +7,7 @@ import { endAt, INFINITE_AT, type Lease } from '../../../src/lease/lease.js';
 import { decodeRecord } from '../../../src/lease/record.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import type { Node } from '../node.js';
-import { relationshipOf, sharingFully, stateOf } from '../pair.js';
+import { isEndedUnmet, relationshipOf, sharingFully, stateOf } from '../pair.js';
 import { MS, SECOND } from '../scheduler.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
@@ -101,7 +101,7 @@ export class Converged implements Checker {
 
   onQuiet(): void {
     const [a, b] = this.world.nodes;
-    if (a === undefined || b === undefined) return;
+    if (a === undefined || b === undefined || isEndedUnmet([a, b])) return;
     for (const { name, process } of [a, b]) {
       const state = stateOf(process);
       if (state !== 'normal') this.#fail(`${name} is ${state ?? 'down'}`);
