@@ -353,7 +353,9 @@ export const PAIR_MUTANTS: readonly Mutation[] = [
     name: 'refuse clients while out of contact',
     seed: 2,
     caughtBy: ['refusals', 'no-nak'],
-    engine: bentPair((_, authority) => always(authority, 'naks', true)),
+    engine: bentPair((_, authority) => {
+      authority.naks = () => true;
+    }),
   },
   {
     name: 'take every silence for the partner’s end',
