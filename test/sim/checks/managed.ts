@@ -230,7 +230,9 @@ export class Agreed implements Checker {
     eager,
     scopes,
   }: NonNullable<ReturnType<typeof relationshipOf>>['record']['settings']): string {
-    return JSON.stringify({ mode, mcltSeconds, reservePercent, eager, scopes: [...scopes].sort() });
+    // In load balance nothing goes by the reserve, and nobody is told of it.
+    const reserve = mode === 'hotStandby' ? reservePercent : null;
+    return JSON.stringify({ mode, mcltSeconds, reserve, eager, scopes: [...scopes].sort() });
   }
 
   #compare(a: Node, b: Node, base: ScopeSettings): void {
