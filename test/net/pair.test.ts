@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { startDhclient, startUdhcpc } from './clients.js';
+import { releaseDhclient, startDhclient, startUdhcpc } from './clients.js';
 import { Daemon, type DaemonOrder, type ScopeOrder } from './daemon.js';
 import type { AckLine } from './load-client.js';
 import { type Host, type Lab, type Lan, labUnavailable, until, withLab } from './namespace.js';
@@ -170,6 +170,22 @@ class Pair {
     return lines.map((line) => (JSON.parse(line) as { readonly ack: AckLine }).ack);
   }
 
+  /** Nobody holds these addresses any more, for both servers; what came of them where that does not come about. */
+  async release(addresses: readonly string[]): Promise<void> {
+    let held: readonly string[] = [];
+    await until('the addresses to be free on both', 10_000, async () => {
+      const both = await Promise.all(this.daemons.map((daemon) => daemon.leases()));
+      held = both.flatMap((leases, index) =>
+        leases
+          .filter(({ address, state }) => addresses.includes(address) && state !== 'free')
+          .map(({ address, state }) => `s${index + 1}: ${address} ${state}`),
+      );
+      return held.length === 0;
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}: ${held.join(', ')}`);
+    });
+  }
+
   client(name: string): Host {
     const host = this.lab.host(name);
     host.attach(this.lan);
@@ -228,10 +244,11 @@ for (const [name, [one, two]] of Object.entries(MODES)) {
         await pair.start();
         await pair.reach('normal normal');
 
-        const real = [1, 2, 3].map((n) =>
-          startUdhcpc(lab, pair.client(`u${n}`), 'eth0').told(['bound'], 30_000),
-        );
-        real.push(startDhclient(lab, pair.client('d1'), 'eth0').told(['BOUND', 'REBOOT'], 30_000));
+        const udhcpcs = [1, 2, 3].map((n) => startUdhcpc(lab, pair.client(`u${n}`), 'eth0'));
+        const host = pair.client('d1');
+        const dhclient = startDhclient(lab, host, 'eth0');
+        const real = udhcpcs.map((client) => client.told(['bound'], 30_000));
+        real.push(dhclient.told(['BOUND', 'REBOOT'], 30_000));
         const acks = [...(await pair.ask(16))];
         t.equal(acks.length, 16, 'every client behind the relay is bound');
         const bound = await Promise.all(real);
@@ -271,6 +288,11 @@ for (const [name, [one, two]] of Object.entries(MODES)) {
         second.process.child.kill('SIGCONT');
         await pair.agree();
         await holdsAll(t, pair, acks);
+
+        // RELEASE goes to one server, the one that gave the lease.
+        t.equal(releaseDhclient(host, 'eth0', dhclient.files), 0);
+        for (const { program } of udhcpcs) program.child.kill('SIGUSR2');
+        await pair.release(bound.map(({ address }) => address));
         t.equal(await first.stop(), 0);
         t.equal(await second.stop(), 0);
       });
