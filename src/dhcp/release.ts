@@ -1,6 +1,7 @@
 // RELEASE and DECLINE (RFC 2131 §4.3.3, §4.3.4): what a client says of an address, believed only of its own. No reply.
 
-import { blankLease } from '../lease/lease.js';
+import { EQUAL_WITHIN_MS } from '../lease/accept.js';
+import { blankLease, type Lease } from '../lease/lease.js';
 import { isMalformed } from '../wire/error.js';
 import { OptionCode, readAddress } from '../wire/message.js';
 import { endedLease, quarantinedLease } from './bind.js';
@@ -18,7 +19,21 @@ export function release(ctx: DhcpContext, query: Query): void {
     ctx.drop('not-the-holder');
     return;
   }
+  if (isOvertaken(ctx, query, lease)) {
+    ctx.drop('other-server');
+    return;
+  }
   ctx.commitLease(endedLease(lease, ctx.at, served, 'released'), 'lease-released', null);
+}
+
+/**
+ * Was the client bound by the partner since? Then it would name the partner. A server that stood still may read a RELEASE
+ * after its client has come back, and after the partner's word of that: the lease of now is not meant.
+ */
+function isOvertaken(ctx: DhcpContext, query: Query, { endToldAt, endPartnerAt }: Lease): boolean {
+  const server = readAddress(query.message, OptionCode.dhcpServerIdentifier);
+  const namesUs = typeof server === 'number' && (server === query.serverId || ctx.isOwnAddress(server));
+  return namesUs && endPartnerAt > endToldAt + EQUAL_WITHIN_MS;
 }
 
 /** The client found somebody else using the address: nobody gets it until the quarantine ends (RFC 2131 §4.3.3). */

@@ -248,3 +248,25 @@ t.test('RELEASE and DECLINE are taken by whichever of the two hears them, whoeve
     }
   }
 });
+
+t.test('a RELEASE that is read after its client was bound by the partner ends nothing', async (t) => {
+  const pair = new Pair();
+  pair.settle();
+  const bound = pair.bind(mac(1));
+  if (!bound) throw new Error('nobody gives anything');
+  const giver = bound.server;
+  const other = pair.other(giver);
+  const server = [OptionCode.dhcpServerIdentifier, quad(ip(giver.address))] as const;
+  const release = { type: 7, mac: mac(1), xid: 9, ciaddr: bound.address, options: [server] };
+  pair.pass(5_000);
+  t.equal(pair.renew(mac(1), bound.address, [other])?.server, other);
+  pair.pass(1_000);
+  pair.say(release, [giver]);
+  pair.pass(1_000);
+  for (const { world } of pair.servers) t.equal(world.engine.table.stateOf(ip(bound.address)), 'active');
+  t.equal(pair.renew(mac(1), bound.address, [giver])?.server, giver);
+  pair.pass(1_000);
+  pair.say(release, [giver]);
+  pair.pass(1_000);
+  for (const { world } of pair.servers) t.equal(world.engine.table.stateOf(ip(bound.address)), 'free');
+});
