@@ -112,11 +112,12 @@ export class Duties {
   nextDeadline(): number {
     const rebalance = this.relationship.state === 'normal' ? this.rebalanceAt : Number.POSITIVE_INFINITY;
     const flushed = this.shutdownToldBy || Number.POSITIVE_INFINITY;
-    const { resyncUntilAt, sweepAt } = this;
+    const { resyncUntilAt, sweepAt, resolveAt } = this;
     return Math.min(
       rebalance,
       this.safePeriod.untilAt,
       resyncUntilAt,
+      resolveAt,
       sweepAt,
       flushed,
       this.forgetting.nextDeadline(),
@@ -128,10 +129,18 @@ export class Duties {
     const { relationship } = this;
     if (at >= this.safePeriod.untilAt) relationship.take('safe-period-over');
     else if (at >= this.resyncUntilAt) this.askAgain();
+    else if (at >= this.resolveAt) this.ask(false);
     else if (at >= this.sweepAt) this.freeByRuleE();
     else if (relationship.state === 'normal' && at >= this.rebalanceAt) this.rebalance('round');
     else if (this.shutdownToldBy !== 0 && at >= this.shutdownToldBy) this.tellShutdown();
     else this.forgetting.onDeadline();
+  }
+
+  /** A conflict is resolved by its primary, which may have become that only after it was entered (§9.10). */
+  private get resolveAt(): number {
+    const { state, role, link } = this.relationship;
+    const idle = state === 'potential-conflict' && role === 'primary' && this.request === null;
+    return idle && link !== null ? this.host.at : Number.POSITIVE_INFINITY;
   }
 
   /** SHUTDOWN was entered: it is told once the partner has answered every update, or has had time to. */

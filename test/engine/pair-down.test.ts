@@ -390,3 +390,21 @@ t.test(
     t.same(asks(), [6], 'by rule E it holds it no longer');
   },
 );
+
+t.test('a conflict is resolved by whoever becomes its primary while it lasts', async (t) => {
+  const pair = new Pair({ relationship: { mcltSeconds: 60 } });
+  const { a, b } = pair;
+  pair.settle();
+  pair.cut();
+  pair.pass(5_000);
+  partnerDown(b, true);
+  const of = ({ world }: Server) => world.engine.partners.named(RELATIONSHIP)!;
+  // As where a change of roles was settled on one of the two, and the other has yet to hear how it ended.
+  of(a).record = { ...of(a).record, role: 'secondary' };
+  pair.heal();
+  pair.pass(20_000);
+  t.equal(states(pair), 'potential-conflict potential-conflict', 'nobody asks');
+  of(a).record = { ...of(a).record, role: 'primary' };
+  pair.pass(5_000);
+  t.equal(states(pair), 'normal normal');
+});
