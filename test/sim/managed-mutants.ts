@@ -37,7 +37,7 @@ function transactions({ management }: Engine): readonly Transaction[] {
 export const MANAGED_MUTANTS: readonly Mutation[] = [
   {
     name: 'use an edit before the partner has it',
-    seed: 13,
+    seed: 34,
     caughtBy: ['both-versions', 'promise', 'offer', 'allowed'],
     engine: (engine) => serveBy(engine, ({ settings, revision }) => ({ settings, revision })),
   },
@@ -167,7 +167,7 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'believe any update about the owner',
-    seed: 71,
+    seed: 220,
     caughtBy: ['handovers', 'one-owner', 'promise', 'offer'],
     engine: bentPair(({ exchange }, _, { table }) => {
       const received = exchange.received.bind(exchange);
