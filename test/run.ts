@@ -17,10 +17,10 @@ const FILE_TIMEOUT_SECONDS = 300; // a file that needs more says so with t.setTi
 const RUN_TIMEOUT_MS = 40 * 60_000;
 const LOWEST = 19; // niceness
 
-/** Files that run together. A file is of the last row that names it. */
+/** Files that run together; `null`: those that no other row names. */
 interface Stage {
   readonly name: string;
-  readonly files: RegExp;
+  readonly files: RegExp | null;
   readonly lanes: number; // tap processes, each with its share of the files
   readonly jobs: number; // files at once in each
 }
@@ -28,30 +28,21 @@ interface Stage {
 /** From the first moment on, beside the stages, and behind them in the queue for the cores. */
 const BESIDE: Stage = { name: 'long', files: /\/(?:fuzz\/fuzz|sim\/sim)\./, lanes: 1, jobs: 2 };
 
-/** One after the other. The last one holds bounds of a second or less, so it has the machine to itself. */
+/** One after the other. The last one holds bounds of a second, so it has the machine to itself. */
 const STAGES: readonly Stage[] = [
-  { name: 'quick', files: /./, lanes: 1, jobs: Math.max(2, availableParallelism()) },
+  { name: 'quick', files: null, lanes: 1, jobs: Math.max(2, availableParallelism()) },
   {
     name: 'real',
-    files: /\/net\/|\/shell\/(?:lab|net-namespaces|pair-daemons)\./,
+    files: /\/net\/(?!proofs-)|\/shell\/(?:lab|net-namespaces|pair-daemons)\./,
     lanes: 2,
     jobs: 1,
   },
-  {
-    name: 'exact',
-    files: /\/net\/proofs-(?:apart|balance|blackout|clock|deaf)\./,
-    lanes: 1,
-    jobs: 1,
-  },
+  { name: 'exact', files: /\/net\/proofs-/, lanes: 1, jobs: 1 },
 ];
 
 /** What files with real daemons take, in seconds, so that two lanes end at about the same time. Others: `SHORT`. */
 const LONG: Readonly<Record<string, number>> = {
   'net/kill': 75,
-  'net/proofs-random': 47,
-  'net/proofs-managed': 21,
-  'net/proofs-sites': 21,
-  'net/proofs-replay': 8,
   'net/lab': 70,
   'net/manage': 60,
   'net/crash': 35,
@@ -174,7 +165,9 @@ function lanesOf(files: readonly string[], count: number): readonly (readonly st
 }
 
 async function runStage(stage: Stage, all: readonly string[]): Promise<void> {
-  const files = all.filter((file) => [...STAGES, BESIDE].findLast((row) => row.files.test(file)) === stage);
+  const named = [BESIDE, ...STAGES].flatMap(({ files }) => files ?? []);
+  const own = stage.files;
+  const files = all.filter((file) => own?.test(file) ?? !named.some((pattern) => pattern.test(file)));
   await Promise.all(lanesOf(files, stage.lanes).map((lane, index) => runLane(lane, stage, index)));
 }
 
