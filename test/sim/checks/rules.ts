@@ -31,19 +31,15 @@ export class RuleA implements Checker {
   readonly says =
     'no lease ends later than MCLT + max(now, ackedPet, receivedPet); in RECOVER-DONE without now';
 
-  readonly #before = new WeakMap<Process, number>();
+  /** By process, as its last step left it: its own lead time, and the shortest of both servers. */
+  readonly #before = new WeakMap<Process, { readonly own: number; readonly least: number }>();
 
   constructor(private readonly world: World) {}
 
-  /**
-   * When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. A change of the lead
-   * time ends the ACKs that are held under the one before, so in its own step that counts, too.
-   */
+  /** When it is decided: what is known then counts, and the ACK leaves as soon as the disk has it. */
   onStep({ process, at, effects, before, after }: Step): void {
     if (relationshipOf(process) === undefined) return;
-    const leastSeconds = leastMcltSeconds(this.world.nodes, process.node);
-    const mcltSeconds = Math.max(leastSeconds, this.#before.get(process) ?? 0);
-    this.#before.set(process, leastSeconds);
+    const mcltSeconds = this.#mcltSeconds(process);
     for (const { bytes } of sends(effects)) {
       const address = yiaddrOf(bytes);
       if (sharing(process, address) === undefined) continue;
@@ -61,6 +57,18 @@ export class RuleA implements Checker {
       const what = `${process.node.name} gives ${formatAddress(address)} to ${name} for ${seconds} s, ${((end - most) / 1000).toFixed(1)} s more than it may: ${marksOf(lease)}`;
       throw new Violation(this.name, this.section, what);
     }
+  }
+
+  /**
+   * A server that changes its lead time ends the ACKs that it holds under the one before, so in that step the one before
+   * counts, too (failover.md §4 "MCLT edit": it is still waited for). That the partner has changed its own excuses nothing.
+   */
+  #mcltSeconds(process: Process): number {
+    const own = relationshipOf(process)?.record.settings.mcltSeconds ?? 0;
+    const least = leastMcltSeconds(this.world.nodes, process.node);
+    const before = this.#before.get(process);
+    this.#before.set(process, { own, least });
+    return before === undefined || before.own === own ? least : Math.max(least, before.least);
   }
 }
 
