@@ -1,7 +1,7 @@
 // What the two servers of a pair have said, to whom and when, noted from outside by true time: the ground on which the
 // rules of failover.md §2 and §3 are judged. Notes only; it finds no fault.
 
-import type { Effect, SendDatagram, Write } from '../../src/engine/effect.js';
+import type { SendDatagram, Write } from '../../src/engine/effect.js';
 import type { RelationshipRecord } from '../../src/failover/record.js';
 import { type SavedState, type State, savedFrom } from '../../src/failover/states.js';
 import { TIMER_DEFAULTS } from '../../src/failover/terms.js';
@@ -62,11 +62,20 @@ function isEnd(message: ReceivedFrame['message']): boolean {
   return message.kind === 'disconnect' && message.reason === REJECT_NUMBERS['relationship-ended'];
 }
 
-/** Several moves may be made in one step: the state that the last of them left. */
-function leftIn(effects: readonly Effect[]): State | undefined {
+interface Move {
+  readonly from: State | undefined;
+  readonly to: State | undefined;
+}
+
+/** One step may pass through several states; where a relationship begins or ends the journal has no move. */
+function movesOf({ effects, before, after }: Step): readonly Move[] {
   const writes = effects.flatMap((effect) => (effect.kind === 'commit' ? effect.writes : []));
   const events = writes.flatMap((write) => (write.table === 'journal' ? write.events : []));
-  return events.findLast(({ type }) => type === 'failover-state')?.data['from'] as State | undefined;
+  const moves = events
+    .filter(({ type }) => type === 'failover-state')
+    .map(({ data }) => ({ from: data['from'], to: data['to'] }) as Move);
+  const reached = moves.length > 0 ? moves.at(-1)!.to : before;
+  return reached === after ? moves : [...moves, { from: reached, to: after }];
 }
 
 /** A relationship that is no more, as one that has not begun. */
@@ -146,8 +155,9 @@ export class Ledger implements Checker {
     this.#settled = [];
   }
 
-  onStep({ process, input, frames, effects, before, after }: Step): void {
+  onStep(step: Step): void {
     this.#settle();
+    const { process, input, frames, after } = step;
     const account = this.of(process.node);
     const told = input.kind === 'manage-request' && input.operation === 'ended';
     if (told || frames.some(({ message }) => isEnd(message))) account.toldOfEnd = process;
@@ -171,7 +181,7 @@ export class Ledger implements Checker {
     const connected = relationshipOf(process)?.connected ?? false;
     if (account.connected && !connected) account.lostUs = this.world.scheduler.now;
     account.connected = connected;
-    if (before !== after) this.#moved(process, leftIn(effects) ?? before, after);
+    for (const { from, to } of movesOf(step)) this.#moved(process, from, to);
   }
 
   #answered({ unanswered }: Account, address: number, revision: number): void {
