@@ -27,13 +27,19 @@ const CONTESTED: ReadonlySet<number> = new Set([
   REJECT_NUMBERS['less-critical-information'],
 ]);
 
+/** Refusals on account of how scopes are set there. */
+const BY_SETTINGS: ReadonlySet<number> = new Set([
+  REJECT_NUMBERS['illegal-address'],
+  REJECT_NUMBERS['not-reserved-here'],
+]);
+
 export class Updates {
   /** Address → the newest commit that changed it, in the order of those commits. */
   private readonly waiting = new Map<number, number>();
   private readonly inFlight = new Map<number, InFlight>();
   refused = 0;
-  /** Address → the revision that the partner refused last: it has had its answer, and is not told again by itself. */
-  private readonly refusedRevisions = new Map<number, number>();
+  /** Address → what the partner refused last: that has had its answer, and is not told again by itself. */
+  private readonly refusals = new Map<number, { readonly revision: number; readonly reason: number }>();
   /** Of these, addresses that the partner holds for another client or in quarantine: that outlasts a connection. */
   private readonly contested = new Map<number, number>();
   /** Address → own revision that was sent because this word of the partner's was refused. */
@@ -62,7 +68,7 @@ export class Updates {
 
   /** Did the partner refuse this very revision? Until the record changes there is no use in repeating it (RFC 8156's storm brake). */
   wasRefused(address: number, revision: number): boolean {
-    return this.refusedRevisions.get(address) === revision;
+    return this.refusals.get(address)?.revision === revision;
   }
 
   /** Does the partner hold the address for somebody else than this very revision says, or keep it in quarantine? */
@@ -120,11 +126,11 @@ export class Updates {
       if (sent === undefined || sent.revision !== revision) continue;
       this.inFlight.delete(address);
       const accepted = rejectReason === ACCEPTED;
-      this.refusedRevisions.delete(address);
+      this.refusals.delete(address);
       this.contested.delete(address);
       if (!accepted) {
         this.refused++;
-        this.refusedRevisions.set(address, revision);
+        this.refusals.set(address, { revision, reason: rejectReason });
         if (CONTESTED.has(rejectReason)) this.contested.set(address, revision);
       }
       answers.push({ address, sent, accepted, reason: rejectReason, text });
@@ -132,18 +138,22 @@ export class Updates {
     return answers;
   }
 
-  /** Scopes are set otherwise from `commitId` on: what was refused on account of that is told once more. */
+  /**
+   * Scopes are set otherwise from `commitId` on: what was refused on account of that is told once more. Nothing else is:
+   * it has had its answer, by which the partner's own word is judged, and two servers that both forgot that would refuse
+   * each other.
+   */
   settingsChanged(commitId: number): void {
-    for (const address of this.refusedRevisions.keys()) {
-      if (this.contested.has(address)) continue; // settings do not change who holds it
-      this.refusedRevisions.delete(address);
+    for (const [address, { reason }] of this.refusals) {
+      if (!BY_SETTINGS.has(reason)) continue;
+      this.refusals.delete(address);
       this.changed(address, commitId);
     }
   }
 
   /** An update of the partner took the place of ours: it need not be answered any more. */
   cancel(address: number): void {
-    this.refusedRevisions.delete(address);
+    this.refusals.delete(address);
     this.contested.delete(address);
     this.waiting.delete(address);
     this.inFlight.delete(address);
@@ -157,8 +167,8 @@ export class Updates {
     const later = [...this.waiting];
     this.waiting.clear();
     for (const address of this.inFlight.keys()) this.waiting.set(address, issuedId);
-    for (const address of this.refusedRevisions.keys()) this.waiting.set(address, issuedId);
-    this.refusedRevisions.clear();
+    for (const address of this.refusals.keys()) this.waiting.set(address, issuedId);
+    this.refusals.clear();
     this.replied.clear();
     this.inFlight.clear();
     for (const [address, commitId] of later) {

@@ -48,3 +48,23 @@ t.test('what is told again on a new connection waits for all that was to be on d
   t.same(updates.ready(8, 10), []);
   t.same(updates.ready(9, 10), [ADDRESS, ADDRESS + 1], 'and so does what was refused');
 });
+
+t.test('once settings are agreed on, what was refused on account of them is told again', async (t) => {
+  for (const reason of ['illegal-address', 'not-reserved-here'] as const) {
+    const updates = new Updates();
+    told(updates, REJECT_NUMBERS[reason]);
+    updates.settingsChanged(3);
+    t.same(updates.ready(3, 10), [ADDRESS], reason);
+    t.notOk(updates.wasRefused(ADDRESS, 5), `${reason}: it may be accepted now`);
+  }
+});
+
+t.test('and what was refused for what the partner knows stays answered', async (t) => {
+  for (const reason of ['outdated-information', 'fatal-conflict', 'less-critical-information'] as const) {
+    const updates = new Updates();
+    told(updates, REJECT_NUMBERS[reason]);
+    updates.settingsChanged(3);
+    t.same(updates.ready(3, 10), [], reason);
+    t.ok(updates.wasRefused(ADDRESS, 5), `${reason}: the partner's own word may take its place`);
+  }
+});
