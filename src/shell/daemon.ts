@@ -161,6 +161,9 @@ export class TandemDaemon {
       });
       this.lastSeq = nextEventSeq - 1;
       this.recorder = this.openRecorder();
+      // A step of the wall clock may come soon after a boot: the first commit, which also has until when either partner was
+      // in touch, says by what clock this process began (failover.md §5 "Time").
+      store.touch(this.clock.mark(), false);
       this.loop.carryOut(engine.start(this.clock.now(), nextEventSeq));
       this.begun = true;
       this.partners.useSecrets();

@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { formatFault } from '../../src/config/fault.js';
 import { loadConfigText } from '../../src/config/load.js';
+import { machineClocks } from '../../src/shell/clock.js';
+import { openStore } from '../../src/shell/lmdb.js';
 import { addressNumber, buildRequest, DISCOVER, macOf } from '../net/packets.js';
 
 const MAIN = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'src/main.js');
@@ -31,6 +33,13 @@ class Program {
 
   reload(): void {
     this.child.kill('SIGHUP');
+  }
+
+  /** As by a loss of power: it has no time to say anything. */
+  async dies(): Promise<void> {
+    const gone = new Promise((resolve) => this.child.once('close', resolve));
+    this.child.kill('SIGKILL');
+    await gone;
   }
 
   /** Until it has said so; `meanwhile` is done again and again. */
@@ -119,4 +128,18 @@ t.test('a reload: what is wrong is told and changes nothing; log and journal fol
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   t.notMatch(events, 'server-started', 'what is older goes from the journal');
+});
+
+// A step of the wall clock that comes now, and a crash, must not look like a clock set wrong while the machine was off.
+t.test('before it answers anybody the store knows by what clock it runs', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tandem-serve-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'tandem.yaml');
+  writeFileSync(file, fileOf({}));
+  const daemon = new Program(t, ['serve', '-c', file]);
+  await daemon.says(/"msg":"ready: /);
+  await daemon.dies();
+  const store = await openStore(join(folder, 'state'));
+  t.equal(store.lastOperation?.bootId, machineClocks().bootId);
+  await store.close();
 });

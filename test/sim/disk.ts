@@ -54,6 +54,9 @@ export class Disk {
   #writing: readonly Commit[] | null = null;
   #touched: ClockMark | null = null;
   #writingMark: ClockMark | null = null;
+  /** Is a point of the history kept with the mark? */
+  #keepsPoint = true;
+  #writingPoint = true;
   #touchDue = false;
   #closing: (() => void) | null = null;
 
@@ -111,9 +114,16 @@ export class Disk {
     });
   }
 
+  /** By what clock a process began: rides on its first commit. It is out of contact, so no point is kept with it. */
+  began(mark: ClockMark): void {
+    this.#touched = mark;
+    this.#keepsPoint = false;
+  }
+
   /** Remember the instant with the next write, or within a second. */
   touch(mark: ClockMark): void {
     this.#touched = mark;
+    this.#keepsPoint = true;
     if (this.#touchDue) return;
     this.#touchDue = true;
     const session = this.#session;
@@ -127,6 +137,7 @@ export class Disk {
   /** Write what is left, then say so. */
   close(mark: ClockMark, closed: () => void): void {
     this.#touched = mark;
+    this.#keepsPoint = true;
     this.#closing = closed;
     this.#begin();
   }
@@ -171,6 +182,7 @@ export class Disk {
     this.#writing = this.#waiting;
     this.#waiting = [];
     this.#writingMark = this.#touched;
+    this.#writingPoint = this.#keepsPoint;
     this.#touched = null;
     const { writeUs, stallChance, stallUs, failChance } = this.manners;
     const stalled = this.rng.chance(stallChance) ? this.rng.range(10 * MS, stallUs) : 0;
@@ -217,7 +229,7 @@ export class Disk {
       sequence: this.image.point.sequence + 1,
       hash: before + hash.toString(16).padStart(8, '0'),
     };
-    if (mark !== null) {
+    if (mark !== null && this.#writingPoint) {
       const { point, points } = this.image;
       points.set(point.sequence, point.hash);
       this.image.tellable = point;

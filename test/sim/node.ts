@@ -245,6 +245,7 @@ export class Process implements Endpoint {
     const { world } = this.node;
     world.watch.boot(this);
     this.startedAt = this.now();
+    this.node.disk.began(this.clock.mark());
     this.#carryOut(this.engine.start(this.startedAt, this.nextEventSeq));
     this.#putBatch();
     this.feed({ kind: 'interfaces', interfaces: [this.#interface()] });
