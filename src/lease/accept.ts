@@ -111,10 +111,11 @@ const RULES = {
     (c) => refusesActive(c, knowsReceived(c) ? c.mine.stateSinceAt : 0),
   ),
   answered: rule('§7.1.3; failover.md §2 C', 'my update is answered', (c) => outdatedUnless(isAnswered(c))),
+  // Also in RECOVER: the address of a lease that is known here, and that the sender never heard of, is in use.
   reset: rule(
     '§7.1.3; failover.md §1, §7',
-    'the received start of state is later than my transaction, which its sender knew; or, not knowing it, my end has passed',
-    (c) => outdatedUnless(isStateLater(c) && (c.context.inRecover || isTransactionKnown(c) || isOver(c))),
+    'the received start of state is later than my transaction; and its sender knew that one, or, in RECOVER, has had a later one, or my end has passed',
+    (c) => outdatedUnless(isStateLater(c) && (isTransactionKnown(c) || isOvertaken(c) || isOver(c))),
   ),
   decline: rule(
     '§7.1.3; failover.md §7',
@@ -359,6 +360,11 @@ function isReleaseOfMine({ mine, received, context, toleranceMs }: Case): boolea
 /** Had the sender heard of my newest transaction? A quarantine that ends says nothing of who got the address since. */
 function isTransactionKnown({ mine, received, toleranceMs, sameClient }: Case): boolean {
   return sameClient && !isLater(mine.lastTransactionAt, received.lastTransactionAt, toleranceMs);
+}
+
+/** In RECOVER: has the sender had a transaction, with whatever client, after the last one that this store remembers? */
+function isOvertaken(c: Case): boolean {
+  return c.context.inRecover && isTransactionLater(c);
 }
 
 /** The same from the other side: does my record come after the received transaction, by the same client, for sure? */

@@ -4,8 +4,10 @@
 
 import t from 'tap';
 import type { RelationshipRecord } from '../../src/failover/record.js';
+import { OptionCode } from '../../src/wire/message.js';
 import { FrameReader } from '../../src/wire/partner.js';
 import { Pair, RELATIONSHIP, type Server } from './pair.js';
+import { ip, quad } from './world.js';
 
 const mac = (n: number) => `02:00:00:00:05:${n.toString(16).padStart(2, '0')}`;
 const recordOf = ({ world }: Server) => world.settings.get(`failover/${RELATIONSHIP}`) as RelationshipRecord;
@@ -56,6 +58,7 @@ function greetingsOf(server: Server): { readonly told: Told; readonly stored: To
 }
 
 const contactOf = ({ world }: Server) => world.engine.partners.named(RELATIONSHIP)!.contact;
+const stateOf = ({ world }: Server, address: string) => world.engine.table.stateOf(ip(address));
 
 t.test('a snapshot of the running store is noticed', async (t) => {
   const pair = new Pair({ history: true });
@@ -178,3 +181,41 @@ t.test('a store that went back is no evidence against a partner whose own went b
     }
   }
 });
+
+// Its client declined the address to the primary, and took it again from the partner, which had not heard that.
+t.test(
+  'in RECOVER, too, no end of a quarantine frees a lease that its sender had not heard of',
+  async (t) => {
+    const pair = new Pair({ history: true });
+    const { a, b } = pair;
+    pair.settle();
+    const { address = '' } = pair.bind(mac(1)) ?? {};
+    pair.pass(5_000);
+    pair.cut();
+    pair.pass(5_000);
+    const options = [
+      [OptionCode.dhcpRequestedAddress, quad(ip(address))],
+      [OptionCode.dhcpServerIdentifier, quad(ip(a.address))],
+    ] as const;
+    pair.say({ type: 4, mac: mac(1), options }, [a]);
+    pair.pass(20_000);
+    t.match(pair.bind(mac(1), [b]), { address, server: b });
+    pair.heal();
+    pair.pass(20_000);
+    t.same([stateOf(a, address), stateOf(b, address)], ['declined', 'active'], 'each refuses the other');
+
+    const putBack = snapshot(b);
+    for (let n = 2; n <= 9; n++) t.ok(pair.bind(mac(n)));
+    pair.pass(5_000);
+    pair.cut();
+    pair.pass(1_000_000);
+    t.equal(stateOf(a, address), 'reset', 'the quarantine is over');
+    pair.kill(b);
+    putBack();
+    pair.heal();
+    pair.start(b);
+    pair.pass(20_000);
+    t.ok(moves(b).includes('recover-wait'));
+    t.same([stateOf(a, address), stateOf(b, address)], ['active', 'active']);
+  },
+);

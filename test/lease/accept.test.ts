@@ -186,7 +186,10 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
   'time(s)': [
     'outdated',
     (w) =>
-      w.start.laterThanMine && (w.inRecover || w.over || (w.sameClient && !w.transaction.earlierThanMine)),
+      w.start.laterThanMine &&
+      (w.over ||
+        (w.sameClient && !w.transaction.earlierThanMine) ||
+        (w.inRecover && w.transaction.laterThanMine)),
   ],
   answered: ['outdated', (w) => !w.unanswered || w.inRecover],
   'decline(s)': ['outdated', (w) => !w.start.earlierThanMine],
