@@ -3,14 +3,14 @@
 // and are not served. Also hears what the partner has ended.
 
 import type { Tombstone } from '../failover/management.js';
-import { isId } from '../failover/management-document.js';
+import { isId, readDocument } from '../failover/management-document.js';
 import type { Relationship } from '../failover/relationship.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
-import { givesWay, giveWay } from './give-way.js';
+import { givesWay, giveWay, servedAlone } from './give-way.js';
 import type { ManageAnswer } from './input.js';
 import type { Management } from './management.js';
-import { removeScopesAsTold } from './remove-alone.js';
+import { removeScopesAsTold, scopesEndedByBoth } from './remove-alone.js';
 
 type Document = Readonly<Record<string, unknown>>;
 
@@ -97,9 +97,15 @@ export class Endings {
   }
 
   private ofTombstone(id: string): Effect | null {
-    const { alone = false, partner, endedAt = 0, scopes = [] } = this.tombstones.get(id) ?? {};
+    const { alone = false, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
     if (!alone || !partner || this.engine.at - endedAt > GIVEN_UP_MS) return null;
-    return this.management.askPlace(partner, 'ended', id, { id, endedAt, served: scopes });
+    return this.management.askPlace(partner, 'ended', id, { id, ...this.ownEnd(id) });
+  }
+
+  /** What the partner has to know to see which of two that both ended it gives way. */
+  private ownEnd(id: string): Document {
+    const { endedAt = 0, scopes = [] } = this.tombstones.get(id) ?? {};
+    return { endedAt, served: scopes };
   }
 
   private ofScopes(id: string): Effect | null {
@@ -126,8 +132,11 @@ export class Endings {
   told(id: string, answer: ManageAnswer): void {
     const { engine } = this;
     if (!answer.ok) return;
+    const document = readDocument(answer.document) ?? {};
     const tombstone = this.tombstones.get(id);
     if (tombstone?.alone) {
+      const { serverId } = document;
+      if (isId(serverId)) this.endedByBoth(id, serverId, document);
       this.tellings.delete(id);
       const value = { ...tombstone, alone: false };
       this.tombstones.set(id, value);
@@ -142,7 +151,9 @@ export class Endings {
     }
     const relationship = engine.partners.all.find(({ record }) => record.id === id);
     if (!relationship?.record.endedScopes) return;
-    const { endedScopes: _, ...record } = relationship.record;
+    const { endedScopes, ...record } = relationship.record;
+    const { served } = document;
+    if (areTexts(served)) scopesEndedByBoth(engine, relationship, endedScopes, served);
     relationship.record = record;
     engine.commit([{ table: 'settings', key: `failover/${relationship.name}`, value: record }], []);
   }
@@ -166,10 +177,20 @@ export class Endings {
     if (!relationship) this.endedByBoth(id, from, document);
     else if (scopeIds === undefined) management.endedByPartner(relationship, 'the partner has ended it');
     else removeScopesAsTold(engine, relationship, scopeIds);
-    engine.commit([], [management.replyOf(call, {})]);
+    engine.commit([], [management.replyOf(call, this.stillEnded(id, scopeIds))]);
   }
 
-  /** A relationship that is not known here has been ended here, too, or never was. */
+  /**
+   * What this server has ended itself, and told long ago: a partner whose store went back may have forgotten that it gave
+   * way, and nobody else would tell it.
+   */
+  private stillEnded(id: string, scopeIds: readonly string[] | undefined): Document {
+    const { serverId } = this.engine.identity;
+    if (this.tombstones.get(id)?.scopes) return { serverId, ...this.ownEnd(id) };
+    return scopeIds === undefined ? {} : { served: servedAlone(this.engine, scopeIds) };
+  }
+
+  /** The other server says when it ended a relationship that is not known here: it has been ended here, too, or never was. */
   private endedByBoth(id: string, serverId: string, { endedAt, served }: Document): void {
     const { engine } = this;
     const mine = this.tombstones.get(id);

@@ -20,14 +20,18 @@ export function givesWay(mine: Tombstone, ownId: string, theirs: OtherEnd): bool
   return mine.endedAt < theirs.endedAt || (mine.endedAt === theirs.endedAt && ownId < theirs.serverId);
 }
 
-/** Serve these scopes no longer, where they are shared with nobody; each that was served is alarmed. */
-export function giveWay(engine: Engine, name: string, scopeIds: readonly string[], why: string): void {
+/** Those of these scopes that are served here, and shared with nobody. */
+export function servedAlone(engine: Engine, scopeIds: readonly string[]): readonly string[] {
+  const { scopes } = engine.index.settings;
   const isShared = (scopeId: string): boolean =>
     engine.partners.all.some(({ record }) => record.settings.scopes.includes(scopeId));
+  return scopeIds.filter((scopeId) => scopes.get(scopeId)?.settings.active === true && !isShared(scopeId));
+}
+
+/** Serve these scopes no longer, where they are shared with nobody; each that was served is alarmed. */
+export function giveWay(engine: Engine, name: string, scopeIds: readonly string[], why: string): void {
   const scopes = new Map(engine.index.settings.scopes);
-  const served = scopeIds.filter(
-    (scopeId) => scopes.get(scopeId)?.settings.active === true && !isShared(scopeId),
-  );
+  const served = servedAlone(engine, scopeIds);
   if (served.length === 0) return;
   const writes: Write[] = [];
   const then: Effect[] = [];

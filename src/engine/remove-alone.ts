@@ -156,7 +156,19 @@ export function removeAsTold(engine: Engine, relationship: Relationship, why: st
   giveWay(engine, name, record.endedScopes ?? [], why);
 }
 
-/** The same of single scopes. Of two servers that both ended their part in one, the secondary gives way. */
+/** Of two servers that both ended their part in some scopes, the secondary gives way in what the partner serves alone. */
+export function scopesEndedByBoth(
+  engine: Engine,
+  { name, record }: Relationship,
+  mine: readonly string[],
+  theirs: readonly string[],
+): void {
+  if (record.role !== 'secondary') return;
+  const both = mine.filter((scopeId) => theirs.includes(scopeId));
+  giveWay(engine, name, both, 'the partner has ended its part in it');
+}
+
+/** The same of single scopes. */
 export function removeScopesAsTold(
   engine: Engine,
   relationship: Relationship,
@@ -165,7 +177,7 @@ export function removeScopesAsTold(
   const { name, record } = relationship;
   const scopeIds = wanted.filter((scopeId) => record.settings.scopes.includes(scopeId));
   const mineToo = wanted.filter((scopeId) => !scopeIds.includes(scopeId));
-  if (record.role === 'secondary') giveWay(engine, name, mineToo, 'the partner has ended its part in it');
+  scopesEndedByBoth(engine, relationship, mineToo, wanted);
   if (scopeIds.length === 0) return;
   const actor = record.partner?.serverName ?? record.settings.partnerAddress;
   const change = { kind: 'remove-scopes', scopeIds, keep: true } as const;

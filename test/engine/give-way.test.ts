@@ -26,14 +26,16 @@ function endAlone(pair: Pair, server: Server, part: 'all' | 'scope'): CommandRes
 
 const serves = ({ world }: Server) => world.engine.index.settings.scopes.get(SCOPE)?.settings.active === true;
 
+const PARTS = [
+  ['all', 'all'],
+  ['all', 'scope'],
+  ['scope', 'all'],
+  ['scope', 'scope'],
+] as const;
+
 t.test('of two that both ended it one gives way, and says so', async (t) => {
   for (const first of ['a', 'b'] as const) {
-    for (const [one, two] of [
-      ['all', 'all'],
-      ['all', 'scope'],
-      ['scope', 'all'],
-      ['scope', 'scope'],
-    ] as const) {
+    for (const [one, two] of PARTS) {
       const pair = new Pair({ scope: { leaseTime: 300 }, relationship: { mcltSeconds: 60 } });
       pair.settle();
       const early = pair[first];
@@ -54,6 +56,34 @@ t.test('of two that both ended it one gives way, and says so', async (t) => {
       t.ok(pair.bind('02:00:00:00:0e:01'));
       pair.pass(4_000_000);
       t.same(pair.servers.filter(serves), [server], 'for good');
+    }
+  }
+});
+
+t.test('who gave way, and whose store goes back to before that, gives way again', async (t) => {
+  for (const first of ['a', 'b'] as const) {
+    for (const [one, two] of PARTS) {
+      const relationship = { mcltSeconds: 60 };
+      const pair = new Pair({ scope: { leaseTime: 300 }, relationship, history: true });
+      pair.settle();
+      const early = pair[first];
+      const late = pair.other(early);
+      endAlone(pair, early, one);
+      const stores = new Map([[early, pair.snapshot(early)]]);
+      pair.kill(early);
+      pair.start(late);
+      endAlone(pair, late, two);
+      stores.set(late, pair.snapshot(late));
+      pair.start(early);
+      pair.pass(700_000);
+      const [server] = pair.servers.filter(serves);
+      const what = `${first} ends ${one}, then the other ends ${two}`;
+      if (!server) throw new Error(`${what}: nobody serves it`);
+      const other = pair.other(server);
+      pair.rollBack(other, stores.get(other)!);
+      pair.pass(700_000);
+      t.same(pair.servers.filter(serves), [server], what);
+      t.ok(other.alarms().includes('relationship-ended'), 'told once more');
     }
   }
 });
