@@ -167,7 +167,8 @@ export const MANAGED_MUTANTS: readonly Mutation[] = [
   },
   {
     name: 'believe any update about the owner',
-    seed: 220,
+    setting: 'pair',
+    seed: 71,
     caughtBy: ['handovers', 'one-owner', 'promise', 'offer'],
     engine: bentPair(({ exchange }, _, { table }) => {
       const received = exchange.received.bind(exchange);
