@@ -120,7 +120,7 @@ function reserved(ctx: DhcpContext, query: Query, link: readonly ServedScope[]):
       continue;
     }
     const holds = lease !== undefined && isHolder(lease, query, served);
-    const known = !holds ? 'never' : lease.state === 'free' ? 'once' : 'now';
+    const known = !holds ? 'never' : lease.state === 'active' ? 'now' : 'once';
     return { served, address, terms: termsFor(query, served), known };
   }
   return undefined;

@@ -167,8 +167,8 @@ export class SharedAuthority implements Authority {
   /** In PARTNER-DOWN the partner may have given it to this very client, or renewed what ended here, until rule E says no. */
   naks(lease: Lease | undefined): boolean {
     const { state, ruleE } = this.relationship;
-    if (state !== 'partner-down' || lease?.state === 'active')
-      return state === 'normal' || state === 'partner-down';
+    if (state !== 'partner-down') return state === 'normal';
+    if (lease?.state === 'active') return true;
     return this.now() >= (lease === undefined ? ruleE.partnerFreeUsableAt : ruleE.otherClientUsableAt(lease));
   }
 

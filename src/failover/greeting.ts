@@ -11,7 +11,7 @@ import { mcltLingersMs, waitMcltSeconds } from './mclt.js';
 import { type RelationshipRecord, revisionOf, sideOf } from './record.js';
 import type { Refusal } from './refused.js';
 import { differingKeys, scopesDigest, settingsDigest } from './settings-digest.js';
-import type { StoredRelationship } from './startup.js';
+import { type StoredRelationship, toldState } from './startup.js';
 import type { ToldState } from './states.js';
 import { duration } from './story.js';
 import { type AgreedKey, adopted, disagreements, type RelationshipTimers, roleOf, termsOf } from './terms.js';
@@ -53,13 +53,13 @@ export function helloOf(record: RelationshipRecord, host: FailoverHost): Partner
 }
 
 /**
- * In STARTUP the saved state, with the flag (§9.3.1). PARTNER-DOWN is also named where PAUSED or SHUTDOWN holds it back: it
- * goes on when that is over, and who takes it for ended would serve beside it (failover.md §1).
+ * As STATE tells it; but PARTNER-DOWN is also named where PAUSED or SHUTDOWN holds it back: it goes on when that is over,
+ * and who takes it for ended would serve beside it (failover.md §1).
  */
-function greetedWith({ state, savedState }: StoredRelationship): ToldState {
-  if (state === 'startup') return savedState;
+function greetedWith(stored: StoredRelationship): ToldState {
+  const { state, savedState } = stored;
   const heldBack = (state === 'paused' || state === 'shutdown') && savedState === 'partner-down';
-  return heldBack ? savedState : state;
+  return heldBack ? savedState : toldState(stored);
 }
 
 /** Send CONNECT or an accepting CONNECTACK: what they tell of state and store has to be on disk (failover.md §2 C). */

@@ -23,7 +23,7 @@ import type { ProgressView } from './progress.js';
 import { type RelationshipRecord, SERVING, withStored } from './record.js';
 import type { Refusal } from './refused.js';
 import { RuleE } from './rule-e.js';
-import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom } from './startup.js';
+import { aloneAt, applyOutcome, factsOf, hear, recoverWaitFrom, toldState } from './startup.js';
 import { type Event, type Facts, next, type State, serviceOf, type ToldState } from './states.js';
 import { Taking } from './taking.js';
 import { primaryPercent, type RelationshipTimers } from './terms.js';
@@ -150,11 +150,6 @@ export class Relationship implements Greeter, ExchangeView {
 
   hello(): PartnerHello {
     return helloOf(this.record, this.host);
-  }
-
-  /** In STARTUP the saved state is told, with the flag (§9.3.1). */
-  private get toldState(): ToldState {
-    return this.state === 'startup' ? this.record.stored.savedState : this.state;
   }
 
   refuses(hello: PartnerHello): Refusal | null {
@@ -374,7 +369,8 @@ export class Relationship implements Greeter, ExchangeView {
   private stateMessage(): OutgoingMessage[] {
     const { link } = this;
     if (link === null) return [];
-    const { toldState: state, sinceAt } = this;
+    const { sinceAt } = this;
+    const state = toldState(this.record.stored);
     const message = { kind: 'state', state, sinceAt, startup: this.state === 'startup' } as const;
     return [{ link, xid: this.nextXid(), message }];
   }

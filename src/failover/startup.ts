@@ -174,6 +174,11 @@ export function hasForgotten(stored: StoredRelationship): boolean {
   return stored.storeLost || (waits && (stored.waitFromAt !== 0 || isNew));
 }
 
+/** The state that STATE tells: in STARTUP the saved one, with the flag (§9.3.1). */
+export function toldState({ state, savedState }: StoredRelationship): ToldState {
+  return state === 'startup' ? savedState : state;
+}
+
 /** What the partner told (or named, with the STARTUP flag) at `at`. */
 export function hear(
   stored: StoredRelationship,
