@@ -1,6 +1,7 @@
 // Binding an address to a client: the record is made, committed, and only then is the ACK let go (failover.md §2 C).
 
 import { blankLease, type DraftLease, INFINITE_AT, type Lease } from '../lease/lease.js';
+import { lastPromiseAt } from '../lease/lifetime.js';
 import { INFINITE_SECONDS } from '../lease/settings.js';
 import { MessageType, OptionCode } from '../wire/message.js';
 import { isBinding, isClientOf } from './choose.js';
@@ -137,7 +138,8 @@ export function freedLease(lease: Lease, at: number): Lease {
 
 /**
  * The record of an address found in use by somebody without a lease: nobody gets it for `declineSeconds`. `by` is the
- * hardware address that answered for it or that complained.
+ * hardware address that answered for it or that complained. Its holder may go back to a partner that has not heard of this,
+ * and be told more there, so until the partner has, what either server may have promised is kept for rule E's waits.
  */
 export function quarantinedLease(lease: Lease, at: number, declineSeconds: number, by: Uint8Array): Lease {
   return {
@@ -147,5 +149,6 @@ export function quarantinedLease(lease: Lease, at: number, declineSeconds: numbe
     lastTransactionAt: at,
     stateSinceAt: at,
     quarantineUntilAt: at + declineSeconds * 1000,
+    sentPetAt: lastPromiseAt(lease),
   };
 }

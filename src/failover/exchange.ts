@@ -287,7 +287,9 @@ function acknowledgedLease(lease: Lease, sent: InFlight, at: number): Lease {
     ackedPetAt: sameBinding ? Math.max(lease.ackedPetAt, sent.petAt) : lease.ackedPetAt,
   };
   const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
-  return current && over ? { ...acked, ...NO_BINDING, state: 'free', stateSinceAt: at } : acked;
+  if (current && over) return { ...acked, ...NO_BINDING, state: 'free', stateSinceAt: at };
+  // A partner that keeps the address in quarantine, too, tells who had it nothing more.
+  return current && lease.state === 'declined' ? { ...acked, ...NO_BINDING } : acked;
 }
 
 function answerTo(verdict: Verdict): { readonly rejectReason: number; readonly text: string } {

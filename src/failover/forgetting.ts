@@ -3,7 +3,7 @@
 // until it is over, the partner is as unknown as it was before it called.
 
 import type { Lease } from '../lease/lease.js';
-import { later, promisedUntilAt } from '../lease/lifetime.js';
+import { lastPromiseAt, later, promisedUntilAt } from '../lease/lifetime.js';
 import type { FailoverHost } from './host.js';
 
 /** What it has to know of the relationship. */
@@ -62,11 +62,13 @@ export class Forgetting {
   private held(lease: Lease): Lease {
     const over = lease.state === 'expired' || lease.state === 'released';
     const open = lease.state === 'active' || (over && lease.ackedRevision < lease.revision);
-    if (this.known || !open) return lease;
+    const declined = (lease.state === 'declined' || lease.state === 'reset') && lastPromiseAt(lease) > 0;
+    if (this.known || (!open && !declined)) return lease;
     const { at, longestLeaseSeconds } = this.host;
     const { mcltMs } = this.view;
     const marginMs = this.view.marginMs(Math.max(longestLeaseSeconds * 1000, mcltMs));
     const promisedAt = later(promisedUntilAt(lease, at, longestLeaseSeconds, mcltMs), marginMs);
+    if (declined) return quarantinedUntil(lease, promisedAt);
     const endPartnerAt = Math.max(lease.endPartnerAt, promisedAt);
     const sentPetAt = Math.max(lease.sentPetAt, endPartnerAt);
     const stateSinceAt = over ? at : lease.stateSinceAt;
@@ -99,4 +101,14 @@ export class Forgetting {
     if (leases.length > 0) this.commit(leases);
     return next;
   }
+}
+
+/**
+ * The quarantine goes on, or begins again where it was over, with the start it had: a lease that the partner gave since,
+ * and knows, is later, and stays.
+ */
+function quarantinedUntil(lease: Lease, at: number): Lease {
+  const quarantineUntilAt = Math.max(lease.quarantineUntilAt, at);
+  const stateSinceAt = lease.lastTransactionAt;
+  return { ...lease, state: 'declined', stateSinceAt, quarantineUntilAt, revision: lease.revision + 1 };
 }

@@ -186,7 +186,7 @@ t.test('a store that went back is no evidence against a partner whose own went b
 t.test(
   'in RECOVER, too, no end of a quarantine frees a lease that its sender had not heard of',
   async (t) => {
-    const pair = new Pair({ history: true });
+    const pair = new Pair({ history: true, scope: { leaseTime: 7_200 } });
     const { a, b } = pair;
     pair.settle();
     const { address = '' } = pair.bind(mac(1)) ?? {};
@@ -216,6 +216,8 @@ t.test(
     pair.start(b);
     pair.pass(20_000);
     t.ok(moves(b).includes('recover-wait'));
-    t.same([stateOf(a, address), stateOf(b, address)], ['active', 'active']);
+    t.same([stateOf(a, address), stateOf(b, address)], ['declined', 'active'], 'its client goes on with it');
+    pair.pass(6 * 3_600_000);
+    t.same([stateOf(a, address), stateOf(b, address)], ['free', 'free'], 'in the end they agree');
   },
 );
