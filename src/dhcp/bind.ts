@@ -120,6 +120,9 @@ export function endedLease(
   how: 'expired' | 'released' | 'reset',
 ): Lease {
   const state = authority.afterEnd(how);
+  // What a partner that is gone for good may have told its client outlives what this server did.
+  const held = how !== 'reset' && promisedByTheGoneAt(lease) > at;
+  if (held) return { ...lease, revision: lease.revision + 1, endToldAt: Math.min(lease.endToldAt, at) };
   if (state === 'free') return freedLease(lease, at);
   // The last transaction stays the one that gave the lease, also after RELEASE: that is what ends, and nothing later.
   return authority.stored({ ...lease, state, revision: lease.revision + 1, stateSinceAt: at }, null);
@@ -148,7 +151,15 @@ export function quarantinedLease(lease: Lease, at: number, declineSeconds: numbe
     hardwareAddress: by,
     lastTransactionAt: at,
     stateSinceAt: at,
-    quarantineUntilAt: at + declineSeconds * 1000,
+    quarantineUntilAt: Math.max(at + declineSeconds * 1000, promisedByTheGoneAt(lease)),
     sentPetAt: lastPromiseAt(lease),
   };
+}
+
+/**
+ * Until when a partner may have promised the address that was since removed alone, and may be back out of contact: records
+ * of a scope served alone name an end of the partner's only for that (failover.md §4 "Giving up"). 0: it has not.
+ */
+function promisedByTheGoneAt({ relationship, endPartnerAt }: Lease): number {
+  return relationship === 0 ? endPartnerAt : 0;
 }

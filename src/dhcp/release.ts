@@ -30,10 +30,11 @@ export function release(ctx: DhcpContext, query: Query): void {
  * Was the client bound by the partner since? Then it would name the partner. A server that stood still may read a RELEASE
  * after its client has come back, and after the partner's word of that: the lease of now is not meant.
  */
-function isOvertaken(ctx: DhcpContext, query: Query, { endToldAt, endPartnerAt }: Lease): boolean {
+function isOvertaken(ctx: DhcpContext, query: Query, lease: Lease): boolean {
+  const { relationship, endToldAt, endPartnerAt } = lease;
   const server = readAddress(query.message, OptionCode.dhcpServerIdentifier);
   const namesUs = typeof server === 'number' && (server === query.serverId || ctx.isOwnAddress(server));
-  return namesUs && endPartnerAt > endToldAt + EQUAL_WITHIN_MS;
+  return namesUs && relationship !== 0 && endPartnerAt > endToldAt + EQUAL_WITHIN_MS;
 }
 
 /** The client found somebody else using the address: nobody gets it until the quarantine ends (RFC 2131 §4.3.3). */

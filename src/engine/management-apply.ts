@@ -381,11 +381,13 @@ class Application implements Applied {
   }
 }
 
-/** The record of an address that only one server knows from now on. */
+/** The record of an address that only one server knows from now on; whoever told its client is this one. */
 export function aloneLease(lease: Lease, at: number): Lease {
   const over = lease.state === 'expired' || lease.state === 'released' || lease.state === 'reset';
   return {
     ...(over ? freedLease(lease, at) : lease),
+    endToldAt: over ? 0 : Math.max(lease.endToldAt, lease.endPartnerAt),
+    endPartnerAt: 0,
     owner: 1,
     handover: 0,
     relationship: 0,

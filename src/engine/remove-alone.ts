@@ -136,10 +136,12 @@ function promisesKept(engine: Engine, { ruleE, record }: Relationship): (lease: 
   }
   return (lease) => {
     const promisedAt = table.get(lease.address) ?? 0;
-    const over = lease.state === 'free' || lease.state === 'declined' || promisedAt <= at;
-    if (over) return aloneLease(lease, at);
-    const endPartnerAt = Math.max(lease.endPartnerAt, promisedAt);
-    return aloneLease({ ...lease, state: 'active', endPartnerAt }, at);
+    if (lease.state === 'free' || promisedAt <= at) return aloneLease(lease, at);
+    if (lease.state === 'declined' || lease.state === 'reset') {
+      const quarantineUntilAt = Math.max(lease.quarantineUntilAt, promisedAt);
+      return aloneLease({ ...lease, state: 'declined', quarantineUntilAt }, at);
+    }
+    return { ...aloneLease({ ...lease, state: 'active' }, at), endPartnerAt: promisedAt };
   };
 }
 

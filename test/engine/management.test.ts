@@ -258,7 +258,21 @@ t.test(
     t.same(scopesOf(pair.b), [{ scopeId: SCOPE, relationship: null, active: true }]);
     const counts = pair.b.world.engine.view.status().scopes[0];
     t.equal((counts?.free ?? 0) + (counts?.active ?? 0), 100);
-    for (const one of bound)
+    const ofTheOther = bound.findIndex((one) => one?.server === pair.a);
+    const { address = '' } = bound[ofTheOther] ?? {};
+    pair.say({
+      type: 7,
+      mac: mac(ofTheOther + 1),
+      ciaddr: address,
+      options: [[OptionCode.dhcpServerIdentifier, quad(ip(pair.b.address))]],
+    });
+    pair.pass(1_000);
+    t.equal(
+      pair.b.world.engine.table.stateOf(ip(address)),
+      'free',
+      'a lease of the other server is freed by its client',
+    );
+    for (const one of bound.filter((_, n) => n !== ofTheOther))
       t.ok(pair.renew(mac(bound.indexOf(one) + 1), one!.address), 'a lease of the other server is renewed');
     for (let n = 10; n < 106; n++) t.ok(pair.bind(mac(n)), `client ${n} gets one of the last addresses`);
     t.same(pair.a.alarms(), []);

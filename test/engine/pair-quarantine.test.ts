@@ -7,6 +7,8 @@ import { ip, quad } from './world.js';
 
 const MAC = '02:00:00:00:09:01';
 const OPTIONS = { relationship: { mcltSeconds: 300 }, scope: { leaseTime: 7_200 } };
+const DECLINE = 4;
+const RELEASE = 7;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
@@ -28,7 +30,7 @@ function declinedToOne() {
     [OptionCode.dhcpRequestedAddress, quad(ip(address))],
     [OptionCode.dhcpServerIdentifier, quad(ip(a.address))],
   ] as const;
-  pair.say({ type: 4, mac: MAC, options }, [a]);
+  pair.say({ type: DECLINE, mac: MAC, options }, [a]);
   pair.pass(20_000);
   const again = pair.bind(MAC, [b]);
   const seconds = again?.address === address && stateOf(a, address) === 'declined' ? again.seconds : 0;
@@ -70,5 +72,37 @@ t.test('and so where the partner has lost its store, and with it the lease', asy
     );
     pair.pass(4 * HOUR);
     t.same([stateOf(a, address), stateOf(b, address)], ['free', 'free']);
+  }
+});
+
+/** A has removed the relationship alone; its client may be told more by B, should that come back out of contact. */
+t.test('and so once its partner is gone for good, whatever its client says here', async (t) => {
+  for (const type of [DECLINE, RELEASE]) {
+    const pair = new Pair(OPTIONS);
+    const { a } = pair;
+    pair.settle();
+    const { address = '' } = pair.bind(MAC) ?? {};
+    pair.pass(2 * MINUTE);
+    pair.renew(MAC, address);
+    pair.pass(MINUTE);
+    pair.kill(pair.b);
+    pair.pass(2 * MINUTE);
+    t.match(a.world.command({ kind: 'partner-down', relationship: RELATIONSHIP, force: false }), {
+      ok: true,
+    });
+    pair.pass(10 * MINUTE);
+    pair.renew(MAC, address);
+    const alone = a.world.post({ kind: 'remove-alone', relationship: RELATIONSHIP, dryRun: false });
+    pair.pass(1_000);
+    t.match(a.world.replies.get(alone), { ok: true });
+    const asked = [OptionCode.dhcpRequestedAddress, quad(ip(address))] as const;
+    const server = [OptionCode.dhcpServerIdentifier, quad(ip(a.address))] as const;
+    const said = type === DECLINE ? { options: [asked, server] } : { ciaddr: address, options: [server] };
+    pair.say({ type, mac: MAC, ...said }, [a]);
+    pair.pass(HOUR);
+    t.equal(stateOf(a, address), type === DECLINE ? 'declined' : 'active', 'by its PET it may last so long');
+    if (type === RELEASE) t.match(pair.bind(MAC, [a]), { address }, 'its client has it back');
+    pair.pass(6 * HOUR);
+    t.equal(stateOf(a, address), 'free');
   }
 });
