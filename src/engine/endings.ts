@@ -97,9 +97,9 @@ export class Endings {
   }
 
   private ofTombstone(id: string): Effect | null {
-    const { alone = false, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
+    const { alone = false, name, partner, endedAt = 0 } = this.tombstones.get(id) ?? {};
     if (!alone || !partner || this.engine.at - endedAt > GIVEN_UP_MS) return null;
-    return this.management.askPlace(partner, 'ended', id, { id, ...this.ownEnd(id) });
+    return this.management.askPlace(partner, 'ended', id, { id, name, ...this.ownEnd(id) });
   }
 
   /** What the partner has to know to see which of two that both ended it gives way. */
@@ -160,9 +160,10 @@ export class Endings {
 
   /** The partner has ended a relationship, or its part in some scopes. */
   heard(call: number, from: string, document: Document): void {
-    const { id, scopeIds } = document;
+    const { id, name, scopeIds } = document;
     const { engine, management } = this;
-    const relationship = engine.partners.all.find(({ record }) => record.id === id);
+    const relationship =
+      engine.partners.all.find(({ record }) => record.id === id) ?? this.neverMet(name, document);
     if (!isId(id) || (scopeIds !== undefined && !areTexts(scopeIds))) {
       engine.push(management.replyOf(call, {}, { code: 'malformed', message: 'no relationship is named' }));
       return;
@@ -178,6 +179,16 @@ export class Endings {
     else if (scopeIds === undefined) management.endedByPartner(relationship, 'the partner has ended it');
     else removeScopesAsTold(engine, relationship, scopeIds);
     engine.commit([], [management.replyOf(call, this.stillEnded(id, scopeIds))]);
+  }
+
+  /**
+   * Two files declare one relationship, each with an id of its own until the servers have met (failover.md §5). One that
+   * the partner ended before that would be refused there for good.
+   */
+  private neverMet(name: unknown, { scopeIds }: Document): Relationship | undefined {
+    if (typeof name !== 'string' || scopeIds !== undefined) return undefined;
+    const relationship = this.engine.partners.named(name);
+    return relationship?.record.partner === null ? relationship : undefined;
   }
 
   /**

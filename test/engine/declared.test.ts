@@ -310,6 +310,27 @@ t.test('the secondary, left by its primary without a word, asks by itself', asyn
   t.same(scopesOf(pair.b), [{ scopeId: SCOPE, relationship: null, active: false }]);
 });
 
+t.test(
+  'ended before the two had ever met: the partner, whose file declares it too, hears of it',
+  async (t) => {
+    const pair = new Pair({ scope: { leaseTime: 3_600 } });
+    pair.cut();
+    // Each file's has an id of its own until they meet.
+    const relationship = pair.a.world.engine.partners.named(RELATIONSHIP)!;
+    relationship.record = { ...relationship.record, id: 'ab'.repeat(16) };
+    takenOver(pair, 'cut');
+    pair.pass(3_700_000); // nobody knows what the other has given before
+    const unmet = order(pair, pair.b, { kind: 'remove-alone', relationship: RELATIONSHIP, dryRun: false });
+    t.match(unmet, { ok: true });
+    pair.heal();
+    pair.pass(120_000);
+    t.notOk(known(pair.a));
+    t.same(scopesOf(pair.a), [{ scopeId: SCOPE, relationship: null, active: false }]);
+    t.ok(pair.a.alarms().includes('relationship-ended'));
+    t.match(pair.bind(mac(1)), { server: pair.b });
+  },
+);
+
 t.test('a single scope given up alone: served here, inactive there as soon as it is heard', async (t) => {
   for (const gone of ['cut', 'killed'] as const) {
     const pair = new Pair();

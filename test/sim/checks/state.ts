@@ -3,6 +3,7 @@
 
 import type { Effect } from '../../../src/engine/effect.js';
 import type { Input } from '../../../src/engine/input.js';
+import { INFINITE_AT } from '../../../src/lease/lease.js';
 import { INFINITE_SECONDS } from '../../../src/lease/settings.js';
 import { formatAddress } from '../../../src/wire/address.js';
 import { hashOf } from '../hash.js';
@@ -127,7 +128,10 @@ export class Served implements Checker {
     return shares.every(({ node, first, last }) => {
       const table = this.world.nodes[node]?.process?.engine.table;
       for (let address = first; address <= last; address++) {
-        if (table?.stateOf(address) !== 'active') return false;
+        const lease = table?.get(address);
+        // What was promised without end before a store was lost keeps its address in quarantine for good.
+        const endless = lease?.state === 'declined' && lease.quarantineUntilAt >= INFINITE_AT;
+        if (lease?.state !== 'active' && !endless) return false;
       }
       return true;
     });
