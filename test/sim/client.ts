@@ -102,7 +102,8 @@ export class Client implements Host, Actor {
   readonly #rate: number; // its seconds → true µs
   #timer = 0; // number of the latest timer; earlier ones are void
   #xid = 0;
-  #xidSentUs = 0; // when the first packet with this xid left
+  #xidSentUs = 0; // when the first packet with this xid left; of a DISCOVER and its REQUEST, the REQUEST
+  #discoveredUs = 0; // the DISCOVER, which an ACK with the rapid commit option answers (RFC 4039 §3.1)
   #attempt = 0;
   #begunUs = 0;
   #forging = false;
@@ -196,6 +197,7 @@ export class Client implements Host, Actor {
   #newXid(): void {
     this.#xid = this.rng.u32();
     this.#xidSentUs = this.world.scheduler.now;
+    this.#discoveredUs = this.#xidSentUs;
   }
 
   #init(): void {
@@ -303,8 +305,9 @@ export class Client implements Host, Actor {
     const seconds = numberOption(message, OptionCode.dhcpLeaseTime);
     const renew = numberOption(message, OptionCode.dhcpRenewalTime) || Math.floor(seconds / 2);
     const rebind = numberOption(message, OptionCode.dhcpRebindingTime) || Math.floor((seconds * 7) / 8);
+    const sinceUs = message.options.has(OptionCode.rapidCommit) ? this.#discoveredUs : this.#xidSentUs;
     const from = (after: number): number =>
-      seconds === INFINITE_SECONDS ? Number.POSITIVE_INFINITY : this.#xidSentUs + this.#seconds(after);
+      seconds === INFINITE_SECONDS ? Number.POSITIVE_INFINITY : sinceUs + this.#seconds(after);
     if (from(seconds) <= now) return;
     const before = this.held;
     const extended = before?.address === message.yiaddr;

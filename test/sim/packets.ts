@@ -108,6 +108,11 @@ export function leaseSecondsOf(bytes: Uint8Array): number {
   return value?.length === 4 ? word(value, 0) : 0;
 }
 
+/** An ACK that answers a DISCOVER (RFC 4039). */
+export function isRapid(bytes: Uint8Array): boolean {
+  return decodeMessage(bytes, 2).options.has(OptionCode.rapidCommit);
+}
+
 /** The same packet under another hardware address. */
 export function withMac(bytes: Uint8Array, mac: Uint8Array): Uint8Array {
   const copy = bytes.slice();

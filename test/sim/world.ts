@@ -26,7 +26,7 @@ import { Manager } from './manager.js';
 import type { Mutation } from './mutant.js';
 import { Node, type NodeWorld } from './node.js';
 import { Operator } from './operator.js';
-import { typeOf, xidOf } from './packets.js';
+import { isRapid, macOf, typeOf, xidOf } from './packets.js';
 import { Rng } from './rng.js';
 import { Scheduler, SECOND } from './scheduler.js';
 import { type Paths, Streams } from './streams.js';
@@ -44,6 +44,12 @@ const LIVES_ON = 8;
 /** Transactions of a client that are remembered. */
 const XIDS_KEPT = 32;
 const LONGEST_LEASE_SECONDS = 3600;
+
+/** An exchange: its first packet, and the first that counts, true µs. */
+interface Asked {
+  readonly firstUs: number;
+  readonly us: number;
+}
 
 /** What two clients on one address break; outside the promise of failover.md §1 that may be. */
 const PROMISES: ReadonlySet<string> = new Set(['promise', 'offer', 'one-owner', 'no-nak', 'grid']);
@@ -107,7 +113,7 @@ export class World implements NodeWorld, ClientWorld, Actor {
   /** Exchanges in which a REQUEST was sent. */
   readonly #requested = new Set<number>();
   /** By client: xid → when the request with it was first sent, true µs. */
-  readonly #asked = new Map<string, Map<number, number>>();
+  readonly #asked = new Map<string, Map<number, Asked>>();
 
   constructor({
     seed,
@@ -234,9 +240,13 @@ export class World implements NodeWorld, ClientWorld, Actor {
     return this.#byMac.get(bytesKey(mac));
   }
 
-  /** When the client first asked with this xid, true µs: its lease counts from there (RFC 2131 §4.4.1). */
-  firstAskedUs(mac: Uint8Array, xid: number): number | undefined {
-    return this.#asked.get(bytesKey(mac))?.get(xid);
+  /**
+   * When the client first asked for what this ACK answers, true µs: its lease counts from there (RFC 2131 §4.4.1; of one
+   * with the rapid commit option it is the DISCOVER, RFC 4039 §3.1).
+   */
+  firstAskedUs(ack: Uint8Array): number | undefined {
+    const asked = this.#asked.get(bytesKey(macOf(ack)))?.get(xidOf(ack));
+    return isRapid(ack) ? asked?.firstUs : asked?.us;
   }
 
   send(client: Client, bytes: Uint8Array, to: number, from: number): void {
@@ -251,7 +261,8 @@ export class World implements NodeWorld, ClientWorld, Actor {
     const requesting = type === MessageType.REQUEST && !this.#requested.has(exchange(client, xid));
     if (asked.has(xid) && !requesting) return;
     if (requesting) this.#requested.add(exchange(client, xid));
-    asked.set(xid, this.scheduler.now);
+    const us = this.scheduler.now;
+    asked.set(xid, { firstUs: asked.get(xid)?.firstUs ?? us, us });
     if (asked.size <= XIDS_KEPT) return;
     const oldest = asked.keys().next().value ?? 0;
     asked.delete(oldest);

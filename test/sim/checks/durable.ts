@@ -10,7 +10,7 @@ import { equalBytes } from '../../../src/wire/bytes.js';
 import { MessageType } from '../../../src/wire/message.js';
 import { MOST_DRIFT } from '../machine.js';
 import type { Node, Process } from '../node.js';
-import { leaseSecondsOf, macOf, typeOf, xidOf, yiaddrOf } from '../packets.js';
+import { leaseSecondsOf, macOf, typeOf, yiaddrOf } from '../packets.js';
 import { MS } from '../scheduler.js';
 import { type Checker, Violation } from '../watch.js';
 import type { World } from '../world.js';
@@ -54,7 +54,7 @@ export class Durable implements Checker {
     if (seconds === INFINITE_SECONDS)
       this.#fail(`${process.node.name} sends ${told} without end; the record has one`);
     // The client counts from when it first asked; the record must last at least as long, but for the clocks' rates.
-    const askedUs = this.world.firstAskedUs(mac, xidOf(bytes));
+    const askedUs = this.world.firstAskedUs(bytes);
     if (askedUs === undefined) return;
     const clientLeft = seconds * 1000 - (this.world.scheduler.now - askedUs) / MS;
     const recordLeft = end - process.now();
