@@ -346,7 +346,7 @@ export class Participant {
       this.engine.push({ kind: 'reply', id: command, result });
       return;
     }
-    const against = this.management.settling.objection(doubt.proposal);
+    const against = this.management.settling.objection(doubt.proposal, decision);
     if (against) {
       this.engine.push({ kind: 'reply', id: command, result: { ok: false, ...against, faults: [] } });
       return;

@@ -17,6 +17,7 @@ import type { Relationship } from '../failover/relationship.js';
 import { INFINITE_AT } from '../lease/lease.js';
 import type { Effect, Write } from './effect.js';
 import type { Engine } from './engine.js';
+import { untoldOf } from './gate.js';
 import type { Management } from './management.js';
 import { applyChange } from './management-apply.js';
 import { type Objection, scopeIdOf } from './management-rules.js';
@@ -50,9 +51,19 @@ export class Settling {
 
   // ---- the operator's word
 
-  /** Why it cannot be decided here now: as for declaring the partner down, where that has not been done already. */
-  objection({ name, change }: Proposal): Objection | null {
+  /**
+   * Why it cannot be decided here now: as for declaring the partner down, where that has not been done already; and scopes
+   * whose leases the partner does not have were never promised away, so that it cannot have decided to serve them.
+   */
+  objection(proposal: Proposal, decision: 'commit' | 'abort'): Objection | null {
+    const { name, change } = proposal;
     const relationship = this.engine.partners.named(name);
+    const givesUp = this.management.givenUp(proposal).length > 0;
+    const untold = decision === 'commit' && givesUp ? untoldOf(this.engine, proposal) : null;
+    if (untold) {
+      const message = `the scopes are not given up: ${untold.message}, or decide --abort`;
+      return { code: 'wrong-state', message };
+    }
     if (!relationship || change.kind === 'make' || relationship.state === 'partner-down') return null;
     return objection(relationship, this.engine.at, false);
   }

@@ -252,7 +252,7 @@ export class Desk implements RelationshipDesk {
       const doubt = management.inDoubt(name);
       if (doubt === null && !management.adoption.knows(name))
         return refusal('not-in-doubt', `no change of ${name} is in doubt on this server`);
-      const against = doubt && management.settling.objection(doubt.proposal);
+      const against = doubt && management.settling.objection(doubt.proposal, decision);
       if (against) return refusal(against.code, against.message);
       const plan = this.settlement(name, decision);
       if (dryRun) return { ok: true, value: { plan } };

@@ -225,6 +225,27 @@ t.test('a server that answers decides itself', async (t) => {
   t.match(refused, { ok: false, code: 'partner-heard' });
 });
 
+t.test('leases that the other never had are not given up with their scopes', async (t) => {
+  const pair = new Pair({ latencyMs: 50 });
+  const { a, b } = pair;
+  pair.settle();
+  const mac = '02:00:00:00:01:01';
+  const { address = '' } = pair.bind(mac) ?? {};
+  pair.pass(10_000);
+  const { id = '' } = b.world.engine.partners.named(RELATIONSHIP)?.record ?? {};
+  a.world.post({ ...proposal(pair, { kind: 'remove', keep: false }), id } as Command);
+  // A client is answered just before that arrives, and the other goes down with the update on its way.
+  b.world.say({ type: 3, mac, xid: 77, ciaddr: address });
+  for (let ms = 0; ms < 200 && !b.world.engine.management.inDoubt(RELATIONSHIP); ms++) pair.pass(1);
+  for (const server of [a, b]) pair.kill(server);
+  pair.start(b);
+  pair.pass(61_000);
+  const settle = (decision: 'commit' | 'abort') =>
+    order(pair, b, { kind: 'settle', relationship: RELATIONSHIP, decision });
+  t.match(settle('commit'), { ok: false, code: 'wrong-state', message: new RegExp(address) });
+  t.match(settle('abort'), { ok: true });
+});
+
 t.test('scopes that were to be given up are silent until whatever the other gave has ended', async (t) => {
   const pair = made();
   const bound = pair.bind('02:00:00:00:01:01');

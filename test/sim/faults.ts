@@ -200,7 +200,9 @@ export class Faults {
       this.world.scheduler.after(4 * SECOND, () => {
         if (node.process !== null) return;
         const seen = newestPointOf(partner) > snapshot.point.sequence;
-        const meet = partner.process !== null && !partner.process.frozen && !this.world.network.cuts;
+        const inTouch = !this.world.network.cuts && !this.world.streams.stalls;
+        const slow = partner.disk.manners !== this.world.config.disk;
+        const meet = partner.process !== null && !partner.process.frozen && inTouch && !slow;
         if (seen && meet && !this.world.quiet) {
           node.disk.restore(snapshot);
           this.#seeing = node;
