@@ -12,8 +12,8 @@ import { formatHardware } from '../../../src/wire/bytes.js';
 import { MessageType } from '../../../src/wire/message.js';
 import { ACCEPTED, REJECT_NUMBERS } from '../../../src/wire/partner-values.js';
 import type { Node, Process } from '../node.js';
-import { giaddrOf, macOf, typeOf, yiaddrOf } from '../packets.js';
-import { isEndedUnmet, relationshipOf, sharing, sharingFully } from '../pair.js';
+import { giaddrOf, macOf, requestedOf, typeOf, yiaddrOf } from '../packets.js';
+import { isEndedUnmet, relationshipOf, sharing, sharingFully, stateOf } from '../pair.js';
 import { type Checker, type Step, Violation } from '../watch.js';
 import type { World } from '../world.js';
 import { addRules, bindsAnew, type Rule, sends } from './answers.js';
@@ -165,6 +165,8 @@ export class ClonesSilent implements Checker {
   readonly #refused = new WeakSet<Process>();
   /** Copies that answered while the original was cut off, which is outside the promise (§1): they cannot know that it is back. */
   readonly #apart = new WeakSet<Process>();
+  /** What the newest packet is about: a NAK does not say. */
+  readonly #asked = new WeakMap<Process, number>();
 
   constructor(private readonly world: World) {}
 
@@ -173,7 +175,14 @@ export class ClonesSilent implements Checker {
     if (original) this.#originals.set(process, original);
   }
 
+  onInput(process: Process, _at: number, input: Input): void {
+    if (input.kind === 'datagram') this.#asked.set(process, requestedOf(input.bytes));
+  }
+
   onStep({ process, frames }: Step): void {
+    const original = this.#originals.get(process);
+    const cutOff = original !== undefined && !original.gone && relationshipOf(original)?.link === null;
+    if (cutOff && stateOf(process) === 'communications-interrupted') this.#apart.add(process);
     for (const { message } of frames) {
       if (message.kind !== 'connect-ack') continue;
       if (message.rejectReason === REJECT_NUMBERS.clone) this.#refused.add(process);
@@ -191,7 +200,7 @@ export class ClonesSilent implements Checker {
       return;
     }
     // What either serves alone it cannot know to be served by another, until its partner says so.
-    const about = yiaddrOf(bytes) || giaddrOf(bytes) || process.node.address;
+    const about = yiaddrOf(bytes) || this.#asked.get(process) || giaddrOf(bytes) || process.node.address;
     const alone = theirs === undefined || sharing(process, about) === undefined;
     if ((alone || this.#apart.has(process)) && !this.#refused.has(process)) return;
     const client = this.world.clientOf(macOf(bytes))?.name;
