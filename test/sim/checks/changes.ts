@@ -206,7 +206,9 @@ export class RuleD implements Checker {
   onChange(step: Step, { before, after }: Change): void {
     // Without a partner it is the server's own: marks of one that is gone mean nothing, and what it ends is over.
     if (sharing(step.process, after.address) === undefined) {
-      if (after.state !== 'active') this.#told.get(step.process)?.delete(after.address);
+      // One that its client has given back may be held for what the partner may have promised.
+      if (after.state !== 'active' || after.endToldAt <= step.at)
+        this.#told.get(step.process)?.delete(after.address);
       return;
     }
     // What this very step says to the client hangs on the last of its changes.
