@@ -142,14 +142,15 @@ export function freedLease(lease: Lease, at: number): Lease {
 /**
  * The record of an address found in use by somebody without a lease: nobody gets it for `declineSeconds`. `by` is the
  * hardware address that answered for it or that complained. Its holder may go back to a partner that has not heard of this,
- * and be told more there, so until the partner has, what either server may have promised is kept for rule E's waits.
+ * and be told more there, so until the partner has, what either server may have promised is kept for rule E's waits, and the
+ * last transaction stays the one that gave the lease: it is what the partner sees whether more was told by.
  */
 export function quarantinedLease(lease: Lease, at: number, declineSeconds: number, by: Uint8Array): Lease {
   return {
     ...unheld(lease),
     state: 'declined',
     hardwareAddress: by,
-    lastTransactionAt: at,
+    lastTransactionAt: lease.lastTransactionAt,
     stateSinceAt: at,
     quarantineUntilAt: Math.max(at + declineSeconds * 1000, promisedByTheGoneAt(lease)),
     sentPetAt: lastPromiseAt(lease),

@@ -27,8 +27,8 @@ export function release(ctx: DhcpContext, query: Query): void {
 }
 
 /**
- * Was the client bound by the partner since? Then it would name the partner. A server that stood still may read a RELEASE
- * after its client has come back, and after the partner's word of that: the lease of now is not meant.
+ * Was the client bound by the partner since? Then it would name the partner. A server that stood still may read what its
+ * client said after that has come back, and after the partner's word of it: the lease of now is not meant.
  */
 function isOvertaken(ctx: DhcpContext, query: Query, lease: Lease): boolean {
   const { relationship, endToldAt, endPartnerAt } = lease;
@@ -53,6 +53,10 @@ export function decline(ctx: DhcpContext, query: Query): void {
   const offered = served !== undefined && offer?.address === address && mayHave(ctx, query, served, address);
   if (!served?.authority.answersKnown || (!holds && !offered)) {
     ctx.drop('not-the-holder');
+    return;
+  }
+  if (holds && !offered && isOvertaken(ctx, query, lease)) {
+    ctx.drop('other-server');
     return;
   }
   if (!ctx.memory.mayDecline(query.client)) {

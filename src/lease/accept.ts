@@ -117,11 +117,11 @@ const RULES = {
     'the received start of state is later than my transaction; and its sender knew that one, or, in RECOVER, has had a later one, or my end has passed',
     (c) => outdatedUnless(isStateLater(c) && (isTransactionKnown(c) || isOvertaken(c) || isOver(c))),
   ),
+  // A server may read a DECLINE long after its client came back to the other: the lease of now is not what was declined.
   decline: rule(
-    '§7.1.3; failover.md §7',
-    'the received start of state is not earlier than my transaction',
-    ({ mine, received, toleranceMs }) =>
-      outdatedUnless(!isLater(mine.lastTransactionAt, received.stateSinceAt, toleranceMs)),
+    '§7.1.3; failover.md §1, §7',
+    'the received transaction is not earlier than mine: its sender knew that one',
+    (c) => outdatedUnless(!isLater(c.mine.lastTransactionAt, c.received.lastTransactionAt, c.toleranceMs)),
   ),
   quarantine: rule(
     '§7.1.3; failover.md §2 C',

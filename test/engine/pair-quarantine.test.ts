@@ -106,3 +106,30 @@ t.test('and so once its partner is gone for good, whatever its client says here'
     t.equal(stateOf(a, address), 'free');
   }
 });
+
+t.test('a DECLINE that is read late ends nothing of what the client was given since', async (t) => {
+  for (const heard of ['before', 'after']) {
+    const pair = new Pair(OPTIONS);
+    const { a, b } = pair;
+    pair.settle();
+    const { address = '', server = a } = pair.bind(MAC) ?? {};
+    const other = pair.other(server);
+    pair.pass(5_000);
+    pair.cut();
+    pair.pass(5_000);
+    // The one that gave it stands still; its client begins anew with the other.
+    t.match(pair.bind(MAC, [other]), { address });
+    pair.pass(5_000);
+    if (heard === 'before') pair.heal();
+    pair.pass(5_000);
+    const asked = [OptionCode.dhcpRequestedAddress, quad(ip(address))] as const;
+    const named = [OptionCode.dhcpServerIdentifier, quad(ip(server.address))] as const;
+    pair.say({ type: DECLINE, mac: MAC, options: [asked, named] }, [server]);
+    pair.heal();
+    pair.pass(20_000);
+    t.equal(stateOf(other, address), 'active', `its word of it was heard ${heard}`);
+    t.equal(stateOf(server, address), heard === 'before' ? 'active' : 'declined');
+    pair.pass(6 * HOUR);
+    t.same([stateOf(a, address), stateOf(b, address)], ['free', 'free'], 'in the end they agree');
+  }
+});

@@ -189,13 +189,13 @@ t.test(
     const pair = new Pair({ history: true, scope: { leaseTime: 7_200 } });
     const { a, b } = pair;
     pair.settle();
-    const { address = '' } = pair.bind(mac(1)) ?? {};
+    const { address = '', server } = pair.bind(mac(1)) ?? {};
     pair.pass(5_000);
     pair.cut();
     pair.pass(5_000);
     const options = [
       [OptionCode.dhcpRequestedAddress, quad(ip(address))],
-      [OptionCode.dhcpServerIdentifier, quad(ip(a.address))],
+      [OptionCode.dhcpServerIdentifier, quad(ip(server?.address ?? ''))],
     ] as const;
     pair.say({ type: 4, mac: mac(1), options }, [a]);
     pair.pass(20_000);

@@ -78,10 +78,10 @@ function reasonOf(verdict: Verdict): RejectName | null {
 // ---- the figure ----------------------------------------------------------------------------------------------------
 
 // Figure 7.1.3-1 once more, in the draft's words; a letter marks a departure: c = two clients, a = answered first,
-// r = RECOVER, s = start of state, e = a lease without end.
+// r = RECOVER, s = start of state, k = what the sender knew, e = a lease without end.
 const FIGURE = `
               ACTIVE     EXPIRED    RELEASED   FREE       RESET      ABANDONED
-  ACTIVE      accept(5)  time(2)    time(1c)   time(2r)   time(s)    decline(s)
+  ACTIVE      accept(5)  time(2)    time(1c)   time(2r)   time(s)    decline(k)
   EXPIRED     time(1ae)  accept     accept     accept     accept     answered
   RELEASED    time(1a)   time(1)    accept     accept     accept     answered
   FREE        answered   accept     accept     accept     accept     decline(a)
@@ -192,7 +192,7 @@ const MARKS: Readonly<Record<string, readonly [RejectName, (w: World) => boolean
         (w.inRecover && w.transaction.laterThanMine)),
   ],
   answered: ['outdated', (w) => !w.unanswered || w.inRecover],
-  'decline(s)': ['outdated', (w) => !w.start.earlierThanMine],
+  'decline(k)': ['outdated', (w) => !w.transaction.earlierThanMine],
   'decline(a)': ['outdated', (w) => (!w.unanswered || w.inRecover) && !w.start.earlierThanMyState],
   'reject(4)': ['less-critical', (w) => w.inRecover && w.start.laterThanMyState],
   'reject(4e)': ['less-critical', (w) => w.inRecover && w.start.laterThanMyState], // this server is the primary
