@@ -5,7 +5,7 @@ import type { RelationshipRecord } from '../../src/failover/record.js';
 import type { FaultKind } from './config.js';
 import type { Image } from './disk.js';
 import type { Node } from './node.js';
-import { PAIR_NAME, stateOf } from './pair.js';
+import { PAIR_NAME, relationshipOf, stateOf } from './pair.js';
 import { clonedApart, cutShort, gone, settled } from './parting.js';
 import type { Rng } from './rng.js';
 import { MS, SECOND } from './scheduler.js';
@@ -195,6 +195,8 @@ export class Faults {
     const partner = this.partnerOf(node);
     this.world.scheduler.after(us, () => {
       if (this.world.quiet || this.#seeing !== null || stateOf(node.process) !== 'normal') return;
+      // What a scope's only server forgets nobody can bring back.
+      if (servesAlone(node)) return;
       node.crash();
       // The partner keeps the newest point when it notices that the link has ended.
       this.world.scheduler.after(4 * SECOND, () => {
@@ -264,6 +266,14 @@ export class Faults {
       this.#again(kind, rng);
     });
   }
+}
+
+/** Has it a scope that no partner shares? */
+function servesAlone({ process }: Node): boolean {
+  const shared = relationshipOf(process)?.record.settings.scopes ?? [];
+  return [...(process?.engine.index.settings.scopes.keys() ?? [])].some(
+    (scopeId) => !shared.includes(scopeId),
+  );
 }
 
 /** The newest point of the partner's store that this server's disk knows. */
