@@ -112,7 +112,8 @@ export class Endings {
     const relationship = this.engine.partners.all.find(({ record }) => record.id === id);
     const scopeIds = relationship?.record.endedScopes;
     if (!relationship?.contact.partner || !scopeIds) return null;
-    return this.management.askOver(relationship.name, 'ended', id, { id, scopeIds });
+    const { role } = relationship.record;
+    return this.management.askOver(relationship.name, 'ended', id, { id, scopeIds, role });
   }
 
   /**
@@ -152,8 +153,8 @@ export class Endings {
     const relationship = engine.partners.all.find(({ record }) => record.id === id);
     if (!relationship?.record.endedScopes) return;
     const { endedScopes, ...record } = relationship.record;
-    const { served } = document;
-    if (areTexts(served)) scopesEndedByBoth(engine, relationship, endedScopes, served);
+    const { served, role } = document;
+    if (areTexts(served)) scopesEndedByBoth(engine, relationship, endedScopes, served, role);
     relationship.record = record;
     engine.commit([{ table: 'settings', key: `failover/${relationship.name}`, value: record }], []);
   }
@@ -177,8 +178,9 @@ export class Endings {
     // It does not wait for another change to end: the partner serves alone already.
     if (!relationship) this.endedByBoth(id, from, document);
     else if (scopeIds === undefined) management.endedByPartner(relationship, 'the partner has ended it');
-    else removeScopesAsTold(engine, relationship, scopeIds);
-    engine.commit([], [management.replyOf(call, this.stillEnded(id, scopeIds))]);
+    else removeScopesAsTold(engine, relationship, scopeIds, document['role']);
+    const { role } = relationship?.record ?? {};
+    engine.commit([], [management.replyOf(call, { ...this.stillEnded(id, scopeIds), role })]);
   }
 
   /**

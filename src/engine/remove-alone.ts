@@ -158,28 +158,35 @@ export function removeAsTold(engine: Engine, relationship: Relationship, why: st
   giveWay(engine, name, record.endedScopes ?? [], why);
 }
 
-/** Of two servers that both ended their part in some scopes, the secondary gives way in what the partner serves alone. */
+/**
+ * Of two servers that both ended their part in some scopes, the secondary gives way in what the partner serves alone; where
+ * both have one role, as a change of roles that was settled by hand may leave them, the smaller server id.
+ */
 export function scopesEndedByBoth(
   engine: Engine,
   { name, record }: Relationship,
   mine: readonly string[],
   theirs: readonly string[],
+  theirRole: unknown,
 ): void {
-  if (record.role !== 'secondary') return;
+  const alike = theirRole === record.role;
+  const smaller = engine.identity.serverId < (record.partner?.serverId ?? '');
+  if (alike ? !smaller : record.role !== 'secondary') return;
   const both = mine.filter((scopeId) => theirs.includes(scopeId));
   giveWay(engine, name, both, 'the partner has ended its part in it');
 }
 
-/** The same of single scopes. */
+/** The same of single scopes; of a partner whose role is not said it is the other one. */
 export function removeScopesAsTold(
   engine: Engine,
   relationship: Relationship,
   wanted: readonly string[],
+  theirRole: unknown = null,
 ): void {
   const { name, record } = relationship;
   const scopeIds = wanted.filter((scopeId) => record.settings.scopes.includes(scopeId));
   const mineToo = wanted.filter((scopeId) => !scopeIds.includes(scopeId));
-  scopesEndedByBoth(engine, relationship, mineToo, wanted);
+  scopesEndedByBoth(engine, relationship, mineToo, wanted, theirRole);
   if (scopeIds.length === 0) return;
   const actor = record.partner?.serverName ?? record.settings.partnerAddress;
   const change = { kind: 'remove-scopes', scopeIds, keep: true } as const;

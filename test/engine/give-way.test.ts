@@ -60,6 +60,24 @@ t.test('of two that both ended it one gives way, and says so', async (t) => {
   }
 });
 
+t.test('also where both have one role: of a scope that both ended one gives way', async (t) => {
+  for (const role of ['primary', 'secondary'] as const) {
+    const pair = new Pair({ scope: { leaseTime: 300 }, relationship: { mcltSeconds: 60 } });
+    pair.settle();
+    t.match(endAlone(pair, pair.a, 'scope'), { ok: true });
+    pair.kill(pair.a);
+    pair.start(pair.b);
+    t.match(endAlone(pair, pair.b, 'scope'), { ok: true });
+    pair.start(pair.a);
+    for (const { world } of pair.servers) {
+      const relationship = world.engine.partners.named(RELATIONSHIP)!;
+      relationship.record = { ...relationship.record, role };
+    }
+    pair.pass(700_000);
+    t.equal(pair.servers.filter(serves).length, 1, `both are ${role}`);
+  }
+});
+
 t.test('who gave way, and whose store goes back to before that, gives way again', async (t) => {
   for (const first of ['a', 'b'] as const) {
     for (const [one, two] of PARTS) {
