@@ -103,12 +103,8 @@ export class Forgetting {
   }
 }
 
-/**
- * The quarantine goes on, or begins again where it was over, with the start it had: a lease that the partner gave since,
- * and knows, is later, and stays.
- */
+/** The quarantine goes on, or begins again where it was over; a lease that the partner gave since, and knows, stays there. */
 function quarantinedUntil(lease: Lease, at: number): Lease {
   const quarantineUntilAt = Math.max(lease.quarantineUntilAt, at);
-  const stateSinceAt = lease.lastTransactionAt;
-  return { ...lease, state: 'declined', stateSinceAt, quarantineUntilAt, revision: lease.revision + 1 };
+  return { ...lease, state: 'declined', quarantineUntilAt, revision: lease.revision + 1 };
 }
