@@ -204,7 +204,9 @@ export class Ledger implements Checker {
     if (after === 'partner-down') {
       if (before === 'startup' && account.downUs < Number.POSITIVE_INFINITY) return;
       account.downUs = this.world.scheduler.now;
-      account.downUnmet = unmet;
+      // Started anew in it, or told so once more, it is in it as it was.
+      const goesOn = before === 'startup' || before === 'partner-down';
+      account.downUnmet = unmet || (goesOn && account.downUnmet);
       account.downBlind = this.isBlind(process) || (before !== undefined && RECOVERING.has(before));
     } else if (saved !== null) account.downUs = Number.POSITIVE_INFINITY;
   }
