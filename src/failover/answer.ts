@@ -24,6 +24,7 @@ export class Answer {
   told = 0;
   refused = 0;
   private readonly open = new Set<number>(); // queued or in flight
+  private readonly early = new Set<number>(); // of these, in flight when they were asked for
   private next = 0; // index of the first address that was not looked at
 
   /** `addresses`: that have a record now; those that get one later are told without being asked for. */
@@ -68,6 +69,19 @@ export class Answer {
 
   private isWanted(lease: Lease): boolean {
     return this.asked.extent === 'all' ? !isDefault(lease) : lease.ackedRevision < lease.revision;
+  }
+
+  /** An update of this address left before it was asked for. */
+  leftBefore(address: number): void {
+    this.early.add(address);
+  }
+
+  /**
+   * Is an address to be told once more, that the partner did not take? Where it left before it was asked for, the partner
+   * may have judged it before it had the scope that it asks for.
+   */
+  tellsAgain(address: number): boolean {
+    return this.early.delete(address) && this.open.has(address);
   }
 
   /** The partner answered an update, or it need not be told any more. */

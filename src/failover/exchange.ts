@@ -211,7 +211,8 @@ export class Exchange {
     const leases: Lease[] = [];
     this.counts.acksReceived += results.length;
     for (const { address, sent, accepted, reason, text } of this.updates.answered(results)) {
-      this.answer?.settled(address, accepted);
+      if (!accepted && this.answer?.tellsAgain(address)) this.updates.changed(address, this.host.issuedId);
+      else this.answer?.settled(address, accepted);
       this.lag.observe(this.host.at - sent.sentAt);
       const lease = this.host.table.get(address);
       if (accepted) this.refusals.settled(address);
@@ -252,8 +253,10 @@ export class Exchange {
     if (!answer?.wantsMore) return;
     // Waiting for its commit in its own place; else what memory says is on disk when this is. It comes back here, too.
     const id = this.host.commit({ leases: [], stored: undefined, messages: [] });
-    for (const address of answer.more())
-      if (!this.updates.isOutstanding(address)) this.updates.changed(address, id);
+    for (const address of answer.more()) {
+      if (this.updates.isInFlight(address)) answer.leftBefore(address);
+      else if (!this.updates.isWaiting(address)) this.updates.changed(address, id);
+    }
   }
 
   private finishAnswer(): void {

@@ -93,6 +93,10 @@ export class Updates {
     return this.waiting.has(address);
   }
 
+  isInFlight(address: number): boolean {
+    return this.inFlight.has(address);
+  }
+
   isOutstanding(address: number): boolean {
     return this.inFlight.has(address) || this.waiting.has(address);
   }
